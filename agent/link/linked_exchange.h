@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A finished exchange with its place in a trace: what the linker delivers, what spans and the terminal
+// view are made from. Owned by whoever receives it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "agent/connections/exchange.h"
+#include "exporter/model/trace_context.h"
+
+namespace spantap {
+
+// Why this exchange hangs where it hangs (DESIGN section 3, "Links"). Permanent names, append only.
+enum class LinkRule : uint8_t {
+  kNone,        // "": a root, no parent known
+  kWire,        // "wire"
+  kConnection,  // "connection"
+  kRequestId,   // "request-id"
+  kProxy,       // "proxy"
+  kThread,      // "thread"
+  kCalm,        // "calm"
+};
+absl::string_view LinkRuleName(LinkRule rule);
+
+struct LinkedExchange {
+  std::unique_ptr<Exchange> exchange;  // finished
+  TraceId trace_id;
+  SpanId span_id;
+  SpanId parent_span_id;          // invalid: a root
+  LinkRule rule = LinkRule::kNone;
+  double confidence = 1.0;        // of the link to the parent; 1.0 for roots
+  uint8_t flags = 0;              // W3C flags to export
+  bool sampled = true;            // false: counted, never a span
+  bool parent_is_remote = false;  // the parent was not observed by this agent
+  uint8_t depth = 0;              // below the local root of its tree
+  TraceId wire_trace_id;          // valid if adoption replaced the id seen on the wire
+  SpanId wire_parent_id;          // the parent-id that came with it, if any
+};
+
+class LinkedSink {
+ public:
+  virtual ~LinkedSink() = default;
+  // One local tree, or a part of one that could not wait: parents before children, otherwise by
+  // start time.
+  virtual void OnTree(std::vector<LinkedExchange> tree) = 0;
+};
+
+}  // namespace spantap

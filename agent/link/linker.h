@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Exchanges in, trees of linked exchanges with trace ids out.
+//
+//   exchange ──► in-process link (inference.h) ──► connection join ──► ids, adoption, sampling ──► tree
+//
+// A tree is delivered when its local root and all its members are finished and nothing of it may still
+// change, at the latest Settings::decision_limit after a member finished.
+//
+// Event thread only. Memory: at most Settings::max_exchanges held; beyond it the oldest tree is
+// delivered as it is and counted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "absl/container/flat_hash_map.h"
+#include "agent/connections/exchange.h"
+#include "agent/link/linked_exchange.h"
+#include "exporter/model/trace_context.h"
+
+namespace spantap {
+
+struct LinkSettings {
+  double threshold = 0.9;       // links below it are not drawn
+  bool adopt = true;            // --adopt=on|off
+  double sample_ratio = 1.0;    // of new roots
+  uint64_t decision_limit_ns = 2'000'000'000;
+  uint64_t settle_ns = 50'000'000;  // how long after a root's end stragglers may still arrive
+  size_t max_exchanges = 65536;
+  uint32_t request_id_reuse_limit = 64;  // roots a minute with one x-request-id: more, and it is no id
+};
+
+struct LinkCounters {
+  uint64_t linked[8] = {};          // by LinkRule
+  uint64_t roots = 0;
+  uint64_t refused_ambiguous = 0;   // candidates, but none sure enough
+  uint64_t refused_unknown = 0;     // no candidate
+  uint64_t adopted = 0;
+  uint64_t unsampled = 0;           // exchanges that sampling left out
+  uint64_t forced = 0;              // delivered early because of max_exchanges
+  uint64_t request_id_reused = 0;
+  uint64_t own_export_skipped = 0;  // OTLP export requests of observed processes: counted, never spans
+};
+
+class Linker final : public ExchangeSink {
+ public:
+  Linker(const LinkSettings& settings, IdGenerator& ids, LinkedSink& sink);
+  ~Linker() override;
+
+  void OnRequest(Exchange& exchange) override;
+  void OnResponse(Exchange& exchange) override;
+  void OnFinished(std::unique_ptr<Exchange> exchange) override;
+
+  // Delivers what is due.
+  void OnTime(uint64_t mono_ns);
+  // Delivers everything that is finished; at the end of a run (every exchange has been finished then).
+  void Flush();
+  const LinkCounters& counters() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace spantap

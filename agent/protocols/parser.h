@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The contract of a protocol parser: one instance per direction of one connection, fed with the bytes
+// of the stream in order and told of every byte that is missing. Total and pure: any input is legal,
+// no clock, no fd, no lock, memory bounded by kMaxHeadBytes; it calls back and returns.
+//
+// Used by Connection. One thread. To add a protocol: implement this, add one row to registry.cc,
+// instantiate tests/agent/protocols/parser_suite.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/strings/string_view.h"
+#include "agent/protocols/http_head.h"
+
+namespace spantap {
+
+// How sure the end of a message is.
+enum class BodyEnd : uint8_t {
+  kExact,     // by length, by chunk walk, or no body
+  kAtClose,   // the body ran until the connection's end, as HTTP/1.0 means it
+  kGuessed,   // a gap hid the end; taken at the last byte before the next head, or at a last chunk
+  kAborted,   // the connection ended before the message did
+};
+
+class ParserSink {
+ public:
+  virtual ~ParserSink() = default;
+  // A message begins at `position` (its first byte). Called before the head is complete.
+  virtual void OnMessageBegin(uint64_t position) = 0;
+  // Its head is complete (or cut: head.truncated). 1xx responses other than 101 are reported here
+  // too, followed by OnMessageEnd; the pairing ignores them.
+  virtual void OnHead(HttpHead head) = 0;
+  // The message is over; `end_position` is that of the byte after its last one. `body_bytes` counts
+  // payload bytes without chunk framing, as far as they are known.
+  virtual void OnMessageEnd(uint64_t end_position, uint64_t body_bytes, BodyEnd how) = 0;
+  // Something was lost: heads may be missing from here on, the next OnMessageBegin is a resumption.
+  // Nothing begun before it will be finished by this parser.
+  virtual void OnLost(const char* reason) = 0;
+  // No message will follow (CONNECT, Upgrade, TLS, unknown protocol). `reason` is static.
+  virtual void OnOpaque(const char* reason) = 0;
+};
+
+// What the pairing knows and the bytes do not say. Asked when a response head is complete.
+class ResponseContext {
+ public:
+  virtual ~ResponseContext() = default;
+  enum class Request : uint8_t { kUnknown, kOrdinary, kHead, kConnect };
+  // The request that the next final response on this connection answers.
+  virtual Request PendingRequest() const = 0;
+};
+
+// What a piece of bytes is known to be, from the capture.
+struct PieceInfo {
+  uint64_t position = 0;     // of its first byte
+  bool call_start = false;   // begins a system call's bytes: where a resumption may begin
+  bool call_end = false;
+};
+
+class Parser {
+ public:
+  virtual ~Parser() = default;
+  // Bytes at info.position, which continue what was fed or skipped before.
+  virtual void Feed(const PieceInfo& info, absl::string_view bytes) = 0;
+  // `count` bytes from `position` on exist but were not seen.
+  virtual void Skip(uint64_t position, uint64_t count) = 0;
+  // The direction ended in order (`reset` false) or by failure.
+  virtual void End(bool reset) = 0;
+  // The position up to which no byte is of interest (end of a known body), or 0. The connection turns
+  // it into an order to the kernel when that is far enough away to pay.
+  virtual uint64_t BoringUntil() const = 0;
+};
+
+// What the first bytes of a direction look like.
+enum class Verdict : uint8_t { kNeedMore, kNo, kYes };
+
+struct Protocol {
+  const char* name;                           // "http/1"
+  Verdict (*infer)(absl::string_view bytes);  // pure
+  std::unique_ptr<Parser> (*make)(bool requests, ParserSink& sink, const ResponseContext& context);
+};
+
+// registry.cc: the one list of protocols, in the order they are asked.
+absl::string_view ProtocolNames();
+const Protocol* InferProtocol(absl::string_view bytes, Verdict* verdict);
+
+}  // namespace spantap

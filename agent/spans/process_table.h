@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who a tgid is: the resource of its spans. Fed by SPANTAP_EVENT_PROCESS records, so that a replay
+// names services as the live run did.
+//
+// Event thread only. Memory: at most kMaxProcesses, the longest unused is forgotten.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "agent/capture/event_source.h"
+#include "exporter/model/span.h"
+
+namespace spantap {
+
+class ProcessTable {
+ public:
+  static constexpr size_t kMaxProcesses = 4096;
+  void OnProcess(const spantap_process_event& event, absl::string_view record);
+  void OnExit(uint32_t tgid);  // kept for late spans until a new process takes the pid, or the cap
+  // Never null; "unknown_service" for a pid never announced. Cost: one hash lookup.
+  const std::shared_ptr<const Resource>& ResourceOf(uint32_t tgid);
+
+ private:
+  absl::flat_hash_map<uint32_t, std::shared_ptr<const Resource>> resources_;
+  std::shared_ptr<const Resource> unknown_;
+};
+
+}  // namespace spantap

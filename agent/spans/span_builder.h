@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A linked exchange -> a span: name, kind, status and attributes of the stable HTTP semantic
+// conventions (https://opentelemetry.io/docs/specs/semconv/http/http-spans/), with redaction.
+//
+// Event thread only; no state but settings. Cost: about one microsecond a span.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "agent/link/linked_exchange.h"
+#include "exporter/model/span.h"
+
+namespace spantap {
+
+struct SpanStyle {
+  enum class QueryValues : uint8_t { kRedacted, kNone } query_values = QueryValues::kRedacted;
+};
+
+// `wall_minus_mono_ns` is the offset read nearest to the exchange's end: one offset per span.
+Span BuildSpan(const LinkedExchange& linked, const SpanStyle& style, uint64_t wall_minus_mono_ns,
+               std::shared_ptr<const Resource> resource);
+
+}  // namespace spantap

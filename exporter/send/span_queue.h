@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bounded queue between the event thread and the export thread: the only object that both touch
+// (besides the ledger's atomics).
+//
+// Push never blocks and never waits for the consumer: full means the span is dropped and counted.
+// Memory: at most `max_spans` spans and `max_bytes` of Span::ApproximateBytes().
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "exporter/model/span.h"
+#include "exporter/send/ledger.h"
+
+namespace spantap {
+
+class SpanQueue {
+ public:
+  struct Limits {
+    size_t max_spans = 8192;
+    size_t max_bytes = 16 << 20;
+  };
+  SpanQueue(const Limits& limits, Ledger& ledger);
+
+  // Any thread. Enters the span into the ledger; drops it there if there is no room.
+  void Push(Span span) ABSL_LOCKS_EXCLUDED(mutex_);
+  // As Push, with one lock for all.
+  void PushAll(std::vector<Span> spans) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Consumer. Waits until at least `min_spans` are queued, `max_wait` has passed or Close() was
+  // called; then moves at most `max_spans` / `max_bytes` into `batch` (cleared first). False once the
+  // queue is closed and empty.
+  [[nodiscard]] bool Pop(std::vector<Span>& batch, size_t min_spans, size_t max_spans, size_t max_bytes,
+                         absl::Duration max_wait) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // No more pushes are accepted (they count as dropped, shutdown); wakes the consumer.
+  void Close() ABSL_LOCKS_EXCLUDED(mutex_);
+  size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  const Limits limits_;
+  Ledger& ledger_;
+  mutable absl::Mutex mutex_;
+  std::vector<Span> spans_ ABSL_GUARDED_BY(mutex_);
+  size_t head_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace spantap
