@@ -53,7 +53,7 @@ struct Span {
   absl::InlinedVector<SpanLink, 1> links;
   std::shared_ptr<const Resource> resource;
 
-  // Upper bound of the encoded size, for queue and batch limits. O(links).
+  // Upper bound of the encoded size (if the strings are valid UTF-8), for queue limits. O(links).
   size_t ApproximateBytes() const;
 };
 
