@@ -26,18 +26,19 @@ CFLAGS    += -std=c11 $(OPT) $(WARN) -fvisibility=hidden $(SANFLAGS)
 CXXFLAGS  += -std=c++20 $(OPT) $(WARN) -fno-plt $(SANFLAGS)
 LDFLAGS   += $(SANFLAGS) -Wl,--as-needed
 ABSL      := absl_status absl_statusor absl_strings absl_str_format absl_flat_hash_map absl_synchronization absl_time
-LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -ldeflate -lbpf -lspdlog -lfmt -lz -pthread
+LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -ldeflate -lbpf -lspdlog -lfmt -lyaml-cpp -lz -pthread
 , := ,
 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
-.PHONY: all deps test demo bench soak fuzz accuracy lint format install clean help unit
+
+.PHONY: all deps deps-build test-programs fuzz-programs bench-programs test demo bench soak fuzz accuracy lint format install clean help unit
 all: $(BUILD)/bin/spantap
 
 # ---------------------------------------------------------------- stages
 # One static library per stage; the list is the link order and the allowed direction of includes
 # (a stage may include itself and what stands to the right of it; `make lint` checks).
-AGENT_STAGES    := agent/cli agent/view agent/spans agent/link agent/connections agent/protocols agent/capture
+AGENT_STAGES    := agent/run agent/cli agent/view agent/spans agent/link agent/connections agent/protocols agent/capture
 EXPORTER_STAGES := exporter/send exporter/otlp exporter/model
 STAGES          := $(AGENT_STAGES) $(EXPORTER_STAGES)
 lib              = $(BUILD)/lib/lib$(subst /,_,$(1)).a
@@ -78,22 +79,107 @@ $(call lib,agent/protocols): $(patsubst %,$(BUILD)/obj/llhttp/%.o,api http llhtt
 $(BUILD)/obj/agent/protocols/%: CPPFLAGS += -I/usr/share/include/llhttp
 
 # ---------------------------------------------------------------- programs
-$(BUILD)/bin/spantap: $(BUILD)/obj/agent/main.cc.o $(BUILD)/obj/agent/pipeline.cc.o $(STAGE_LIBS)
+$(BUILD)/bin/spantap: $(BUILD)/obj/agent/main.cc.o $(STAGE_LIBS)
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # ---------------------------------------------------------------- unit tests: one binary per stage
 test_bin   = $(BUILD)/test/$(subst /,_,$(1))
-TEST_AREAS := $(foreach s,$(STAGES) bpf agent,$(if $(wildcard tests/$(s)/*.cc),$(s)))
+TEST_AREAS := $(foreach s,$(STAGES) bpf,$(if $(wildcard tests/$(s)/*.cc),$(s)))
 define test_rule
 $(call test_bin,$(1)): $(call objects,tests/$(1)) $(BUILD)/obj/tests/main.cc.o \
-    $(if $(filter agent,$(1)),$(BUILD)/obj/agent/pipeline.cc.o) $(if $(filter $(1),$(STAGES)),$(foreach s,$(shell echo $(STAGES) | sed 's|.*\($(1)\)|\1|'),$(call lib,$(s))),$(STAGE_LIBS))
+    $(if $(filter $(1),$(STAGES)),$(foreach s,$(shell echo $(STAGES) | sed 's|.*\($(1)\)|\1|'),$(call lib,$(s))),$(STAGE_LIBS))
 	$$(call msg,LINK,$$@)
 	$$(Q)mkdir -p $$(@D) && $$(CXX) $$(LDFLAGS) -o $$@ $$^ $$(LIBS) $$(TEST_LIBS)
 endef
 $(foreach a,$(TEST_AREAS),$(eval $(call test_rule,$(a))))
 unit: $(foreach a,$(TEST_AREAS),$(call test_bin,$(a)))
 	$(Q)for t in $^; do echo "$$t:"; $$t || exit 1; done
+
+# ---------------------------------------------------------------- everything that is not building
+BUILD_PACKAGES := g++=4:12 gcc=4:12 pkg-config clang-14=1:14.0 bpftool=7.1 libbpf-dev=1:1.1 libabsl-dev=20220623 \
+    libcurl4-openssl-dev=7.88 libdeflate-dev=1.14 libcli11-dev=2.1 libspdlog-dev=1:1.10 libyaml-cpp-dev=0.7 \
+    nlohmann-json3-dev=3.11 node-llhttp=8.1 protobuf-compiler=3.21 python3=3.11 python3-protobuf=3.21 \
+    libelf-dev zlib1g-dev linux-libc-dev dpkg-dev ca-certificates
+TEST_PACKAGES := catch2=2.13 libprotobuf-dev=3.21 libclang-rt-14-dev=1:14.0 nginx-light=1.22 haproxy=2.6 wrk=4.1 \
+    curl=7.88 procps python3-venv=3.11 git
+LINT_PACKAGES := clang-format-14=1:14.0 clang-tidy-14=1:14.0
+deps: deps-build
+	$(Q)tests/setup/install_packages.sh $(TEST_PACKAGES)
+	$(Q)tests/setup/get_envoy.sh
+	$(Q)tests/setup/get_collector.sh
+deps-build:
+	$(Q)tests/setup/install_packages.sh $(BUILD_PACKAGES)
+
+# Targets that install what is missing and then start over, so that the new tools are seen.
+JOBS := -j$(shell nproc)
+test: deps
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all test-programs
+	$(Q)$(MAKE) --no-print-directory $(JOBS) SAN=1 test-programs
+	$(Q)$(MAKE) --no-print-directory $(JOBS) fuzz-programs
+	$(Q)/usr/bin/python3 tests/run.py
+soak: deps
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all test-programs
+	$(Q)SPANTAP_ROUNDS=20 /usr/bin/python3 tests/run.py
+demo: deps-build
+	$(Q)tests/setup/install_packages.sh $(TEST_PACKAGES)
+	$(Q)tests/setup/get_envoy.sh || true
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all
+	$(Q)/usr/bin/python3 tests/demo/demo.py
+bench: deps
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all bench-programs
+	$(Q)/usr/bin/python3 tests/bench/run.py
+accuracy: deps
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all
+	$(Q)/usr/bin/python3 tests/e2e/run.py --filter truth
+fuzz: deps
+	$(Q)$(MAKE) --no-print-directory $(JOBS) fuzz-programs
+	$(Q)for f in $(FUZZERS); do $(BUILD)/fuzz/$$f -max_total_time=60 -print_final_stats=1 $(BUILD)/fuzz/$$f.new tests/data/$$f || exit 1; done
+
+FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.cc)))
+FUZZ_FLAGS := -std=c++20 -O1 -g $(CPPFLAGS) -I/usr/share/include/llhttp -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
+$(BUILD)/fuzz/%: tests/fuzz/%.cc $(wildcard agent/protocols/*.cc agent/connections/*.cc agent/protocols/*.h agent/connections/*.h)
+	$(call msg,FUZZ,$@)
+	$(Q)mkdir -p $@.new && for f in api http llhttp; do $(CLANG) -O1 -g -fsanitize=fuzzer-no-link,address -I/usr/share/include/llhttp -c $(LLHTTP_SRC)/$$f.c -o $@.$$f.o || exit 1; done
+	$(Q)clang++-14 $(FUZZ_FLAGS) -o $@ $(filter %.cc,$^) $(addprefix $@.,$(addsuffix .o,api http llhttp)) $(LIBS)
+
+test-programs: $(foreach a,$(if $(SAN),$(filter-out bpf,$(TEST_AREAS)),$(TEST_AREAS)),$(call test_bin,$(a)))
+BENCHES := $(basename $(notdir $(wildcard tests/bench/*.cc)))
+bench-programs: $(addprefix $(BUILD)/bench/,$(BENCHES))
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.cc.o $(STAGE_LIBS)
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+SOURCES := $(shell git ls-files '*.cc' '*.h' '*.c' 2>/dev/null)
+CXX_SOURCES := $(filter %.cc,$(SOURCES))
+lint: deps-build
+	$(Q)tests/setup/install_packages.sh $(TEST_PACKAGES) $(LINT_PACKAGES)
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/gen/spantap.skel.h
+	$(Q)/usr/bin/python3 tests/lint/check_arrows.py
+	$(Q)clang-format-14 --dry-run -Werror $(SOURCES)
+	$(Q)/usr/bin/python3 tests/lint/run_clang.py --jobs $(shell nproc) --flags '-std=c++20 $(CPPFLAGS) -I/usr/share/include/llhttp' $(CXX_SOURCES)
+format:
+	$(Q)clang-format-14 -i $(SOURCES)
+
+install: all
+	install -D -m 755 $(BUILD)/bin/spantap $(DESTDIR)$(prefix)/bin/spantap
+
+help:
+	@printf '%s\n' 'make demo      set up, build, and show the traces of real proxies on this machine' \
+	  'make test      set up, build, run every test (under 15 minutes)' \
+	  'make all       build build/bin/spantap (after make deps)' \
+	  'make deps      install the packages, Envoy and the Collector that building and testing need' \
+	  'make unit      build and run the unit tests only' \
+	  'make bench     the benchmarks: ratios against a rival or a floor, measured in one run' \
+	  'make soak      the tests with twenty times the rounds' \
+	  'make fuzz      the fuzzers, 60 seconds each' \
+	  'make accuracy  spans and links against what Envoy itself reports' \
+	  'make lint      formatting, clang-tidy, thread-safety analysis, include arrows' \
+	  'make format    apply the formatting' \
+	  'make install   DESTDIR and prefix are respected' \
+	  'make clean     remove build/ (downloads stay in $(CACHE))' \
+	  'SAN=1          with ASan and UBSan, in build/san;  V=1  whole commands'
 
 clean:
 	rm -rf build

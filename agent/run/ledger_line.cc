@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/run/ledger_line.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace spantap {
+namespace {
+
+void Add(std::string& line, absl::string_view name, uint64_t value) { absl::StrAppend(&line, " ", name, "=", value); }
+void AddIf(std::string& line, absl::string_view name, uint64_t value) {
+  if (value != 0) Add(line, name, value);
+}
+
+void AddSource(std::string& line, const SourceCounters& source) {
+  AddIf(line, "events_dropped.ring_full", source.drop_ring_full);
+  AddIf(line, "events_dropped.conn_state", source.drop_conn_state);
+  AddIf(line, "events_dropped.malformed", source.drop_malformed);
+  AddIf(line, "pieces_unreadable", source.unreadable);
+  AddIf(line, "calls_32bit", source.task32);
+  AddIf(line, "calls_foreign_frame", source.foreign_frame);
+  AddIf(line, "calls_many_iovecs", source.iovecs);
+}
+
+void AddPipeline(std::string& line, const ConnCounters& c, const LinkCounters& l) {
+  Add(line, "connections", c.opened);
+  AddIf(line, "connections_evicted", c.evicted);
+  AddIf(line, "connections_opaque", c.opaque);
+  Add(line, "exchanges", c.exchanges);
+  AddIf(line, "exchanges_lost", c.exchanges_lost);
+  AddIf(line, "gaps_lost", c.gaps_lost);
+  AddIf(line, "messages_invalid", c.invalid);
+  AddIf(line, "heads_truncated", c.head_truncated);
+  AddIf(line, "pending_overflow", c.pending_overflow);
+  AddIf(line, "unsampled", l.unsampled);
+  AddIf(line, "own_export_skipped", l.own_export_skipped);
+  AddIf(line, "links_ambiguous", l.refused_ambiguous);
+  AddIf(line, "links_unknown", l.refused_unknown);
+  AddIf(line, "adopted", l.adopted);
+}
+
+}  // namespace
+
+std::string LedgerLine(const LedgerSnapshot& spans, const SourceCounters& source, const Pipeline* pipeline,
+                       uint64_t written) {
+  std::string line = absl::StrCat("ledger ", spans.Format());
+  Add(line, "events_captured", source.captured);
+  Add(line, "events_processed", pipeline != nullptr ? pipeline->events_processed() : written);
+  AddSource(line, source);
+  if (pipeline != nullptr) AddPipeline(line, pipeline->connections(), pipeline->links());
+  return line;
+}
+
+}  // namespace spantap

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/run/pipeline.h"
+
+#include <utility>
+
+namespace spantap {
+
+Pipeline::Pipeline(const PipelineSettings& settings, IdGenerator& ids, Ledger& ledger, SpanQueue* queue,
+                   ConnTable::OrderFn order)
+    : style_(settings.style),
+      ledger_(ledger),
+      queue_(queue),
+      linker_(settings.links, ids, *this),
+      connections_(settings.connections, linker_, std::move(order)) {}
+
+Pipeline::~Pipeline() = default;
+
+void Pipeline::SetView(std::unique_ptr<TraceView> view) { view_ = std::move(view); }
+
+void Pipeline::OnEvent(const EventView& event) {
+  switch (event.header->type) {
+    case SPANTAP_EVENT_OPEN:
+    case SPANTAP_EVENT_DATA:
+    case SPANTAP_EVENT_END:
+    case SPANTAP_EVENT_FORK:
+    case SPANTAP_EVENT_EXEC:
+    case SPANTAP_EVENT_EXIT:
+      ++events_processed_;
+      connections_.OnEvent(event);
+      if (event.header->type == SPANTAP_EVENT_EXIT) processes_.OnExit(event.header->tgid);
+      break;
+    case SPANTAP_EVENT_PROCESS:
+      processes_.OnProcess(event.As<spantap_process_event>(), event.record);
+      break;
+    case SPANTAP_EVENT_CLOCK:
+      wall_minus_mono_ns_ = event.As<spantap_clock_event>().wall_minus_mono_ns;
+      break;
+    case SPANTAP_EVENT_LOSS:  // the source's own counters already hold it
+      break;
+    default:
+      ++events_unknown_;
+  }
+}
+
+void Pipeline::OnTime(uint64_t mono_ns) {
+  // Housekeeping does not need the events' resolution: a tenth of the shortest waiting time will do.
+  constexpr uint64_t kStepNs = 5'000'000;
+  if (mono_ns < now_ns_ + kStepNs) return;
+  now_ns_ = mono_ns;
+  connections_.OnTime(mono_ns);
+  linker_.OnTime(mono_ns);
+}
+
+void Pipeline::Finish() {
+  connections_.FinishAll(now_ns_);
+  linker_.Flush();
+}
+
+void Pipeline::OnTree(std::vector<LinkedExchange> tree) {
+  if (view_ != nullptr) view_->Print(tree, wall_minus_mono_ns_);
+  std::vector<Span> spans;
+  uint64_t unsent = 0;
+  for (const LinkedExchange& linked : tree) {
+    if (!linked.sampled) continue;
+    if (queue_ == nullptr) {
+      ++unsent;
+      continue;
+    }
+    spans.push_back(BuildSpan(linked, style_, wall_minus_mono_ns_, processes_.ResourceOf(linked.exchange->tgid)));
+  }
+  if (unsent > 0) {
+    ledger_.Created(unsent);
+    ledger_.Dropped(DropReason::kNoExporter, unsent);
+  }
+  if (!spans.empty()) queue_->PushAll(std::move(spans));
+}
+
+std::string Pipeline::ServiceName(uint32_t tgid) { return processes_.ResourceOf(tgid)->service_name; }
+const ConnCounters& Pipeline::connections() const { return connections_.counters(); }
+const LinkCounters& Pipeline::links() const { return linker_.counters(); }
+
+}  // namespace spantap

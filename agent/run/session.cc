@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/run/session.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "agent/capture/bpf_source.h"
+#include "agent/capture/record_file.h"
+#include "agent/run/ledger_line.h"
+#include "agent/run/log.h"
+#include "agent/run/pipeline.h"
+#include "agent/run/stop_signal.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "exporter/send/export_loop.h"
+#include "exporter/send/otlp_http.h"
+
+namespace spantap {
+namespace {
+
+constexpr int kPollMs = 100;
+// Replays must give the same ids each time.
+constexpr uint64_t kReplaySeed = 1;
+
+// Wrong use or configuration: what the caller asked for does not exist or cannot be meant.
+int ExitCodeOf(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsNotFound(status) ? 2 : 1;
+}
+
+ViewSettings ViewFor(const Settings& settings) {
+  ViewSettings view;
+  view.json = settings.json;
+  view.style = settings.style;
+  view.terminal = !settings.json && isatty(STDOUT_FILENO);
+  winsize size = {};
+  if (view.terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) view.columns = size.ws_col;
+  return view;
+}
+
+class Session {
+ public:
+  explicit Session(const Settings& settings) : settings_(settings) {}
+
+  absl::Status Open() {
+    if (!settings_.endpoints.empty()) SPANTAP_RETURN_IF_ERROR(OpenExporter());
+    if (settings_.command == Command::kRecord) {  // before anything is attached
+      SPANTAP_ASSIGN_OR_RETURN(writer_, RecordWriter::Create(settings_.file, settings_.with_secrets));
+    }
+    SPANTAP_RETURN_IF_ERROR(settings_.command == Command::kReplay ? OpenReplay() : OpenCapture());
+    if (writer_ != nullptr) return absl::OkStatus();
+    OpenPipeline();
+    if (loop_ != nullptr) loop_->Start();
+    return absl::OkStatus();
+  }
+
+  absl::Status Loop() {
+    const uint64_t start = MonoNs();
+    const uint64_t limit = settings_.duration == absl::InfiniteDuration()
+                               ? UINT64_MAX
+                               : start + static_cast<uint64_t>(absl::ToInt64Nanoseconds(settings_.duration));
+    while (!StopRequested() && !source_->Finished() && (live_ == nullptr || MonoNs() < limit)) {
+      SPANTAP_RETURN_IF_ERROR(source_->Poll(Sink(), kPollMs).status());
+      if (std::cout.fail()) return absl::UnavailableError("stdout was closed; ending");
+    }
+    return absl::OkStatus();
+  }
+
+  // Stops capturing, takes what is left, drains the exporter. Reports the first thing that went wrong.
+  absl::Status Close() {
+    absl::Status status;
+    source_->StopCapture();
+    for (;;) {
+      absl::StatusOr<int> taken = source_->Poll(Sink(), 0);
+      status.Update(taken.status());
+      if (!taken.ok() || *taken == 0 || (replay_ != nullptr && StopRequested())) break;
+    }
+    if (pipeline_ != nullptr) pipeline_->Finish();
+    std::cout.flush();
+    if (loop_ != nullptr) loop_->Stop();
+    if (writer_ != nullptr) status.Update(writer_->Close());
+    if (replay_ != nullptr) status.Update(CheckReplay());
+    return status;
+  }
+
+  std::string Ledger() const {
+    if (source_ == nullptr) return LedgerLine(ledger_.Snapshot(), SourceCounters{}, pipeline_.get(), 0);
+    return LedgerLine(ledger_.Snapshot(), source_->Counters(), pipeline_.get(), writer_ ? writer_->records() : 0);
+  }
+
+ private:
+  EventSink& Sink() { return writer_ != nullptr ? static_cast<EventSink&>(*writer_) : *pipeline_; }
+
+  absl::Status OpenExporter() {
+    OtlpHttpTransport::Settings http;
+    SPANTAP_ASSIGN_OR_RETURN(http.url, OtlpTracesUrl(settings_.endpoints[0]));
+    http.headers = settings_.headers;
+    SPANTAP_ASSIGN_OR_RETURN(auto transport, OtlpHttpTransport::Create(http));
+    Log(LogLevel::kInfo, "exporting", absl::StrCat("endpoint=", transport->Describe()));
+    queue_ = std::make_unique<SpanQueue>(SpanQueue::Limits{}, ledger_);
+    ExportLoop::Settings loop;
+    loop.request_timeout = settings_.timeout;
+    loop_ = std::make_unique<ExportLoop>(loop, *queue_, ledger_, std::move(transport),
+                                         [](absl::string_view line) { Log(LogLevel::kWarn, line); });
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenReplay() {
+    SPANTAP_ASSIGN_OR_RETURN(auto replay, ReplaySource::Open(settings_.file));
+    replay_ = replay.get();
+    source_ = std::move(replay);
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenCapture() {
+    SPANTAP_ASSIGN_OR_RETURN(auto live, BpfSource::Open(settings_.capture, settings_.targets));
+    live_ = live.get();
+    source_ = std::move(live);
+    return absl::OkStatus();
+  }
+
+  void OpenPipeline() {
+    if (replay_ != nullptr) {
+      ids_ = std::make_unique<SeededIds>(kReplaySeed);
+    } else {
+      ids_ = std::make_unique<RandomIds>();
+    }
+    PipelineSettings pipeline;
+    pipeline.links = settings_.links;
+    pipeline.style = settings_.style;
+    pipeline_ = std::make_unique<Pipeline>(
+        pipeline, *ids_, ledger_, queue_.get(),
+        [this](uint64_t conn_id, const spantap_order& order) { source_->Order(conn_id, order); });
+    if (settings_.command == Command::kTrace || (replay_ != nullptr && (settings_.json || settings_.endpoints.empty()))) {
+      pipeline_->SetView(std::make_unique<TraceView>(ViewFor(settings_), std::cout,
+                                                     [this](uint32_t tgid) { return pipeline_->ServiceName(tgid); }));
+    }
+  }
+
+  absl::Status CheckReplay() {
+    if (replay_->Truncated()) {
+      return absl::DataLossError(absl::StrCat(settings_.file, ": the file is cut off; replayed up to its last whole record"));
+    }
+    const LedgerSnapshot spans = ledger_.Snapshot();
+    if (loop_ != nullptr && spans.acknowledged != spans.created) {
+      return absl::UnavailableError(absl::StrCat(settings_.endpoints[0], ": ", spans.created - spans.acknowledged, " of ",
+                                                 spans.created, " spans were not accepted; the ledger says why"));
+    }
+    return absl::OkStatus();
+  }
+
+  const Settings& settings_;
+  Ledger ledger_;
+  std::unique_ptr<IdGenerator> ids_;
+  std::unique_ptr<SpanQueue> queue_;
+  std::unique_ptr<ExportLoop> loop_;
+  std::unique_ptr<EventSource> source_;
+  BpfSource* live_ = nullptr;       // source_, if it is the kernel
+  ReplaySource* replay_ = nullptr;  // source_, if it is a file
+  std::unique_ptr<RecordWriter> writer_;
+  std::unique_ptr<Pipeline> pipeline_;
+};
+
+int Report(const absl::Status& status) {
+  if (status.ok()) return 0;
+  Log(LogLevel::kError, std::string(status.message()));
+  return ExitCodeOf(status);
+}
+
+}  // namespace
+
+int RunSession(const Settings& settings) {
+  InstallStopSignals();
+  Session session(settings);
+  absl::Status status = session.Open();
+  if (status.ok()) {
+    Log(LogLevel::kInfo, "ready");
+    status = session.Loop();
+    status.Update(session.Close());
+  }
+  const int code = Report(status);
+  std::fprintf(stderr, "%s\n", session.Ledger().c_str());
+  return code;
+}
+
+}  // namespace spantap

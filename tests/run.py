@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every test that `make test` built: unit tests, the same under ASan+UBSan, the fuzz corpora, e2e.
+
+Ends with `N passed, N failed, N skipped`; exits 1 if anything failed or a program did not report.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+os.chdir(ROOT)
+
+
+class Totals:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, passed, failed, skipped=0):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+
+
+def run(argv, timeout):
+    start = time.monotonic()
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, errors='replace', timeout=timeout)
+        out, code = done.stdout + done.stderr, done.returncode
+    except subprocess.TimeoutExpired as late:
+        out, code = f'{late.stdout or b""!r}\ndeadline of {timeout} s passed', -1
+    return out, code, time.monotonic() - start
+
+
+def catch2(binary, totals):
+    out, code, seconds = run([str(binary)], 300)
+    whole = re.search(r'All tests passed \(\d+ assertions? in (\d+) test cases?\)', out)
+    part = re.search(r'test cases:\s*(\d+) \|(?:\s*(\d+) passed \|)?\s*(\d+) failed', out)
+    if whole and code == 0:
+        passed, failed = int(whole.group(1)), 0
+    elif part:
+        failed = int(part.group(3))
+        passed = int(part.group(1)) - failed
+    else:
+        passed, failed = 0, 1
+    totals.add(passed, failed)
+    print(f'{"ok" if not failed else "FAIL":5}{binary}: {passed} passed, {failed} failed ({seconds:.1f} s)', flush=True)
+    if failed:
+        print(out[-6000:], flush=True)
+
+
+def fuzz_corpus(binary, totals):
+    corpus = ROOT / 'tests' / 'data' / binary.name
+    files = sorted(str(p) for p in corpus.glob('*')) if corpus.is_dir() else []
+    out, code, seconds = run([str(binary), *files], 120)
+    ok = code == 0 and files
+    totals.add(1 if ok else 0, 0 if ok else 1)
+    print(f'{"ok" if ok else "FAIL":5}{binary}: corpus of {len(files)} files ({seconds:.1f} s)', flush=True)
+    if not ok:
+        print(out[-6000:], flush=True)
+
+
+def e2e(totals):
+    print('e2e:', flush=True)
+    process = subprocess.Popen(['/usr/bin/python3', 'tests/e2e/run.py'], stdout=subprocess.PIPE, text=True, errors='replace')
+    last = ''
+    for line in process.stdout:
+        print('  ' + line, end='', flush=True)
+        last = line if re.match(r'\d+ passed', line) else last
+    code = process.wait()
+    counts = re.match(r'(\d+) passed, (\d+) failed, (\d+) skipped', last)
+    if not counts:
+        totals.add(0, 1)
+        print('FAIL tests/e2e/run.py ended without its closing line', flush=True)
+        return
+    passed, failed, skipped = map(int, counts.groups())
+    totals.add(passed, failed or (1 if code else 0), skipped)
+
+
+def main():
+    totals = Totals()
+    for folder in ('build/test', 'build/san/test'):
+        for binary in sorted((ROOT / folder).glob('*')):
+            if os.access(binary, os.X_OK) and binary.is_file():
+                catch2(binary.relative_to(ROOT), totals)
+    for binary in sorted((ROOT / 'build/fuzz').glob('fuzz_*')):
+        if binary.suffix == '' and binary.is_file():
+            fuzz_corpus(binary, totals)
+    e2e(totals)
+    print(f'{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped')
+    return 1 if totals.failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
