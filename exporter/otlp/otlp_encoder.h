@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Spans -> the bytes of opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest, with nanopb
-// as the wire writer (DESIGN section 4, "Encoding"). The only file that includes nanopb's headers is
-// its .cc.
+// as the wire writer (DESIGN section 4, "Encoding"); and the collector's answers. Only this folder's .cc
+// files include nanopb's headers.
 //
-// One thread. Keeps one buffer between calls; returns a view into it.
+// One thread. Keeps one buffer between calls (the largest batch so far) and the headers of up to 256
+// resources, which it keeps alive; returns a view into the buffer.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -22,7 +25,8 @@ class OtlpEncoder {
   ~OtlpEncoder();
 
   // Encodes all spans, grouped by resource in order of first appearance. The view lives until the next
-  // call. Cost: about 0.3 us per span of 10 attributes.
+  // call; it is empty if `spans` is, or if they do not fit protobuf's 2 GiB. Cost: about 0.2 us per span
+  // of 10 attributes.
   absl::string_view Encode(absl::Span<const Span> spans);
 
  private:
@@ -30,7 +34,11 @@ class OtlpEncoder {
   std::unique_ptr<State> state_;
 };
 
-// Decodes an ExportTraceServiceResponse. False if `bytes` is not one.
-bool DecodeExportResponse(absl::string_view bytes, int64_t* rejected_spans, std::string* error_message);
+// Decodes an ExportTraceServiceResponse (empty bytes: complete success). False if `bytes` is not one.
+// `error_message`: one line of valid UTF-8, at most 512 bytes.
+[[nodiscard]] bool DecodeExportResponse(absl::string_view bytes, int64_t* rejected_spans, std::string* error_message);
+
+// The text of a google.rpc.Status, the body of an OTLP/HTTP error answer; bounded likewise.
+[[nodiscard]] bool DecodeStatusMessage(absl::string_view bytes, std::string* message);
 
 }  // namespace spantap
