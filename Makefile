@@ -78,6 +78,47 @@ $(BUILD)/obj/llhttp/%.o: $(LLHTTP_SRC)/%.c
 $(call lib,agent/protocols): $(patsubst %,$(BUILD)/obj/llhttp/%.o,api http llhttp)
 $(BUILD)/obj/agent/protocols/%: CPPFLAGS += -I/usr/share/include/llhttp
 
+# nanopb: its core and what its generator makes of our .proto files, all with one set of flags (they
+# change pb_ostream_t, so the distribution's archive must never be mixed in).
+NANOPB_FLAGS := -DPB_BUFFER_ONLY -DPB_NO_ERRMSG -DPB_NO_ENCODE_SIZE_CHECK=1 -I$(NANOPB) -I$(BUILD)/gen/nanopb
+NANOPB_SRC   := $(foreach f,encode decode common,$(NANOPB)/pb_$(f).c)
+PROTO_DIR    := exporter/otlp/proto
+PROTOS       := $(shell cd $(PROTO_DIR) && find * -name '*.proto')
+NANOPB_GEN   := $(PROTOS:%.proto=$(BUILD)/gen/nanopb/%.npb.c)
+$(NANOPB)/.unpacked:
+	$(call msg,UNPACK,nanopb)
+	$(Q)exporter/otlp/fetch_nanopb.sh $(CACHE)/nanopb_0.4.7.orig.tar.gz $(@D) && touch $@
+$(BUILD)/gen/nanopb/.generated: $(PROTOS:%=$(PROTO_DIR)/%) $(NANOPB)/.unpacked
+	$(call msg,NANOPB,$(PROTO_DIR))
+	$(Q)mkdir -p $(@D) && /usr/bin/python3 $(NANOPB)/generator/nanopb_generator.py -q -e .npb -I $(PROTO_DIR) -D $(@D) $(PROTOS) && touch $@
+$(NANOPB_SRC): $(NANOPB)/.unpacked ;
+$(NANOPB_GEN): $(BUILD)/gen/nanopb/.generated ;
+$(BUILD)/obj/nanopb/%.o: $(BUILD)/%.c
+	$(call msg,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CC) $(NANOPB_FLAGS) -O3 -g -fvisibility=hidden $(SANFLAGS) -c $< -o $@
+$(call lib,exporter/otlp): $(patsubst $(BUILD)/%.c,$(BUILD)/obj/nanopb/%.o,$(NANOPB_SRC) $(NANOPB_GEN))
+$(BUILD)/obj/exporter/otlp/%: CPPFLAGS += $(NANOPB_FLAGS)
+$(call objects,exporter/otlp): | $(BUILD)/gen/nanopb/.generated
+
+# protobuf C++ of the same files: the oracle of tests and benchmarks, never part of a program.
+ORACLE    := $(BUILD)/lib/liboracle.a
+TEST_LIBS += -lprotobuf
+$(BUILD)/gen/oracle/.generated: $(PROTOS:%=$(PROTO_DIR)/%)
+	$(call msg,PROTOC,$(PROTO_DIR))
+	$(Q)mkdir -p $(@D) && protoc -I $(PROTO_DIR) --cpp_out=$(@D) $(PROTOS) && touch $@
+$(PROTOS:%.proto=$(BUILD)/gen/oracle/%.pb.cc): $(BUILD)/gen/oracle/.generated ;
+$(BUILD)/obj/oracle/%.o: $(BUILD)/gen/oracle/%.pb.cc
+	$(call msg,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CXX) -std=c++20 -O2 $(SANFLAGS) -I$(BUILD)/gen/oracle -c $< -o $@
+$(ORACLE): $(PROTOS:%.proto=$(BUILD)/obj/oracle/%.o)
+USES_ORACLE := $(call objects,tests/exporter/otlp tests/exporter/send) $(BUILD)/obj/tests/bench/bench_encode.cc.o
+$(USES_ORACLE): CPPFLAGS += -I$(BUILD)/gen/oracle
+$(USES_ORACLE): | $(BUILD)/gen/oracle/.generated
+$(BUILD)/test/exporter_otlp $(BUILD)/test/exporter_send: $(ORACLE)
+$(BUILD)/bench/bench_encode: $(BUILD)/obj/tests/bench/bench_encode.cc.o $(foreach s,otlp model,$(call lib,exporter/$(s))) $(ORACLE)
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
 # ---------------------------------------------------------------- programs
 $(BUILD)/bin/spantap: $(BUILD)/obj/agent/main.cc.o $(STAGE_LIBS)
 	$(call msg,LINK,$@)
@@ -125,7 +166,7 @@ demo: deps-build
 	$(Q)tests/setup/install_packages.sh $(TEST_PACKAGES)
 	$(Q)tests/setup/get_envoy.sh || true
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all
-	$(Q)/usr/bin/python3 tests/demo/demo.py
+	$(Q)/usr/bin/python3 tests/demo/demo.py $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 bench: deps
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all bench-programs
 	$(Q)/usr/bin/python3 tests/bench/run.py
