@@ -3,7 +3,7 @@
 // Who a tgid is: the resource of its spans. Fed by SPANTAP_EVENT_PROCESS records, so that a replay
 // names services as the live run did.
 //
-// Event thread only. Memory: at most kMaxProcesses, the longest unused is forgotten.
+// Event thread only. Memory: at most kMaxProcesses, ended ones and then the longest unused are forgotten.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,22 @@ class ProcessTable {
   static constexpr size_t kMaxProcesses = 4096;
   void OnProcess(const spantap_process_event& event, absl::string_view record);
   void OnExit(uint32_t tgid);  // kept for late spans until a new process takes the pid, or the cap
-  // Never null; "unknown_service" for a pid never announced. Cost: one hash lookup.
+  // Never null; "unknown_service" for a pid never announced. Cost: one hash lookup. The reference is
+  // valid until the next call.
   const std::shared_ptr<const Resource>& ResourceOf(uint32_t tgid);
+  size_t size() const { return processes_.size(); }
 
  private:
-  absl::flat_hash_map<uint32_t, std::shared_ptr<const Resource>> resources_;
+  struct Process {
+    std::shared_ptr<const Resource> resource;
+    uint64_t last_use = 0;
+    bool ended = false;
+  };
+  void ForgetOne();
+
+  absl::flat_hash_map<uint32_t, Process> processes_;
   std::shared_ptr<const Resource> unknown_;
+  uint64_t uses_ = 0;
 };
 
 }  // namespace spantap

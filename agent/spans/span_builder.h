@@ -22,4 +22,9 @@ struct SpanStyle {
 Span BuildSpan(const LinkedExchange& linked, const SpanStyle& style, uint64_t wall_minus_mono_ns,
                std::shared_ptr<const Resource> resource);
 
+// False for kUnfinished too: that is the end of our view, not of the exchange.
+bool IsTransportFailure(ExchangeError error);
+// 5xx, and for clients 4xx as well. False for 0 (no response).
+bool IsErrorStatus(Role role, uint16_t code);
+
 }  // namespace spantap

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/spans/process_table.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "agent/spans/resource_attributes.h"
+
+namespace spantap {
+namespace {
+
+constexpr absl::string_view kUnknownService = "unknown_service";
+
+// The three texts of a process record; missing ones are empty.
+struct ProcessText {
+  absl::string_view exe;
+  absl::string_view service_name;
+  absl::string_view resource_attributes;
+};
+
+absl::string_view TakeText(absl::string_view* texts) {
+  const size_t end = texts->find('\0');
+  const absl::string_view text = texts->substr(0, end);
+  texts->remove_prefix(end == absl::string_view::npos ? texts->size() : end + 1);
+  return text;
+}
+
+ProcessText SplitText(const spantap_process_event& event, absl::string_view record) {
+  const size_t offset = std::min(record.size(), sizeof(event));
+  absl::string_view texts = record.substr(offset, event.text_bytes);
+  ProcessText text;
+  text.exe = TakeText(&texts);
+  text.service_name = TakeText(&texts);
+  text.resource_attributes = TakeText(&texts);
+  return text;
+}
+
+// /proc says so about a replaced binary; the program is still the same one to people.
+absl::string_view ExecutableName(absl::string_view path) {
+  path = absl::StripSuffix(path, " (deleted)");
+  const size_t slash = path.rfind('/');
+  return slash == absl::string_view::npos ? path : path.substr(slash + 1);
+}
+
+// Keys that are ours whatever the process's environment says.
+bool IsOwnKey(absl::string_view key) {
+  return key == "service.name" || key == "process.pid" || absl::StartsWith(key, "process.executable.") ||
+         absl::StartsWith(key, "telemetry.sdk.");
+}
+
+std::string ChooseServiceName(const spantap_process_event& event, const ProcessText& text,
+                              const ResourceAttributes& environment) {
+  if ((event.flags & SPANTAP_PROCESS_NAMED) && !text.service_name.empty()) return std::string(text.service_name);
+  for (const auto& [key, value] : environment) {
+    if (key == "service.name" && !value.empty()) return value;
+  }
+  if (!text.service_name.empty()) return std::string(text.service_name);
+  const absl::string_view exe = ExecutableName(text.exe);
+  if (exe.empty()) return std::string(kUnknownService);
+  return event.listen_port != 0 ? absl::StrCat(exe, ":", event.listen_port) : std::string(exe);
+}
+
+void AddSdk(AttributeBlob* attributes) {
+  attributes->AddString("telemetry.sdk.name", "spantap");
+  attributes->AddString("telemetry.sdk.language", "cpp");
+  attributes->AddString("telemetry.sdk.version", SPANTAP_VERSION);
+}
+
+std::shared_ptr<const Resource> MakeResource(const spantap_process_event& event, absl::string_view record) {
+  const ProcessText text = SplitText(event, record);
+  const ResourceAttributes environment =
+      ParseResourceAttributes(text.resource_attributes).value_or(ResourceAttributes());
+  auto resource = std::make_shared<Resource>();
+  resource->service_name = ChooseServiceName(event, text, environment);
+  AttributeBlob& attributes = resource->attributes;
+  attributes.AddString("service.name", resource->service_name);
+  for (const auto& [key, value] : environment) {
+    if (!IsOwnKey(key)) attributes.AddString(key, value);
+  }
+  attributes.AddInt("process.pid", event.header.tgid);
+  if (!text.exe.empty()) {
+    attributes.AddString("process.executable.name", ExecutableName(text.exe));
+    attributes.AddString("process.executable.path", text.exe);
+  }
+  AddSdk(&attributes);
+  return resource;
+}
+
+std::shared_ptr<const Resource> MakeUnknown() {
+  auto resource = std::make_shared<Resource>();
+  resource->service_name = std::string(kUnknownService);
+  resource->attributes.AddString("service.name", kUnknownService);
+  AddSdk(&resource->attributes);
+  return resource;
+}
+
+}  // namespace
+
+void ProcessTable::OnProcess(const spantap_process_event& event, absl::string_view record) {
+  const uint32_t tgid = event.header.tgid;
+  if (processes_.size() >= kMaxProcesses && !processes_.contains(tgid)) ForgetOne();
+  processes_[tgid] = Process{MakeResource(event, record), ++uses_, false};
+}
+
+void ProcessTable::OnExit(uint32_t tgid) {
+  const auto found = processes_.find(tgid);
+  if (found != processes_.end()) found->second.ended = true;
+}
+
+// A scan: it runs once per process start beyond the cap, not per span.
+void ProcessTable::ForgetOne() {
+  const auto oldest = std::min_element(processes_.begin(), processes_.end(), [](const auto& a, const auto& b) {
+    return std::make_tuple(!a.second.ended, a.second.last_use) < std::make_tuple(!b.second.ended, b.second.last_use);
+  });
+  if (oldest != processes_.end()) processes_.erase(oldest);
+}
+
+const std::shared_ptr<const Resource>& ProcessTable::ResourceOf(uint32_t tgid) {
+  const auto found = processes_.find(tgid);
+  if (found != processes_.end()) {
+    found->second.last_use = ++uses_;
+    return found->second.resource;
+  }
+  if (unknown_ == nullptr) unknown_ = MakeUnknown();
+  return unknown_;
+}
+
+}  // namespace spantap
