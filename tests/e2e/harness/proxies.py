@@ -19,10 +19,13 @@ class Envoy:
     """`tracer_port`: Envoy's own OpenTelemetry tracer at 100 % to OTLP/HTTP on that port."""
 
     def __init__(self, env, routes, name="envoy", tracer_port=None, concurrency=1, port=None, idle_timeout="60s",
-                 spawn_upstream_span=False):
+                 spawn_upstream_span=False, log=True):
         self.port = port or env.free_port()
         self._log = env.tmp / f"{name}-access.log"
         config = self._config(_routes(routes), name, tracer_port, idle_timeout, spawn_upstream_span)
+        if not log:
+            filters = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
+            del filters[0]["typed_config"]["access_log"]
         path = env.write(f"{name}.json", json.dumps(config, indent=1))
         self.process = env.start(
             name, [tools.envoy(), "-c", path, "--use-dynamic-base-id", "--concurrency", concurrency,
@@ -56,6 +59,7 @@ class Envoy:
             clusters["otlp"] = _envoy_cluster("otlp", tracer_port, idle_timeout)
             manager["tracing"] = {
                 "random_sampling": {"value": 100}, "spawn_upstream_span": spawn_upstream_span,
+                "custom_tags": [{"tag": "downstream_port", "value": "%DOWNSTREAM_REMOTE_PORT%"}],
                 "provider": {"name": "envoy.tracers.opentelemetry", "typed_config": {
                     "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
                     "service_name": name,

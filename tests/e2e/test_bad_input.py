@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wrong use, wrong files, wrong machines: a message that says what, where and what to do; the right exit code; and
+nothing left in the kernel.
+"""
+import os
+import pathlib
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+from harness import Skip, bpf_objects, deadline, tools
+from harness.env import check, check_equal, wait_until
+from harness.load import Request, get, run
+from harness.proxies import Nginx
+from harness.sink import Answer, OtlpSink
+from harness.spantap import Agent, binary, check_ledger, parse_ledger
+
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+FAILED, WRONG_USE = 1, 2
+
+
+def spantap(*args, prefix=(), program=None, seconds=10, env=None):
+    """Runs to the end; a run that needs to be stopped is a failure."""
+    argv = [*prefix, program or binary(), *map(str, args)]
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                          timeout=seconds, env=dict(os.environ, **(env or {})))
+
+
+def expect(result, code, *words):
+    """The exit code; every word in the message; no trace of a crash; data apart from messages."""
+    what = f"{' '.join(result.args[-6:])}: {result.stderr[-600:]!r}"
+    check_equal(result.returncode, code, f"exit code of {what}")
+    check(len(result.stderr.strip()) > 20, f"no message from {what}")
+    for word in words:
+        check(str(word).lower() in result.stderr.lower(), f"{word!r} is missing in the message of {what}")
+    for crash in ("terminate called", "Assertion", "AddressSanitizer", "runtime error", "std::"):
+        check(crash not in result.stderr, f"{crash!r} in the message of {what}")
+
+
+def a_dead_pid():
+    child = subprocess.Popen(["true"])
+    child.wait()
+    return child.pid
+
+
+# ---------------------------------------------------------------- the command line
+
+# Each flag with bad values, a command that takes it, and a part of the accepted form as the message must name it.
+BAD_VALUES = [
+    ("trace", "--pid", ["x", "0", "-1", "99999999", "1.5", ""], "process id"),
+    ("trace", "--exe", ["", "/usr/sbin/nginx"], "file name"),
+    ("trace", "--port", ["0", "65536", "http", "-5", ""], "65535"),
+    ("trace", "--cgroup", [""], "cgroup"),
+    ("trace", "--service-name", ["", "=x", "nginx="], "name"),
+    ("trace", "--hooks", ["kprobe", "", "SOCKET"], "syscall"),
+    ("trace", "--turns", ["yes", "1", ""], "off"),
+    ("trace", "--ring-bytes", ["0", "1000", "65537", "x", "99999999999"], "power of two"),
+    ("trace", "--head-bytes", ["0", "255", "65537", "4k"], "65536"),
+    ("agent", "--endpoint", ["localhost:4318", "ftp://x", "", "http://"], "http://"),
+    ("agent", "--protocol", ["thrift", ""], "http/protobuf"),
+    ("agent", "--header", ["novalue", "=x", "a=b\r\nc: d"], "name=value"),
+    ("agent", "--timeout", ["0", "-1", "soon"], "3600000"),
+    ("trace", "--sample", ["-1", "101", "all", "nan", ""], "100"),
+    ("trace", "--adopt", ["maybe", ""], "off"),
+    ("trace", "--query-values", ["all", ""], "redacted"),
+    ("trace", "--duration", ["0", "-3", "long", "inf", "nan"], "number"),
+    ("trace", "--log-level", ["loud", ""], "debug"),
+]
+
+
+@deadline(120)
+def test_every_flag_with_bad_values(env):
+    before = bpf_objects.snapshot()
+    count = 0
+    for command, flag, values, accepted in BAD_VALUES:
+        for value in values:
+            # `--flag=value`, so that values with a dash or of no length reach the flag.
+            result = spantap(command, "--pid", os.getpid(), f"{flag}={value}")
+            expect(result, WRONG_USE, flag, accepted)
+            check_equal(result.stdout, "", f"stdout of {flag}={value!r}")
+            count += 1
+    bpf_objects.check_nothing_left(before)
+    env.figure(f"{count} bad values refused")
+
+
+def test_every_documented_flag_has_a_bad_value_here(env):
+    """So that a flag added later is added above."""
+    tested = {flag for _, flag, _, _ in BAD_VALUES}
+    for command in ("agent", "trace", "record", "replay"):
+        for line in spantap(command, "--help").stdout.splitlines():
+            words = line.split()
+            if words and words[0].startswith("--") and len(words) > 1 and not line.startswith("                    "):
+                takes_value = words[1].isupper() or words[1] in ("on|off", "[TARGET=]NAME", "NAME=VALUE")
+                if takes_value and words[0] != "--config":
+                    check(words[0] in tested, f"{words[0]} of {command} is in --help but not in BAD_VALUES")
+
+
+def test_wrong_use(env):
+    before = bpf_objects.snapshot()
+    me = os.getpid()
+    expect(spantap(), WRONG_USE, "usage", "trace")
+    expect(spantap("observe"), WRONG_USE, "observe", "trace")
+    expect(spantap("trace"), WRONG_USE, "--pid")
+    expect(spantap("agent"), WRONG_USE, "--pid")
+    expect(spantap("trace", "--pid"), WRONG_USE, "--pid")
+    expect(spantap("trace", "--pid", me, "--bogus"), WRONG_USE, "--bogus", "--help")
+    expect(spantap("trace", "--pid", me, "stray"), WRONG_USE, "stray")
+    expect(spantap("agent", "--pid", me, "--json"), WRONG_USE, "--json")
+    expect(spantap("replay"), WRONG_USE, "FILE")
+    expect(spantap("record", "--pid", me), WRONG_USE, "FILE")
+    expect(spantap("replay", env.tmp / "none.rec", "--pid", me), WRONG_USE, "--pid")
+    expect(spantap("trace", "--pid", me, env={"SPANTAP_SAMPLE": "lots"}), WRONG_USE, "SPANTAP_SAMPLE", "100")
+    expect(spantap("trace", "--config", env.tmp / "none.yaml"), WRONG_USE, "none.yaml")
+    bad = env.write("bad.yaml", "pid: 1\nhooks: kprobe\n")
+    expect(spantap("trace", "--config", bad), WRONG_USE, "bad.yaml", "hooks")
+    odd = env.write("odd.yaml", "pids: [1\n")
+    expect(spantap("trace", "--config", odd), WRONG_USE, "odd.yaml")
+    bpf_objects.check_nothing_left(before)
+
+
+# ---------------------------------------------------------------- targets and privileges
+
+@deadline(60)
+def test_unknown_and_dead_pid(env):
+    before = bpf_objects.snapshot()
+    never = int(pathlib.Path("/proc/sys/kernel/pid_max").read_text())
+    for pid in (never, a_dead_pid()):
+        for command in ("trace", "agent"):
+            expect(spantap(command, "--pid", pid), WRONG_USE, pid, "no such process")
+        file = env.tmp / "unused.rec"
+        expect(spantap("record", file, "--pid", pid), WRONG_USE, pid)
+    expect(spantap("trace", "--pid", os.getpid(), "--pid", never), WRONG_USE, never)
+    bpf_objects.check_nothing_left(before)
+
+
+def for_nobody(env):
+    """A copy of the binary that every user can run, wherever the tree lies."""
+    copy = env.tmp / "spantap"
+    shutil.copyfile(binary(), copy)
+    copy.chmod(0o755)
+    return copy
+
+
+def test_without_root(env):
+    before = bpf_objects.snapshot()
+    if os.geteuid() != 0:
+        raise Skip("needs root to become nobody")
+    program = for_nobody(env)
+    for command in (["trace"], ["agent"], ["record", "/dev/null"]):
+        result = spantap(*command, "--pid", os.getpid(), prefix=NOBODY, program=program)
+        expect(result, FAILED, "root", "CAP_BPF")
+    bpf_objects.check_nothing_left(before)
+    expect_ok = spantap("--version", prefix=NOBODY, program=program)
+    check_equal(expect_ok.returncode, 0, f"--version as nobody: {expect_ok.stderr}")
+
+
+def test_without_btf(env):
+    """A kernel without BTF, played by an empty folder over /sys/kernel/btf in a mount namespace of our own."""
+    before = bpf_objects.snapshot()
+    empty = env.tmp / "empty"
+    empty.mkdir()
+    hide = ["unshare", "--mount", "sh", "-c", f'mount --bind {empty} /sys/kernel/btf || exit 99; exec "$@"', "sh"]
+    if subprocess.run([*hide, "true"], capture_output=True).returncode != 0:
+        raise Skip("cannot hide /sys/kernel/btf here (no mount namespace)")
+    if pathlib.Path(f"/boot/vmlinux-{os.uname().release}").exists():
+        raise Skip("the kernel image in /boot has BTF as well")
+    expect(spantap("trace", "--pid", os.getpid(), prefix=hide), FAILED, "BTF", "CONFIG_DEBUG_INFO_BTF")
+    bpf_objects.check_nothing_left(before)
+
+
+def test_kernel_says_no(env):
+    """Root without the capabilities, as in a container that lacks them."""
+    before = bpf_objects.snapshot()
+    bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    expect(spantap("trace", "--pid", os.getpid(), prefix=bare), FAILED, "CAP_BPF")
+    bpf_objects.check_nothing_left(before)
+
+
+# ---------------------------------------------------------------- collectors
+
+class GarbageServer:
+    """Accepts, reads a request, answers with bytes that are no HTTP, or far too much of it."""
+
+    def __init__(self, env, answer):
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.requests = 0
+        env.on_exit(self._listener.close)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+                connection.settimeout(2)
+                connection.recv(65536)
+                self.requests += 1
+                for part in self._answer():
+                    connection.sendall(part)
+                connection.close()
+            except TimeoutError:
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                continue
+            except OSError:
+                return
+
+
+def endless_body():
+    yield b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\n\r\n"
+    for _ in range(4096):
+        yield b"\x0a" * 65536  # 256 MiB
+
+
+def agent_against(env, endpoint, name):
+    """Some traffic exported to `endpoint`; returns (ledger, log, seconds that the end took, peak RSS)."""
+    nginx = Nginx(env, body="fine", log=False, name=f"nginx-{name}")
+    agent = Agent(env, "--pid", nginx.pid, "--endpoint", endpoint, name=name)
+    run(nginx.port, [Request(f"/{i}") for i in range(50)])
+    time.sleep(1.5)
+    rss = agent.process.rss_bytes()
+    check(agent.process.running(), f"the agent ended: {agent.process.tail(5)}")
+    start = time.monotonic()
+    ledger = agent.stop()
+    return ledger, agent.process.output(), time.monotonic() - start, rss
+
+
+@deadline(60)
+def test_unreachable_collector(env):
+    endpoint = f"http://127.0.0.1:{env.free_port()}"
+    ledger, log, seconds, _ = agent_against(env, endpoint, "unreachable")
+    check(endpoint in log, f"the log does not say which collector: {log}")
+    check_equal((ledger["acknowledged"], ledger["created"]), (0, 50), "acknowledged, created")
+    check_equal(ledger["dropped"], 50, "dropped in the end")
+    check(seconds < 6.5, f"the drain took {seconds:.1f} s, the limit is 5")
+    env.figure(f"drain against a closed port: {seconds:.2f} s")
+
+
+@deadline(90)
+def test_collector_answers_garbage(env):
+    answers = {
+        "no-http": lambda: [b"\x00\xff\x16\x03\x01garbage\r\n" * 50],
+        "no-protobuf": lambda: [b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff"],
+        "silence": lambda: [],
+        "half-head": lambda: [b"HTTP/1.1 200 OK\r\ncontent-le"],
+        "endless-head": lambda: [b"HTTP/1.1 200 OK\r\n"] + [b"x-pad: " + b"y" * 60000 + b"\r\n"] * 2000,
+        "endless-body": endless_body,
+        "huge-length": lambda: [b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\nx"],
+        "redirect": lambda: [b"HTTP/1.1 307 There\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"],
+    }
+    for name, answer in answers.items():
+        server = GarbageServer(env, answer)
+        ledger, log, seconds, rss = agent_against(env, server.endpoint, name)
+        check(server.requests > 0, f"{name}: the collector was never asked")
+        check_equal(ledger["created"], 50, f"{name}: created")
+        check(server.endpoint in log or "127.0.0.1" in log, f"{name}: the log says nothing: {log}")
+        check(seconds < 6.5, f"{name}: the drain took {seconds:.1f} s")
+        check(rss < 128 << 20, f"{name}: {rss >> 20} MiB resident")
+        env.figure(f"{name}: acknowledged={ledger['acknowledged']} dropped={ledger['dropped']} "
+                   f"{[k for k in ledger if k.startswith('dropped.')]} {rss >> 20} MiB")
+        if name != "no-protobuf":
+            check_equal(ledger["acknowledged"], 0, f"{name}: acknowledged")
+
+
+# ---------------------------------------------------------------- record files
+
+def recorded(env, requests=20):
+    """A record file of real traffic."""
+    nginx = Nginx(env, body="fine", log=False)
+    file = env.tmp / "good.rec"
+    agent = Agent(env, file, "--pid", nginx.pid, command="record", name="record")
+    run(nginx.port, [Request(f"/item/{i}") for i in range(requests)])
+    agent.stop()
+    return file
+
+
+def test_record_into_nowhere(env):
+    before = bpf_objects.snapshot()
+    me = os.getpid()
+    missing = env.tmp / "no" / "such" / "folder.rec"
+    expect(spantap("record", missing, "--pid", me, "--duration", 1), WRONG_USE, missing)
+    expect(spantap("record", env.tmp, "--pid", me, "--duration", 1), WRONG_USE, env.tmp)
+    bpf_objects.check_nothing_left(before)
+
+
+@deadline(60)
+def test_record_to_a_full_disk(env):
+    """/dev/full takes the open and refuses the bytes: the run says so and fails."""
+    before = bpf_objects.snapshot()
+    nginx = Nginx(env, body="fine", log=False)
+    agent = Agent(env, "/dev/full", "--pid", nginx.pid, command="record")
+    run(nginx.port, [Request(f"/{i}") for i in range(3000)], 4)
+    code = agent.process.stop()
+    check_equal(code, FAILED, f"exit code: {agent.process.tail(5)}")
+    check("no space" in agent.process.output().lower(), f"the reason is missing: {agent.process.tail(5)}")
+    bpf_objects.check_nothing_left(before)
+
+
+@deadline(60)
+def test_cut_record_file(env):
+    """A file cut anywhere: what is whole is replayed, a warning says where it ends, exit 1."""
+    file = recorded(env)
+    data = file.read_bytes()
+    whole = spantap("replay", file, "--json").stdout.splitlines()
+    check(len(whole) >= 20, f"{len(whole)} spans in the whole file")
+    cut_file = env.tmp / "cut.rec"
+    for keep in (len(data) - 1, len(data) - 9, len(data) * 2 // 3, len(data) // 2 + 3, 16 + 5):
+        cut_file.write_bytes(data[:keep])
+        result = spantap("replay", cut_file, "--json")
+        expect(result, FAILED, "cut.rec", "cut")
+        lines = result.stdout.splitlines()
+        check(len(lines) <= len(whole), f"{len(lines)} spans from {keep} bytes")
+        if keep > len(data) // 2:
+            check(len(lines) >= 5, f"only {len(lines)} spans from {keep} of {len(data)} bytes")
+        check_ledger(parse_ledger(result.stderr))
+    for keep in (0, 1, 7, 8, 15):
+        cut_file.write_bytes(data[:keep])
+        expect(spantap("replay", cut_file, "--json"), WRONG_USE, "cut.rec")
+
+
+@deadline(60)
+def test_record_file_of_another_version(env):
+    data = recorded(env, 2).read_bytes()
+    version = struct.unpack_from("<I", data, 8)[0]
+    other = env.tmp / "other.rec"
+    for number in (0, version + 1, 0xFFFFFFFF):
+        other.write_bytes(data[:8] + struct.pack("<I", number) + data[12:])
+        expect(spantap("replay", other), WRONG_USE, "other.rec", "version", number, version)
+
+
+@deadline(60)
+def test_files_that_are_no_recording(env):
+    expect(spantap("replay", env.tmp / "none.rec"), WRONG_USE, "none.rec", "no such file")
+    expect(spantap("replay", env.tmp), WRONG_USE, env.tmp)
+    for name, data in (("text", b"GET / HTTP/1.1\r\n" * 100), ("zero", bytes(4096)), ("elf", b"\x7fELF" + bytes(500))):
+        path = env.tmp / f"{name}.bin"
+        path.write_bytes(data)
+        expect(spantap("replay", path), WRONG_USE, path.name, "record")
+
+
+@deadline(120)
+def test_damaged_record_files_never_crash(env):
+    """Bytes flipped anywhere behind the header: any result but a crash, a hang or an unbalanced ledger."""
+    data = recorded(env, 5).read_bytes()
+    path = env.tmp / "damaged.rec"
+    codes = {}
+    for round_number in range(40):
+        damaged = bytearray(data)
+        for k in range(3):
+            at = 16 + (round_number * 7919 + k * 104729) % (len(data) - 16)
+            damaged[at] ^= 1 << (round_number % 8)
+        path.write_bytes(damaged)
+        result = spantap("replay", path, "--json")
+        check(result.returncode in (0, FAILED), f"exit {result.returncode}: {result.stderr[-500:]}")
+        check_ledger(parse_ledger(result.stderr))
+        codes[result.returncode] = codes.get(result.returncode, 0) + 1
+    env.figure(f"40 damaged files, exit codes {codes}")
+
+
+@deadline(60)
+def test_replay_and_export_as_nobody(env):
+    """The pipeline behind the event source needs no privileges at all."""
+    if os.geteuid() != 0:
+        raise Skip("needs root to record and to become nobody")
+    file = recorded(env)
+    file.chmod(0o644)
+    sink = OtlpSink(env)
+    result = spantap("replay", file, "--endpoint", sink.endpoint, "--json", prefix=NOBODY, program=for_nobody(env))
+    check_equal(result.returncode, 0, f"exit code as nobody: {result.stderr}")
+    ledger = parse_ledger(result.stderr)
+    check_ledger(ledger)
+    check_equal((len(sink.snapshot()), ledger["acknowledged"]), (20, 20), "spans at the sink, acknowledged")
+
+
+@deadline(60)
+def test_nobodys_file_stays_nobodys(env):
+    """A file that the user may not read is said to be so."""
+    file = recorded(env, 2)
+    result = spantap("replay", file, prefix=NOBODY, program=for_nobody(env))
+    expect(result, WRONG_USE, "good.rec", "permission denied")
