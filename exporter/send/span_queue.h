@@ -4,16 +4,18 @@
 // (besides the ledger's atomics).
 //
 // Push never blocks and never waits for the consumer: full means the span is dropped and counted.
-// Memory: at most `max_spans` spans and `max_bytes` of Span::ApproximateBytes().
+// Memory: at most `max_spans` spans and `max_bytes` of Span::ApproximateBytes(). One consumer.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "exporter/model/span.h"
 #include "exporter/send/ledger.h"
+#include "exporter/send/wakeup.h"
 
 namespace spantap {
 
@@ -41,11 +43,24 @@ class SpanQueue {
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  static constexpr size_t kNobodyWaits = SIZE_MAX;
+  void PushLocked(Span span) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WakeIfWanted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WaitFor(size_t min_spans, size_t max_bytes, absl::Duration max_wait) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool Refill() ABSL_LOCKS_EXCLUDED(mutex_);
+
   const Limits limits_;
   Ledger& ledger_;
+  // The consumer's own: what it swapped out and has not handed out yet.
+  std::vector<Span> outgoing_;
+  size_t next_ = 0;
+  Wakeup consumer_;
+
   mutable absl::Mutex mutex_;
-  std::vector<Span> spans_ ABSL_GUARDED_BY(mutex_);
-  size_t head_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t wanted_spans_ ABSL_GUARDED_BY(mutex_) = kNobodyWaits;
+  size_t wanted_bytes_ ABSL_GUARDED_BY(mutex_) = kNobodyWaits;
+  std::vector<Span> incoming_ ABSL_GUARDED_BY(mutex_);
+  size_t queued_ ABSL_GUARDED_BY(mutex_) = 0;  // in both vectors
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };
