@@ -11,8 +11,8 @@ from . import tools
 
 
 class Collector:
-    def __init__(self, env, sink, name="otelcol"):
-        self.port = env.free_port()
+    def __init__(self, env, sink, name="otelcol", port=None):
+        self.port = port or env.free_port()
         self._metrics_port = env.free_port()
         path = env.write(f"{name}.yaml", f"""
 receivers:

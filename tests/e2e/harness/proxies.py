@@ -44,7 +44,7 @@ class Envoy:
         manager = {
             "@type": _envoy_type("filters.network.http_connection_manager", "HttpConnectionManager"),
             "stat_prefix": name, "codec_type": "HTTP1", "generate_request_id": True,
-            "stream_idle_timeout": "0s",
+            "stream_idle_timeout": "0s", "delayed_close_timeout": "0.1s",
             "access_log": [{"name": "file", "typed_config": {
                 "@type": _envoy_type("access_loggers.file", "FileAccessLog"), "path": str(self._log),
                 "log_format": {"json_format": {
@@ -184,6 +184,7 @@ defaults
   mode http
   log global
   option dontlognull
+  option abortonclose
   timeout connect 2s
   timeout client 30s
   timeout server 30s
