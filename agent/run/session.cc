@@ -87,7 +87,7 @@ class Session {
     return status;
   }
 
-  std::string Ledger() const {
+  std::string Balance() const {
     if (source_ == nullptr) return LedgerLine(ledger_.Snapshot(), SourceCounters{}, pipeline_.get(), 0);
     return LedgerLine(ledger_.Snapshot(), source_->Counters(), pipeline_.get(), writer_ ? writer_->records() : 0);
   }
@@ -97,7 +97,7 @@ class Session {
 
   absl::Status OpenExporter() {
     OtlpHttpTransport::Settings http;
-    SPANTAP_ASSIGN_OR_RETURN(http.url, OtlpTracesUrl(settings_.endpoints[0]));
+    SPANTAP_ASSIGN_OR_RETURN(http.url, TracesUrl(settings_.endpoints[0]));
     http.headers = settings_.headers;
     SPANTAP_ASSIGN_OR_RETURN(auto transport, OtlpHttpTransport::Create(http));
     Log(LogLevel::kInfo, "exporting", absl::StrCat("endpoint=", transport->Describe()));
@@ -183,7 +183,7 @@ int RunSession(const Settings& settings) {
     status.Update(session.Close());
   }
   const int code = Report(status);
-  std::fprintf(stderr, "%s\n", session.Ledger().c_str());
+  std::fprintf(stderr, "%s\n", session.Balance().c_str());
   return code;
 }
 
