@@ -7,6 +7,7 @@
 Ends by itself and leaves nothing behind. Needs root, for the eBPF programs. Standard library only.
 """
 import argparse
+import fcntl
 import http.client
 import os
 import pathlib
@@ -15,6 +16,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -39,7 +41,12 @@ class Tracer:
         self._log_path = env.tmp / "spantap.log"
         self._text = ""
         # On a terminal spantap gets one too, so that it draws colours and bars.
-        self._read_fd, write_fd = pty.openpty() if sys.stdout.isatty() else os.pipe()
+        if sys.stdout.isatty():
+            self._read_fd, write_fd = pty.openpty()
+            size = fcntl.ioctl(sys.stdout, termios.TIOCGWINSZ, bytes(8))
+            fcntl.ioctl(write_fd, termios.TIOCSWINSZ, size)
+        else:
+            self._read_fd, write_fd = os.pipe()
         with open(self._log_path, "wb") as log:
             self._process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=write_fd, stderr=log)
         os.close(write_fd)
@@ -138,10 +145,10 @@ def introduce(topology, command):
     say("  " + " ".join(command[:2]) + " \\\n    " + " ".join(command[2:]) + "\n")
 
 
-def trees_of(text, services):
-    """(trees printed, trees that contain every service)."""
-    trees = [tree for tree in re.split(r"\n\s*\n|(?=^trace )", text, flags=re.M) if tree.strip()]
-    return len(trees), sum(all(re.search(rf"(?<![\w-]){name}(?![\w-])", tree) for name in services) for tree in trees)
+def count_trees(text, spans):
+    """(trees printed, trees of that many spans)."""
+    sizes = [int(size) for size in re.findall(r"^trace [0-9a-f]{32} +(\d+) spans?", text, flags=re.M)]
+    return len(sizes), sizes.count(spans)
 
 
 def run(env, endpoint, seconds):
@@ -166,7 +173,8 @@ def run(env, endpoint, seconds):
 
 
 def summarise(topology, tracer, statuses, code, endpoint):
-    printed, whole = trees_of(tracer.text(), topology.services)
+    # Each process answers once, and each but the last asks the next.
+    printed, whole = count_trees(tracer.text(), 2 * len(topology.services) - 1)
     failed = sum(status == 503 for status in statuses)
     say(f"\n{len(statuses)} requests were sent, {failed} of them failed with 503 as arranged; {printed} trace trees were "
         f"printed,\n{whole} of them whole: all {len(topology.services)} processes in one trace, across the application "
