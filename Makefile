@@ -111,7 +111,7 @@ $(BUILD)/obj/oracle/%.o: $(BUILD)/gen/oracle/%.pb.cc
 	$(call msg,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CCACHE) $(CXX) -std=c++20 -O2 $(SANFLAGS) -I$(BUILD)/gen/oracle -c $< -o $@
 $(ORACLE): $(PROTOS:%.proto=$(BUILD)/obj/oracle/%.o)
-USES_ORACLE := $(call objects,tests/exporter/otlp tests/exporter/send) $(BUILD)/obj/tests/bench/bench_encode.cc.o
+USES_ORACLE := $(call objects,tests/exporter/otlp) $(call objects,tests/exporter/send) $(BUILD)/obj/tests/bench/bench_encode.cc.o
 $(USES_ORACLE): CPPFLAGS += -I$(BUILD)/gen/oracle
 $(USES_ORACLE): | $(BUILD)/gen/oracle/.generated
 $(BUILD)/test/exporter_otlp $(BUILD)/test/exporter_send: $(ORACLE)
