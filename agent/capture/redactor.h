@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a record file must not hold: values of authorization, cookie, set-cookie, proxy-authorization and
+// x-api-key (overwritten by '*' of equal length), and body bytes (by 'x'), wherever they fall: split
+// across events at any byte, in folded lines, in any letter case, behind lost bytes. See message_mask.h
+// for the rule, README.md for what stays readable.
+//
+// Used by RecordWriter. One thread. Memory: at most kMaxConnections of some 250 bytes; the least recently
+// used is forgotten, and what follows on it is masked until its next message begins.
+#pragma once
+
+#include <cstdint>
+#include <list>
+
+#include "absl/container/flat_hash_map.h"
+#include "agent/capture/event_source.h"
+#include "agent/capture/message_mask.h"
+
+namespace spantap {
+
+class Redactor {
+ public:
+  static constexpr size_t kMaxConnections = 16384;
+
+  // Takes every event in order. `record` is a writable copy of event.record; the bytes of a data event
+  // are masked in it.
+  void Redact(const EventView& event, char* record);
+
+ private:
+  struct Direction {
+    explicit Direction(PendingMethods* methods) : mask(methods) {}
+    MessageMask mask;
+    uint64_t next = 0;   // position of the byte behind the last one seen
+    bool placed = false; // `next` is valid
+  };
+  // Stays at its address (list node): the directions point to `methods`.
+  struct Connection {
+    explicit Connection(uint64_t conn_id) : id(conn_id) {}
+    Connection(const Connection&) = delete;
+    const uint64_t id;
+    PendingMethods methods;
+    Direction read{&methods}, write{&methods};
+  };
+
+  Connection& Find(uint64_t conn_id);
+  void OnOpen(const spantap_open_event& event);
+  void OnData(const spantap_data_event& event, char* data);
+
+  std::list<Connection> connections_;  // most recently used first
+  absl::flat_hash_map<uint64_t, std::list<Connection>::iterator> by_id_;
+};
+
+}  // namespace spantap
