@@ -59,11 +59,11 @@ char* PutText(char* out, char tag, absl::string_view text) {
 char* PutKey(std::string* bytes, absl::string_view untrusted_key, size_t value_size) {
   std::string repaired;
   const absl::string_view key = CutUtf8(RepairUtf8(CutUtf8(untrusted_key, kMaxKeyBytes), &repaired), kMaxKeyBytes);
-  const size_t key_value_size = FieldSize(key.size()) + FieldSize(value_size);
+  const size_t key_value_size = (key.empty() ? 0 : FieldSize(key.size())) + FieldSize(value_size);
   const size_t start = bytes->size();
   bytes->resize(start + FieldSize(key_value_size));
   char* out = PutHeader(bytes->data() + start, kSpanAttributes, key_value_size);
-  out = PutText(out, kKeyValueKey, key);
+  if (!key.empty()) out = PutText(out, kKeyValueKey, key);
   return PutHeader(out, kKeyValueValue, value_size);
 }
 

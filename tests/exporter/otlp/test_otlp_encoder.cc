@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every encoding is compared with protobuf C++, byte for byte: our encoder writes fields in the order of
+// their numbers and with minimal lengths, as protobuf does.
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <map>
+
+#include "exporter/otlp/otlp_encoder.h"
+#include "tests/exporter/otlp/oracle.h"
+
+namespace spantap {
+namespace {
+
+using oracle::Generator;
+using oracle::Request;
+using oracle::TestResource;
+
+// The request as protobuf builds it: one ResourceSpans for each resource, in order of first appearance.
+class Expected {
+ public:
+  void Add(const Span& span, const oracle::ProtoSpan& proto, const TestResource* resource) {
+    auto [it, inserted] = groups_.try_emplace(span.resource.get(), request_.resource_spans_size());
+    if (inserted) {
+      auto* group = request_.add_resource_spans();
+      if (resource != nullptr) *group->mutable_resource() = resource->proto;
+      group->add_scope_spans()->mutable_scope()->set_name("spantap");
+      group->mutable_scope_spans(0)->mutable_scope()->set_version("9.8.7");
+    }
+    *request_.mutable_resource_spans(it->second)->mutable_scope_spans(0)->add_spans() = proto;
+  }
+  const Request& request() const { return request_; }
+
+ private:
+  Request request_;
+  std::map<const Resource*, int> groups_;
+};
+
+void CheckEqual(absl::string_view encoded, const Request& expected) {
+  Request parsed;
+  REQUIRE(parsed.ParseFromArray(encoded.data(), static_cast<int>(encoded.size())));
+  const std::string expected_bytes = expected.SerializeAsString();
+  if (encoded == expected_bytes) return;
+  CHECK(parsed.DebugString() == expected.DebugString());
+  CHECK(encoded.size() == expected_bytes.size());
+  FAIL("the bytes differ");
+}
+
+TEST_CASE("encoder: random batches equal protobuf's bytes", "[otlp]") {
+  Generator generator(42);
+  OtlpEncoder encoder("9.8.7");
+  for (int round = 0; round < 400; ++round) {
+    std::vector<TestResource> resources(1 + generator.Below(5));
+    for (TestResource& resource : resources) resource = generator.MakeResource();
+    std::vector<Span> spans;
+    Expected expected;
+    for (size_t n = generator.Below(40); n > 0; --n) {
+      oracle::ProtoSpan proto;
+      Span span = generator.MakeSpan(&proto);
+      const size_t which = generator.Below(resources.size() + 1);
+      const TestResource* resource = which == resources.size() ? nullptr : &resources[which];
+      if (resource != nullptr) span.resource = resource->model;
+      expected.Add(span, proto, resource);
+      spans.push_back(std::move(span));
+    }
+    INFO("round " << round);
+    CheckEqual(encoder.Encode(spans), expected.request());
+  }
+}
+
+TEST_CASE("encoder: no spans, no bytes", "[otlp]") {
+  OtlpEncoder encoder("1");
+  CHECK(encoder.Encode({}).empty());
+}
+
+TEST_CASE("encoder: a resource is encoded once and never mistaken for another at the same address", "[otlp]") {
+  Generator generator(3);
+  OtlpEncoder encoder("9.8.7");
+  for (int round = 0; round < 2000; ++round) {  // more than the cache holds, freed and allocated anew
+    const TestResource resource = generator.MakeResource();
+    oracle::ProtoSpan proto;
+    std::vector<Span> spans;
+    spans.push_back(generator.MakeSpan(&proto));
+    spans[0].resource = resource.model;
+    Expected expected;
+    expected.Add(spans[0], proto, &resource);
+    CheckEqual(encoder.Encode(spans), expected.request());
+  }
+}
+
+TEST_CASE("encoder: lengths at every varint border", "[otlp]") {
+  Generator generator(4);
+  OtlpEncoder encoder("9.8.7");
+  for (const size_t border : {127u, 128u, 16383u, 16384u, 2097151u, 2097152u}) {
+    for (int offset = -90; offset <= 2; ++offset) {
+      std::vector<Span> spans(1);
+      spans[0].trace_id = generator.MakeId<TraceId>();
+      spans[0].span_id = generator.MakeId<SpanId>();
+      spans[0].name = std::string(border + static_cast<size_t>(offset), 'n');
+      oracle::ProtoSpan proto;
+      proto.set_trace_id(std::string(spans[0].trace_id.bytes.begin(), spans[0].trace_id.bytes.end()));
+      proto.set_span_id(std::string(spans[0].span_id.bytes.begin(), spans[0].span_id.bytes.end()));
+      proto.set_name(spans[0].name);
+      proto.set_kind(oracle::ProtoSpan::SPAN_KIND_INTERNAL);
+      proto.set_flags(0x100);
+      Expected expected;
+      expected.Add(spans[0], proto, nullptr);
+      CheckEqual(encoder.Encode(spans), expected.request());
+    }
+  }
+}
+
+TEST_CASE("encoder: strings that are no UTF-8 are repaired, not refused", "[otlp]") {
+  OtlpEncoder encoder("1");
+  std::vector<Span> spans(3);
+  spans[1].name = "GET /\xff\xfe";
+  spans[1].trace_state = "a=\xc3";
+  spans[1].status_message = "\xed\xa0\x80";
+  spans[1].attributes.AddString("k\xff", "v\xff");
+  spans[2].name = std::string("a\0b", 3);
+  const absl::string_view encoded = encoder.Encode(spans);
+  Request parsed;  // protobuf refuses a string field that is no UTF-8
+  REQUIRE(parsed.ParseFromArray(encoded.data(), static_cast<int>(encoded.size())));
+  const auto& span = parsed.resource_spans(0).scope_spans(0).spans(1);
+  CHECK(span.name() == "GET /\xEF\xBF\xBD\xEF\xBF\xBD");
+  CHECK(span.trace_state() == "a=\xEF\xBF\xBD");
+  CHECK(span.status().message() == "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+  CHECK(span.attributes(0).key() == "k\xEF\xBF\xBD");
+  CHECK(span.attributes(0).value().string_value() == "v\xEF\xBF\xBD");
+  CHECK(parsed.resource_spans(0).scope_spans(0).spans(2).name() == std::string("a\0b", 3));
+}
+
+TEST_CASE("attributes: values are cut on a character, hostile ones as well", "[otlp]") {
+  std::vector<Span> spans(1);
+  std::string long_value(kMaxAttributeValueBytes - 1, 'x');
+  spans[0].attributes.AddString("cut", long_value + "\xe2\x82\xac tail");
+  spans[0].attributes.AddString("whole", long_value + "y");
+  spans[0].attributes.AddString("garbage", std::string(1 << 20, '\xff'));
+  spans[0].attributes.AddStringArray1("array", long_value + "yz");
+  spans[0].attributes.AddString(std::string(5000, 'k'), "");
+  OtlpEncoder encoder("1");
+  const absl::string_view encoded = encoder.Encode(spans);
+  Request parsed;
+  REQUIRE(parsed.ParseFromArray(encoded.data(), static_cast<int>(encoded.size())));
+  const auto& attributes = parsed.resource_spans(0).scope_spans(0).spans(0).attributes();
+  CHECK(attributes[0].value().string_value() == long_value);
+  CHECK(attributes[1].value().string_value() == long_value + "y");
+  CHECK(attributes[2].value().string_value().size() == kMaxAttributeValueBytes / 3 * 3);
+  CHECK(attributes[3].value().array_value().values(0).string_value() == long_value + "y");
+  CHECK(attributes[4].key() == std::string(256, 'k'));
+  CHECK(spans[0].attributes.count() == 5);
+}
+
+TEST_CASE("span: ApproximateBytes is an upper bound of the encoding", "[otlp]") {
+  Generator generator(5);
+  OtlpEncoder encoder("1");
+  std::vector<Span> none(1);
+  // What is not the span: the request's and the scope's headers, whose lengths may grow.
+  const size_t around = encoder.Encode(none).size();
+  for (int i = 0; i < 3000; ++i) {
+    oracle::ProtoSpan proto;
+    std::vector<Span> spans;
+    spans.push_back(generator.MakeSpan(&proto));
+    CHECK(encoder.Encode(spans).size() <= around + spans[0].ApproximateBytes());
+  }
+}
+
+TEST_CASE("encoder: protoc reads it", "[otlp]") {
+  if (std::system("protoc --version >/dev/null 2>&1") != 0) {
+    WARN("skipped: no protoc in PATH");
+    return;
+  }
+  Generator generator(6);
+  const TestResource resource = generator.MakeResource();
+  std::vector<Span> spans;
+  for (int i = 0; i < 20; ++i) {
+    oracle::ProtoSpan proto;
+    spans.push_back(generator.MakeSpan(&proto));
+    spans.back().resource = resource.model;
+    spans.back().name = "span-" + std::to_string(i);
+  }
+  OtlpEncoder encoder("9.8.7");
+  const absl::string_view encoded = encoder.Encode(spans);
+  char path[] = "/tmp/spantap-otlp-XXXXXX";
+  const int fd = mkstemp(path);
+  REQUIRE(fd >= 0);
+  REQUIRE(write(fd, encoded.data(), encoded.size()) == static_cast<ssize_t>(encoded.size()));
+  close(fd);
+  const std::string command = std::string("protoc -I exporter/otlp/proto --decode=opentelemetry.proto.collector.trace.v1."
+                                          "ExportTraceServiceRequest opentelemetry/proto/collector/trace/v1/"
+                                          "trace_service.proto <") + path;
+  std::string text;
+  FILE* pipe = popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  char buffer[4096];
+  for (size_t n; (n = fread(buffer, 1, sizeof(buffer), pipe)) > 0;) text.append(buffer, n);
+  CHECK(pclose(pipe) == 0);
+  unlink(path);
+  for (int i = 0; i < 20; ++i) CHECK(text.find("name: \"span-" + std::to_string(i) + "\"") != std::string::npos);
+  // A field that our .proto does not know would be shown by its number alone.
+  CHECK(text.find("\n  1: ") == std::string::npos);
+  CHECK(text.find("version: \"9.8.7\"") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace spantap
