@@ -24,7 +24,8 @@ def load_file(path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return {name: f for name, f in vars(module).items() if name.startswith("test_") and callable(f)}
+    return {name: f for name, f in vars(module).items()
+            if name.startswith("test_") and callable(f) and f.__module__ == path.stem}
 
 
 def run_here(path, name):

@@ -1,41 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """nginx and HAProxy observed like Envoy, judged by their own access logs and their upstream's."""
 import collections
-import random
+import socket
+import time
 
 import truth
 from harness import deadline
 from harness.env import check, check_equal
-from harness.load import Request, run
+from harness.load import run
+from harness.mix import check_load, unique_mix
 from harness.origin import Origin
 from harness.proxies import HAProxy, Nginx
 from harness.sink import OtlpSink
 from harness.spantap import Agent
-from test_truth_envoy import check_load, kinds
 
 NO_RESPONSE = {499: 0, -1: 0}  # what nginx and HAProxy log when the client left before the answer
 
 
-def unique_mix(count, seed, without=()):
-    dice = random.Random(seed)
-    weights, makers = zip(*kinds())
-    requests = []
-    while len(requests) < count:
-        request = dice.choices(makers, weights)[0](len(requests))
-        if request.path.split("/")[1] in without:
-            continue
-        if dice.random() < 0.3:
-            parent = f"00-{dice.getrandbits(128) | 1:032x}-{dice.getrandbits(64) | 1:016x}-01"
-            request.headers = (("traceparent", parent),)
-        requests.append(request)
-    return requests
-
-
-def observe(env, kind, requests):
+def observe(env, kind, requests, hooks):
     """Returns (access log, origin log, views of SERVER spans, views of CLIENT spans)."""
     origin, sink = Origin(env), OtlpSink(env)
     proxy = kind(env, [("/nowhere/", env.free_port()), ("/", origin.port)])
-    agent = Agent(env, "--pid", proxy.pid, "--endpoint", sink.endpoint)
+    agent = Agent(env, "--pid", proxy.pid, "--endpoint", sink.endpoint, "--hooks", hooks)
     run(proxy.port, requests[: len(requests) // 4], 1)
     run(proxy.port, requests[len(requests) // 4:], 8)
     ledger = agent.stop(15)
@@ -58,8 +44,8 @@ def one_per_path(views, wanted_paths, what):
     return {v["path"]: v for v in views}
 
 
-def check_proxy(env, kind, requests):
-    access, asked, servers, clients = observe(env, kind, requests)
+def check_proxy(env, kind, requests, hooks="socket"):
+    access, asked, servers, clients = observe(env, kind, requests, hooks)
     check_load([r for r in requests if "/nowhere/" not in r.path])  # nginx says 502 where others say 503
     logged = {e["path"]: NO_RESPONSE.get(int(e["status"]), int(e["status"])) for e in access}
     # HAProxy neither answers nor logs a request whose reused upstream connection was reset.
@@ -104,7 +90,8 @@ def check_links(requests, by_path, client_of):
         trace, parent = truth.split_traceparent(header)
         server, client = by_path[request.path], client_of.get(request.path)
         if (server["trace"], server["parent"], server["rule"]) != (trace, parent, "wire"):
-            traces.append(f"{request.path}: server span {server['trace']} below {server['parent']} by {server['rule']!r}")
+            traces.append(f"{request.path}: server span {server['trace']} below {server['parent']} "
+                          f"by {server['rule']!r}")
         if client and client["id"] in (parent, server["id"]):
             traces.append(f"{request.path}: the client span has the id of another span")
     return rules, wrong, traces
@@ -118,3 +105,49 @@ def test_nginx(env):
 @deadline(60)
 def test_haproxy(env):
     check_proxy(env, HAProxy, unique_mix(600, 12))
+
+
+@deadline(60)
+def test_nginx_syscall_hooks(env):
+    check_proxy(env, Nginx, unique_mix(400, 13, without=("hints",)), hooks="syscall")
+
+
+@deadline(60)
+def test_haproxy_syscall_hooks(env):
+    check_proxy(env, HAProxy, unique_mix(400, 14), hooks="syscall")
+
+
+def talk(port, text):
+    """Sends raw bytes, reads until the peer closes; returns what came."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(text)
+        parts = []
+        while part := connection.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+@deadline(30)
+def test_pipelining_and_http10(env):
+    """Twenty requests in one write, split heads, and HTTP/1.0: what the load client does not do."""
+    origin, sink = Origin(env), OtlpSink(env)
+    nginx = Nginx(env, origin.port)
+    agent = Agent(env, "--pid", nginx.pid, "--endpoint", sink.endpoint)
+    codes = [200, 404, 503, 301]
+    lines = [b"GET /status/%d/p-%d HTTP/1.1\r\nhost: x\r\n\r\n" % (codes[i % 4], i) for i in range(19)]
+    answer = talk(nginx.port, b"".join(lines) + b"GET /ok/p-19 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    check_equal(answer.count(b"HTTP/1.1 "), 20, "answers to pipelined requests")
+    check(talk(nginx.port, b"GET /ok/old-0 HTTP/1.0\r\n\r\n").endswith(b"fine\n"), "an answer to HTTP/1.0")
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as slow:
+        for byte in b"GET /ok/slow-0 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n":
+            slow.send(bytes([byte]))
+            time.sleep(0.001)
+        while slow.recv(4096):
+            pass
+    agent.stop(15)
+    spans = [dict(truth.spantap_view(s), kind=s["kind"]) for s in sink.snapshot()]
+    wanted = {f"/status/{codes[i % 4]}/p-{i}": codes[i % 4] for i in range(19)}
+    wanted.update({"/ok/p-19": 200, "/ok/old-0": 200, "/ok/slow-0": 200})
+    for kind in ("SERVER", "CLIENT"):
+        got = one_per_path([s for s in spans if s["kind"] == kind], wanted, f"{kind} spans")
+        check_equal({path: view["status"] for path, view in got.items()}, wanted, f"status of the {kind} spans")

@@ -1,90 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Truth against Envoy itself: its own tracer at 100 % to one sink, spantap's spans of it to another."""
 import collections
-import random
 
 import truth
 from harness import deadline
 from harness.env import check, check_equal, wait_until
-from harness.load import Request, run
-from harness.origin import Origin, body_of
+from harness.load import Connection, Request, run
+from harness.mix import check_load, mix, unique_mix
+from harness.origin import Origin
 from harness.proxies import Envoy
 from harness.sink import OtlpSink
 from harness.spantap import Agent
 
-BIG = 10 * 1024 * 1024
 MEDIAN_MS, P999_MS = 2.0, 20.0
 
 
-def kinds():
-    """(weight, function of an id) for every kind of request in the mix."""
-    post = dict(method="POST")
-    return [
-        (30, lambda i: Request(f"/ok/{i}")),
-        (6, lambda i: Request(f"/ok/{i}", method="HEAD")),
-        (3, lambda i: Request(f"/ok/{i}", method="DELETE")),
-        (8, lambda i: Request(f"/status/{(301, 302, 307)[i % 3]}/{i}")),
-        (10, lambda i: Request(f"/status/{(400, 404, 418, 429)[i % 4]}/{i}")),
-        (8, lambda i: Request(f"/status/{(500, 502, 503)[i % 3]}/{i}")),
-        (2, lambda i: Request(f"/nocontent/{i}")),
-        (2, lambda i: Request(f"/notmodified/{i}")),
-        (8, lambda i: Request(f"/echo/{i}", body=body_of(i % 5000), **post)),
-        (5, lambda i: Request(f"/echo/{i}", body=body_of(100_000 + i), method="PUT")),
-        (5, lambda i: Request(f"/echo/{i}", body=body_of(20_000), expect=True, **post)),
-        (5, lambda i: Request(f"/echo/{i}", body=body_of(60_000), chunked=True, **post)),
-        (2, lambda i: Request(f"/chunked/90000/{i}", body=body_of(30_000), chunked=True, expect=True, **post)),
-        (8, lambda i: Request(f"/chunked/{(1, 5_000, 300_000)[i % 3]}/{i}")),
-        (3, lambda i: Request(f"/lines/4000/{i}")),
-        (6, lambda i: Request(f"/bytes/{(0, 100, 200_000)[i % 3]}/{i}")),
-        (3, lambda i: Request(f"/close/{(0, 70_000)[i % 2]}/{i}")),
-        (4, lambda i: Request(f"/delay/{i % 15}/{i}")),
-        (3, lambda i: Request(f"/slow/{i % 15}/{i}")),
-        (2, lambda i: Request(f"/hints/{i}")),
-        (2, lambda i: Request(f"/reset/{i}")),
-        (2, lambda i: Request(f"/cut/40000/{i}")),
-        (3, lambda i: Request(f"/nowhere/{i}")),
-        (2, lambda i: Request(f"/delay/150/abort-{i}", abort="request")),
-        (2, lambda i: Request(f"/bytes/4000000/abort-{i}", abort="response")),
-    ]
-
-
-def mix(count, first, seed, equal_share=0.12):
-    """`count` requests with unique paths, apart from `equal_share` that are all the same."""
-    dice = random.Random(seed)
-    weights, makers = zip(*kinds())
-    requests = []
-    for i in range(first, first + count):
-        if dice.random() < equal_share:
-            requests.append(Request("/ok/same"))
-            continue
-        request = dice.choices(makers, weights)[0](i)
-        if dice.random() < 0.25:
-            request.headers = (("traceparent", f"00-{dice.getrandbits(128) | 1:032x}-{dice.getrandbits(64) | 1:016x}-01"),)
-        requests.append(request)
-    big = [Request(f"/bytes/{BIG}/big-{first}"), Request(f"/chunked/{BIG}/big-{first}"),
-           Request(f"/echo/big-{first}", method="POST", body=body_of(BIG)),
-           Request(f"/echo/bigc-{first}", method="PUT", body=body_of(BIG), chunked=True)]
-    for place, request in enumerate(big):
-        requests.insert((place + 1) * count // 6, request)
-    return requests
-
-
-def check_load(requests):
-    """The traffic itself is as intended; otherwise the comparison would judge something else."""
-    for r in requests:
-        what = r.path.split("/")[1]
-        may_fail = r.abort or what in ("reset", "cut")
-        check(may_fail or not r.error, f"the load itself failed: {r.method} {r.path}: {r.error}")
-        if what == "nowhere":
-            check_equal(r.status, 503, f"status of {r.path}")
-
-
-def observe(env, concurrency, phases):
+def observe(env, concurrency, phases, hooks):
     """Runs the phases [(connections, requests)]; returns (sinks' spans, origin log, ledger, envoy sink)."""
     origin, envoy_sink, our_sink = Origin(env), OtlpSink(env), OtlpSink(env)
     envoy = Envoy(env, [("/nowhere/", env.free_port()), ("/", origin.port)], tracer_port=envoy_sink.port,
                   concurrency=concurrency)
-    agent = Agent(env, "--pid", envoy.pid, "--endpoint", our_sink.endpoint)
+    agent = Agent(env, "--pid", envoy.pid, "--endpoint", our_sink.endpoint, "--hooks", hooks)
     total = 0
     for connections, requests in phases:
         seconds = run(envoy.port, requests, connections)
@@ -132,8 +68,8 @@ def check_verdict(verdict):
         check(p999 <= P999_MS, f"p99.9 {what} offset {p999:.2f} ms is over {P999_MS}: {worst}")
 
 
-def compare(env, concurrency, phases):
-    envoy_sink, spans, origin_log, ledger = observe(env, concurrency, phases)
+def compare(env, concurrency, phases, hooks="socket"):
+    envoy_sink, spans, origin_log, ledger = observe(env, concurrency, phases, hooks)
     requests = [r for _, part in phases for r in part]
     env.figure("ledger " + " ".join(f"{k}={v}" for k, v in ledger.items()))
     verdict = truth.judge(envoy_sink.snapshot(), origin_log, spans)
@@ -156,8 +92,35 @@ def test_truth_two_workers(env):
 
 
 @deadline(60)
+def test_truth_syscall_hooks(env):
+    compare(env, 1, [(1, mix(150, 50_000, 6)), (16, mix(650, 60_000, 7))], hooks="syscall")
+
+
+@deadline(60)
 def test_truth_equal_heads(env):
     """Only equal requests, 16 at a time: nothing but order tells them apart. No wrong link may look sure."""
     compare(env, 1, [(1, [Request("/ok/same") for _ in range(50)]),
                      (16, [Request(f"/delay/{i % 4}/same") for i in range(600)]),
                      (16, [Request("/ok/same") for _ in range(400)])])
+
+
+@deadline(60)
+def test_truth_joins_open_connections(env):
+    """The agent comes when the keep-alive connections are already in use, both sides of Envoy."""
+    origin, envoy_sink, our_sink = Origin(env), OtlpSink(env), OtlpSink(env)
+    envoy = Envoy(env, [("/nowhere/", env.free_port()), ("/", origin.port)], tracer_port=envoy_sink.port)
+    connections = [Connection(envoy.port) for _ in range(4)]
+    before = [Request(f"/ok/before-{i}") for i in range(40)]
+    after = [r for r in unique_mix(220, 8) if not r.abort][:200]
+    for i, request in enumerate(before):
+        connections[i % 4].send(request)
+    agent = Agent(env, "--pid", envoy.pid, "--endpoint", our_sink.endpoint)
+    for i, request in enumerate(after):
+        connections[i % 4].send(request)
+    wait_until(lambda: envoy_sink.span_count >= len(before) + len(after), 10, "Envoy's spans")
+    agent.stop(15)
+    theirs = [s for s in envoy_sink.snapshot() if "/before-" not in s["attributes"]["http.url"]]
+    log = [e for e in origin.snapshot() if "/before-" not in e["path"]]
+    verdict = truth.judge(theirs, log, our_sink.snapshot())
+    report(env, verdict, our_sink.snapshot(), after)
+    check_verdict(verdict)

