@@ -1,0 +1,58 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the benches: tests/bench/run.py [--quick] [--only a,c].
+
+  a  requests/s and CPU per request of Envoy and nginx, without and with the agent
+  b  processes that are no target, both hook families, loop turns; nanoseconds per system call
+  c  events to spans on one core     d  spans to OTLP bytes     e  start, memory
+
+Prints `name: ratio median [min..max] goal ...`; MISSED marks a goal that this run did not reach.
+"""
+import argparse
+import os
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
+
+import bench_agent  # noqa: E402
+import bench_proxies  # noqa: E402
+from harness import Skip  # noqa: E402
+from harness.proxies import Envoy, Nginx  # noqa: E402
+
+
+def sections(quick):
+    rounds, seconds = (3, 1) if quick else (7, 3)
+    return {
+        "a": [lambda: bench_proxies.with_and_without(Envoy, (">=", 0.9), rounds, seconds),
+              lambda: bench_proxies.with_and_without(Nginx, (">=", 0.9), rounds, seconds)],
+        "b": [lambda: bench_proxies.bystanders(3 if quick else 5, 1 if quick else 2),
+              lambda: bench_proxies.calls(3 if quick else 7)],
+        "c": [lambda: bench_agent.replay(rounds, 20_000 if quick else 100_000)],
+        "d": [lambda: bench_agent.encode(quick)],
+        "e": [lambda: bench_agent.start(rounds)],
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="shorter and rougher: a minute instead of five")
+    parser.add_argument("--only", default="a,b,c,d,e", help="sections, with commas")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("The benches need root: they load eBPF programs.")
+    known = sections(options.quick)
+    for letter in options.only.split(","):
+        if letter not in known:
+            parser.error(f"no section {letter!r}: {', '.join(known)}")
+        print(f"== {letter}", flush=True)
+        for bench in known[letter]:
+            try:
+                bench()
+            except Skip as reason:
+                print(f"skipped: {reason}")
+
+
+if __name__ == "__main__":
+    main()
