@@ -24,31 +24,44 @@ enum class BodyEnd : uint8_t {
   kAborted,   // the connection ended before the message did
 };
 
+enum class LossReason : uint8_t {
+  kGap,      // missing bytes may have held a message head
+  kInvalid,  // the bytes are no legal message
+};
+
 class ParserSink {
  public:
   virtual ~ParserSink() = default;
-  // A message begins at `position` (its first byte). Called before the head is complete.
-  virtual void OnMessageBegin(uint64_t position) = 0;
+  // A message may begin at `position` (its first byte); void unless OnHead follows. `resumed`: the
+  // bytes before it are not known to be the end of the message before.
+  virtual void OnMessageBegin(uint64_t position, bool resumed) = 0;
   // Its head is complete (or cut: head.truncated). 1xx responses other than 101 are reported here
-  // too, followed by OnMessageEnd; the pairing ignores them.
+  // too, followed by OnMessageEnd; the pairing ignores them. If the end of the message before had
+  // been hidden, its OnMessageEnd(kGuessed) comes between OnMessageBegin and this.
   virtual void OnHead(HttpHead head) = 0;
   // The message is over; `end_position` is that of the byte after its last one. `body_bytes` counts
-  // payload bytes without chunk framing, as far as they are known.
+  // payload bytes without chunk framing; with kGuessed it is an estimate.
   virtual void OnMessageEnd(uint64_t end_position, uint64_t body_bytes, BodyEnd how) = 0;
   // Something was lost: heads may be missing from here on, the next OnMessageBegin is a resumption.
   // Nothing begun before it will be finished by this parser.
-  virtual void OnLost(const char* reason) = 0;
-  // No message will follow (CONNECT, Upgrade, TLS, unknown protocol). `reason` is static.
+  virtual void OnLost(LossReason reason) = 0;
+  // No message will follow (CONNECT, Upgrade). `reason` is static.
   virtual void OnOpaque(const char* reason) = 0;
 };
 
-// What the pairing knows and the bytes do not say. Asked when a response head is complete.
-class ResponseContext {
+// What the pairing knows and the bytes of one direction do not say.
+class MessageContext {
  public:
-  virtual ~ResponseContext() = default;
+  virtual ~MessageContext() = default;
   enum class Request : uint8_t { kUnknown, kOrdinary, kHead, kConnect };
-  // The request that the next final response on this connection answers.
+  // The request that the next final response on this connection answers. kUnknown: none is open, and
+  // since a request is read before its answer is written, no final response can lie in a gap.
   virtual Request PendingRequest() const = 0;
+  // Asked while the end of the direction's last message is hidden and bytes at a call's start look
+  // like a head: can they be one? (Otherwise they belong to the body.)
+  virtual bool MayBegin(bool request) = 0;
+  // This connection's requests have been seen to overlap.
+  virtual bool Pipelined() const = 0;
 };
 
 // What a piece of bytes is known to be, from the capture.
@@ -63,26 +76,35 @@ class Parser {
   virtual ~Parser() = default;
   // Bytes at info.position, which continue what was fed or skipped before.
   virtual void Feed(const PieceInfo& info, absl::string_view bytes) = 0;
-  // `count` bytes from `position` on exist but were not seen.
-  virtual void Skip(uint64_t position, uint64_t count) = 0;
+  // `count` bytes from `position` on exist but were not seen. `within_call`: they lie inside one
+  // system call whose first bytes were seen, so they were left out on purpose.
+  virtual void Skip(uint64_t position, uint64_t count, bool within_call) = 0;
   // The direction ended in order (`reset` false) or by failure.
   virtual void End(bool reset) = 0;
   // The position up to which no byte is of interest (end of a known body), or 0. The connection turns
   // it into an order to the kernel when that is far enough away to pay.
   virtual uint64_t BoringUntil() const = 0;
+  // Whether a message is open whose end lies, or will lie, in bytes that were not seen; if so,
+  // *body_bytes is what OnMessageEnd would say now.
+  virtual bool EndHidden(uint64_t* body_bytes) const = 0;
 };
 
 // What the first bytes of a direction look like.
-enum class Verdict : uint8_t { kNeedMore, kNo, kYes };
+enum class Verdict : uint8_t { kNeedMore, kNo, kRequest, kResponse };
 
 struct Protocol {
   const char* name;                           // "http/1"
   Verdict (*infer)(absl::string_view bytes);  // pure
-  std::unique_ptr<Parser> (*make)(bool requests, ParserSink& sink, const ResponseContext& context);
+  // `joined`: earlier bytes of the direction were not seen; begin at the next head.
+  std::unique_ptr<Parser> (*make)(bool requests, bool joined, ParserSink& sink, MessageContext& context);
 };
 
 // registry.cc: the one list of protocols, in the order they are asked.
-absl::string_view ProtocolNames();
+absl::string_view ProtocolNames();  // "http/1", comma-separated
+// The first protocol whose verdict is yes; else null, with kNeedMore if one of them wants more bytes.
 const Protocol* InferProtocol(absl::string_view bytes, Verdict* verdict);
+// Names a protocol that is recognised in order to be left alone ("tls", "http/2"), else null. Asked
+// of the first bytes of a call.
+const char* ForeignProtocol(absl::string_view bytes);
 
 }  // namespace spantap

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one list of protocols.
+#include "agent/protocols/http1.h"
+#include "agent/protocols/http1_infer.h"
+#include "agent/protocols/parser.h"
+
+namespace spantap {
+namespace {
+
+constexpr Protocol kProtocols[] = {
+    {"http/1", InferHttp1, MakeHttp1Parser},
+};
+
+}  // namespace
+
+absl::string_view ProtocolNames() { return "http/1"; }
+
+const Protocol* InferProtocol(absl::string_view bytes, Verdict* verdict) {
+  *verdict = Verdict::kNo;
+  for (const Protocol& protocol : kProtocols) {
+    const Verdict answer = protocol.infer(bytes);
+    if (answer == Verdict::kRequest || answer == Verdict::kResponse) {
+      *verdict = answer;
+      return &protocol;
+    }
+    if (answer == Verdict::kNeedMore) *verdict = Verdict::kNeedMore;
+  }
+  return nullptr;
+}
+
+const char* ForeignProtocol(absl::string_view bytes) {
+  if (LooksLikeTls(bytes)) return "tls";
+  if (LooksLikeHttp2(bytes)) return "http/2";
+  return nullptr;
+}
+
+}  // namespace spantap
