@@ -59,8 +59,9 @@ $(BUILD)/obj/%.cc.o: %.cc
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
 # ---------------------------------------------------------------- bpf
-BPF_SOURCES := $(wildcard bpf/*.bpf.c)
-BPF_FLAGS   := -target bpf -O2 -g -Wall -Werror -D__TARGET_ARCH_x86 -I. -I/usr/include/$(shell uname -m)-linux-gnu
+# maps.bpf.c first: libbpf 1.1's linker loses maps that are used before the file that defines them.
+BPF_SOURCES := bpf/maps.bpf.c $(filter-out bpf/maps.bpf.c,$(wildcard bpf/*.bpf.c))
+BPF_FLAGS   := -target bpf -mcpu=v3 -O2 -g -Wall -Werror -D__TARGET_ARCH_x86 -I. -I/usr/include/$(shell uname -m)-linux-gnu
 $(BUILD)/bpf/%.o: bpf/%.c $(wildcard bpf/*.h)
 	$(call msg,BPF,$<)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_FLAGS) -c $< -o $@
@@ -68,7 +69,7 @@ $(BUILD)/gen/spantap.skel.h: $(patsubst bpf/%.c,$(BUILD)/bpf/%.o,$(BPF_SOURCES))
 	$(call msg,SKEL,$@)
 	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen object $(BUILD)/bpf/spantap.linked.o $^ && \
 	    $(BPFTOOL) gen skeleton $(BUILD)/bpf/spantap.linked.o name spantap_bpf > $@
-$(BUILD)/obj/agent/capture/bpf_source.cc.o: $(BUILD)/gen/spantap.skel.h
+$(BUILD)/obj/agent/capture/bpf_programs.cc.o: $(BUILD)/gen/spantap.skel.h
 
 # ---------------------------------------------------------------- third party, built from packages
 LLHTTP_SRC := /usr/share/llhttp
@@ -109,10 +110,10 @@ $(BUILD)/gen/oracle/.generated: $(PROTOS:%=$(PROTO_DIR)/%)
 $(PROTOS:%.proto=$(BUILD)/gen/oracle/%.pb.cc): $(BUILD)/gen/oracle/.generated ;
 $(BUILD)/obj/oracle/%.o: $(BUILD)/gen/oracle/%.pb.cc
 	$(call msg,CXX,$<)
-	$(Q)mkdir -p $(@D) && $(CCACHE) $(CXX) -std=c++20 -O2 $(SANFLAGS) -I$(BUILD)/gen/oracle -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CXX) -std=c++20 -O2 -DNDEBUG $(SANFLAGS) -I$(BUILD)/gen/oracle -c $< -o $@
 $(ORACLE): $(PROTOS:%.proto=$(BUILD)/obj/oracle/%.o)
 USES_ORACLE := $(call objects,tests/exporter/otlp) $(call objects,tests/exporter/send) $(BUILD)/obj/tests/bench/bench_encode.cc.o
-$(USES_ORACLE): CPPFLAGS += -I$(BUILD)/gen/oracle
+$(USES_ORACLE): CPPFLAGS += -I$(BUILD)/gen/oracle -DNDEBUG
 $(USES_ORACLE): | $(BUILD)/gen/oracle/.generated
 $(BUILD)/test/exporter_otlp $(BUILD)/test/exporter_send: $(ORACLE)
 $(BUILD)/bench/bench_encode: $(BUILD)/obj/tests/bench/bench_encode.cc.o $(foreach s,otlp model,$(call lib,exporter/$(s))) $(ORACLE)

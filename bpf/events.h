@@ -36,8 +36,8 @@
 /* The ends of a call that carries body bytes: enough for a chunk-size line, and for a last chunk. */
 #define SPANTAP_BODY_FIRST 32u
 #define SPANTAP_BODY_LAST 64u
-/* iovecs looked at per call: Envoy reads into 8 and writes from at most 16. */
-#define SPANTAP_MAX_IOVECS 16u
+/* iovecs looked at per call: Envoy reads into 8 and writes from at most 16, nginx writes from 64. */
+#define SPANTAP_MAX_IOVECS 64u
 #define SPANTAP_COMM_LEN 16u
 
 /* ------------------------------------------------------------------ records */
@@ -188,6 +188,7 @@ enum spantap_counter {
 	SPANTAP_COUNT_FOREIGN_FRAME = 5,   /* socket calls whose frame is not theirs (io_uring): a gap */
 	SPANTAP_COUNT_IOVECS = 6,	   /* calls with more iovecs than SPANTAP_MAX_IOVECS */
 	SPANTAP_COUNT_RUNS = 7,		   /* times a data hook ran for a target */
+	SPANTAP_COUNT_TARGETS_FULL = 8,	   /* processes not observed: the target map is full */
 	SPANTAP_COUNT_MAX = 16,
 };
 
