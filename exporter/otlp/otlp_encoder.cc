@@ -9,6 +9,7 @@
 #include <pb_encode.h>
 
 #include <array>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -52,15 +53,48 @@ bool PutText(pb_ostream_t* out, uint32_t tag, absl::string_view text) {
 bool PutVarint(pb_ostream_t* out, uint32_t tag, uint64_t value) {
   return value == 0 || (pb_encode_tag(out, PB_WT_VARINT, tag) && pb_encode_varint(out, value));
 }
-bool PutFixed64(pb_ostream_t* out, uint32_t tag, uint64_t value) {
-  return value == 0 || (pb_encode_tag(out, PB_WT_64BIT, tag) && pb_encode_fixed64(out, &value));
-}
-bool PutFixed32(pb_ostream_t* out, uint32_t tag, uint32_t value) {
-  return pb_encode_tag(out, PB_WT_32BIT, tag) && pb_encode_fixed32(out, &value);
-}
 bool PutRaw(pb_ostream_t* out, absl::string_view bytes) {
   return pb_write(out, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
 }
+
+// Fields of fixed size that follow each other: gathered here and written at once, because each call into
+// nanopb costs as much as copying some hundred bytes.
+class FixedFields {
+ public:
+  void Id(uint32_t tag, const uint8_t* bytes, uint8_t size) {
+    Tag(tag, PB_WT_STRING);
+    bytes_[size_++] = size;
+    Copy(bytes, size);
+  }
+  void Enum(uint32_t tag, uint8_t value) {  // below 128
+    Tag(tag, PB_WT_VARINT);
+    bytes_[size_++] = value;
+  }
+  void Fixed64(uint32_t tag, uint64_t value) {
+    if (value == 0) return;
+    Tag(tag, PB_WT_64BIT);
+    Copy(&value, sizeof(value));  // little-endian on every target of this program
+  }
+  void Fixed32(uint32_t tag, uint32_t value) {
+    Tag(tag, PB_WT_32BIT);
+    Copy(&value, sizeof(value));
+  }
+  bool Put(pb_ostream_t* out) const { return pb_write(out, bytes_, size_); }
+
+ private:
+  void Tag(uint32_t tag, pb_wire_type_t type) {
+    const uint32_t key = tag << 3 | static_cast<uint32_t>(type);
+    if (key >= 0x80) bytes_[size_++] = static_cast<uint8_t>(key | 0x80);
+    bytes_[size_++] = static_cast<uint8_t>(key >= 0x80 ? key >> 7 : key);
+  }
+  void Copy(const void* data, size_t size) {
+    std::memcpy(bytes_ + size_, data, size);
+    size_ += size;
+  }
+
+  uint8_t bytes_[32];  // two ids take 28
+  size_t size_ = 0;
+};
 
 // Appends the blob with each field's tag replaced: attributes have another number outside Span.
 void AppendRetagged(absl::string_view blob, uint32_t tag, std::string* ret) {
@@ -115,10 +149,10 @@ size_t SpanSize(const Span& span, const Texts& texts) {
 bool PutLink(pb_ostream_t* out, const SpanLink& link) {
   std::string attributes;
   AppendRetagged(link.attributes.bytes(), LINK_TAG(attributes), &attributes);
-  return PutHeader(out, SPAN_TAG(links), LinkSize(link)) &&
-         (!link.trace_id.valid() || PutBytes(out, LINK_TAG(trace_id), link.trace_id.bytes.data(), 16)) &&
-         (!link.span_id.valid() || PutBytes(out, LINK_TAG(span_id), link.span_id.bytes.data(), 8)) &&
-         PutRaw(out, attributes);
+  FixedFields ids;
+  if (link.trace_id.valid()) ids.Id(LINK_TAG(trace_id), link.trace_id.bytes.data(), 16);
+  if (link.span_id.valid()) ids.Id(LINK_TAG(span_id), link.span_id.bytes.data(), 8);
+  return PutHeader(out, SPAN_TAG(links), LinkSize(link)) && ids.Put(out) && PutRaw(out, attributes);
 }
 
 bool PutStatus(pb_ostream_t* out, const Span& span, const Texts& texts) {
@@ -129,20 +163,19 @@ bool PutStatus(pb_ostream_t* out, const Span& span, const Texts& texts) {
 }
 
 bool PutSpan(pb_ostream_t* out, const Span& span, const Texts& texts) {
-  bool ok = PutBytes(out, SPAN_TAG(trace_id), span.trace_id.bytes.data(), 16) &&
-            PutBytes(out, SPAN_TAG(span_id), span.span_id.bytes.data(), 8) &&
-            PutText(out, SPAN_TAG(trace_state), texts.trace_state) &&
-            (!span.parent_span_id.valid() ||
-             PutBytes(out, SPAN_TAG(parent_span_id), span.parent_span_id.bytes.data(), 8)) &&
-            PutText(out, SPAN_TAG(name), texts.name) &&
-            PutVarint(out, SPAN_TAG(kind), static_cast<uint64_t>(span.kind)) &&
-            PutFixed64(out, SPAN_TAG(start_time_unix_nano), span.start_unix_ns) &&
-            PutFixed64(out, SPAN_TAG(end_time_unix_nano), span.end_unix_ns) &&
-            PutRaw(out, span.attributes.bytes()) &&
+  FixedFields ids, parent, times, flags;
+  ids.Id(SPAN_TAG(trace_id), span.trace_id.bytes.data(), 16);
+  ids.Id(SPAN_TAG(span_id), span.span_id.bytes.data(), 8);
+  if (span.parent_span_id.valid()) parent.Id(SPAN_TAG(parent_span_id), span.parent_span_id.bytes.data(), 8);
+  times.Enum(SPAN_TAG(kind), static_cast<uint8_t>(span.kind));
+  times.Fixed64(SPAN_TAG(start_time_unix_nano), span.start_unix_ns);
+  times.Fixed64(SPAN_TAG(end_time_unix_nano), span.end_unix_ns);
+  flags.Fixed32(SPAN_TAG(flags), span.flags | kHasIsRemote | (span.parent_is_remote ? kIsRemote : 0));
+  bool ok = ids.Put(out) && PutText(out, SPAN_TAG(trace_state), texts.trace_state) && parent.Put(out) &&
+            PutText(out, SPAN_TAG(name), texts.name) && times.Put(out) && PutRaw(out, span.attributes.bytes()) &&
             PutVarint(out, SPAN_TAG(dropped_attributes_count), span.dropped_attributes);
   for (const SpanLink& link : span.links) ok = ok && PutLink(out, link);
-  const uint32_t flags = span.flags | kHasIsRemote | (span.parent_is_remote ? kIsRemote : 0);
-  return ok && PutStatus(out, span, texts) && PutFixed32(out, SPAN_TAG(flags), flags);
+  return ok && PutStatus(out, span, texts) && flags.Put(out);
 }
 
 }  // namespace
