@@ -1,42 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The place for inference: which open server exchange of a process caused this client exchange, when
-// no id says so. Candidates in, decision with evidence out. Each rule is one implementation; the
-// linker asks them in order and takes the first that decides (rules.cc is the list).
+// no header says so. Candidates in, decision with evidence out. Each rule is one implementation; the
+// linker asks them in the order of rules.cc and takes the first that does not say kNotMine.
 //
-// Pure with respect to its inputs: no I/O, no clock. Event thread only.
+//   kNotMine ─► next rule        kLinked ─► drawn if confidence >= threshold, else refused
+//   kLater   ─► asked again when the rule wakes the client, at the latest with `final`
+//   kRefused ─► a root; counted by its reason
+//
+// Rules keep what they learn in ProcessState (process_state.h), never in a member that may be gone.
+// Pure with respect to their inputs: no I/O, no clock. Event thread only.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "absl/types/span.h"
+#include "absl/container/inlined_vector.h"
 #include "agent/connections/exchange.h"
+#include "agent/link/head_digest.h"
 #include "agent/link/linked_exchange.h"
+#include "agent/link/member_list.h"
 
 namespace spantap {
 
-struct Candidate {
-  const Exchange* server = nullptr;  // a server exchange of the same process
-  bool open_at_request = false;      // its response had not begun when the child's head was written
-  uint32_t client_count = 0;         // client exchanges already linked to it
+struct ProcessState;
+struct Crowd;
+struct Lane;
+
+// Places a member can stand in. Server and client exchanges share the numbers, never the lists.
+enum Slot : uint8_t {
+  kSlotOpen,       // server: ProcessState::open
+  kSlotTrace,      // server: ProcessState::by_trace
+  kSlotRequestId,  // server: ProcessState::by_request_id; client: the linker's table of all processes
+  kSlotThread,     // server: ThreadState::held
+  kSlotCrowd,      // server: Crowd::open
+  kSlotLane,       // server: Lane::unserved; client: Lane::undecided
+  kSlotAnswered,   // client: Lane::answered
+  kSlotWaiter,     // client: Member::waiters of a server exchange
+  kSlotJoin,       // both: the connection join's table
+  kSlotCount,
 };
 
+// An exchange as the rules see it. Lives from the request head until its tree is delivered.
+struct Member {
+  explicit Member(Exchange& from) : exchange(&from), id(from.id), role(from.role) {
+    for (Hook& hook : hooks) hook.member = this;
+  }
+
+  Exchange* exchange;
+  uint64_t id;  // Exchange::id: ascending in order of request heads
+  Role role;
+  bool responded = false;  // the response head is there
+  bool finished = false;
+  HeadDigest request;
+  HeadDigest response;
+  ProcessState* process = nullptr;
+  Member* cause = nullptr;    // client: the server exchange it was linked to
+  uint32_t client_count = 0;  // server: clients linked to it
+  uint32_t busy_clients = 0;  // server: of these, without a response yet
+  bool answered = false;      // server: a client of its got a response, the last being
+  HeadDigest last_answer;
+  MemberList waiters;         // server: clients asked again when this one is answered or over
+  Hook hooks[kSlotCount];
+
+  // Learned at arrival, see the rules.
+  uint64_t arrival = 0;       // server: number of its request in the process
+  bool overlapped = false;    // server: another request was open when it came
+  uint8_t target_seen = 0;    // server: recent requests with its method and target
+  uint8_t request_id_seen = 0;
+  Crowd* crowd = nullptr;      // server: the requests with an equal head
+  Lane* lane = nullptr;        // both: those of one thread
+  uint64_t order_choice = 0;   // client: id of the server exchange that order proposes; 0: none
+  bool order_sure = false;     // no other could have come next
+  Member* pair_choice = nullptr;  // client: the server exchange whose response followed, while it is told
+  bool pair_sure = false;      // no other response could have been meant
+};
+
+// Clients that are to be asked again.
+using Wake = std::vector<Member*>;
+
 struct LinkQuestion {
-  const Exchange* client = nullptr;
-  // Server exchanges whose interval contains the client's first byte, oldest request first.
-  absl::Span<const Candidate> candidates;
-  // False while the client's response, or the candidates' responses, may still bring evidence. The
-  // linker asks again when something changed, at the latest with final = true.
+  Member& client;
+  ProcessState& process;
+  // Open server exchanges that share an id with the client (trace id, or else x-request-id), oldest
+  // first: if there are any, the cause is one of them.
+  const absl::InlinedVector<Member*, 4>& narrowed;
+  // Asked when the request is written; what is open in the process now was open then. Later askings
+  // happen with other exchanges open.
+  bool first = true;
+  // No evidence will come any more: decide or refuse.
   bool final = false;
 };
 
 struct LinkDecision {
   enum class State : uint8_t { kNotMine, kLater, kLinked, kRefused } state = State::kNotMine;
-  size_t candidate = 0;    // index, for kLinked
-  LinkRule rule = LinkRule::kNone;
+  Member* server = nullptr;  // for kLinked
   double confidence = 0;
-  const char* reason = ""; // for kRefused: why nothing is claimed; counted by this static name
+  const char* reason = "";   // for kRefused: why nothing is claimed; a static name
+
+  static LinkDecision NotMine() { return {}; }
+  static LinkDecision Later() { return {State::kLater, nullptr, 0, ""}; }
+  static LinkDecision Link(Member* server, double confidence) { return {State::kLinked, server, confidence, ""}; }
+  static LinkDecision Refuse(const char* reason) { return {State::kRefused, nullptr, 0, reason}; }
 };
 
 class InferenceRule {
@@ -44,10 +109,15 @@ class InferenceRule {
   virtual ~InferenceRule() = default;
   virtual LinkRule rule() const = 0;
   virtual LinkDecision Decide(const LinkQuestion& question) = 0;
-  // Everything a rule may learn from, in capture order.
-  virtual void OnRequest(const Exchange&) {}
-  virtual void OnResponse(const Exchange&) {}
-  virtual void OnFinished(const Exchange&) {}
+  // What a rule may learn from, in capture order, for exchanges of both roles. A rule must have
+  // decided when the response of the last possible cause is written: nothing waits longer.
+  virtual void OnRequest(Member&) {}
+  virtual void OnResponse(Member&, Wake&) {}
+  virtual void OnFinished(Member&, Wake&) {}
+  // Some rule linked `client` (client.cause is set).
+  virtual void OnLinked(Member& client) {}
+  // The client is decided, one way or the other: forget it.
+  virtual void Forget(Member& client) {}
 };
 
 }  // namespace spantap

@@ -39,6 +39,9 @@ struct LinkedExchange {
   uint8_t depth = 0;              // below the local root of its tree
   TraceId wire_trace_id;          // valid if adoption replaced the id seen on the wire
   SpanId wire_parent_id;          // the parent-id that came with it, if any
+  // Why a client exchange has no parent although its process had requests open: a static name, the
+  // one counted in LinkCounters::refused. "" for everything else.
+  absl::string_view refused;
 };
 
 class LinkedSink {

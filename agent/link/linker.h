@@ -12,10 +12,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <utility>
+#include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
 #include "agent/connections/exchange.h"
 #include "agent/link/linked_exchange.h"
 #include "exporter/model/trace_context.h"
@@ -42,6 +43,10 @@ struct LinkCounters {
   uint64_t forced = 0;              // delivered early because of max_exchanges
   uint64_t request_id_reused = 0;
   uint64_t own_export_skipped = 0;  // OTLP export requests of observed processes: counted, never spans
+  uint64_t late = 0;                // links found after the ids of one side were delivered: not drawn
+  uint64_t parts = 0;               // trees delivered in more than one piece, pieces but the last
+  // Refusals by their static reason; a handful of entries, in order of first use.
+  std::vector<std::pair<absl::string_view, uint64_t>> refused;
 };
 
 class Linker final : public ExchangeSink {
@@ -53,6 +58,8 @@ class Linker final : public ExchangeSink {
   void OnResponse(Exchange& exchange) override;
   void OnFinished(std::unique_ptr<Exchange> exchange) override;
 
+  // The process is gone, or has become another program: forget what was learned about it.
+  void OnProcessEnd(uint32_t tgid);
   // Delivers what is due.
   void OnTime(uint64_t mono_ns);
   // Delivers everything that is finished; at the end of a run (every exchange has been finished then).

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/crowd.h"
+
+#include <algorithm>
+
+namespace spantap {
+namespace {
+
+// Inner responses looked at for one outer response. More at once are a guess in any case.
+constexpr int kMaxPairs = 16;
+
+void MarkOdd(Lane& lane, uint64_t id) {
+  lane.odd_until = std::max(lane.odd_until, id);
+}
+
+// An entry of `answered` whose possible causes are all answered explains nothing any more.
+void DropStale(const Crowd& crowd, Lane& lane) {
+  while (!lane.answered.empty() && lane.answered.front()->id < crowd.oldest_open()) {
+    lane.answered.front()->hooks[kSlotAnswered].Unlink();
+  }
+  if (lane.answered.empty()) lane.pair_guessed = false;
+}
+
+}  // namespace
+
+Lane& Crowd::LaneOf(uint32_t tid) {
+  if (!first_used) {
+    first_used = true;
+    first.tid = tid;
+  }
+  if (first.tid == tid) return first;
+  for (const auto& lane : more) {
+    if (lane->tid == tid) return *lane;
+  }
+  more.push_back(std::make_unique<Lane>());
+  more.back()->tid = tid;
+  return *more.back();
+}
+
+void EnterCrowd(Crowd& crowd, Member& server) {
+  server.crowd = &crowd;
+  server.lane = &crowd.LaneOf(server.exchange->request_stamp.tid);
+  ++crowd.open_count;
+  crowd.open.PushBack(server.hooks[kSlotCrowd]);
+  server.lane->unserved.PushBack(server.hooks[kSlotLane]);
+}
+
+void LeaveCrowd(Crowd& crowd, Member& server) {
+  --crowd.open_count;
+  server.hooks[kSlotCrowd].Unlink();
+  server.hooks[kSlotLane].Unlink();
+  if (server.lane->unserved.empty()) server.lane->order_guessed = false;
+  server.lane = nullptr;
+  server.crowd = nullptr;
+}
+
+void QueueClient(Crowd& crowd, Member& client) {
+  Lane& lane = crowd.LaneOf(client.exchange->request_stamp.tid);
+  DropStale(crowd, lane);
+  client.crowd = &crowd;
+  client.lane = &lane;
+  ++crowd.clients;
+  lane.undecided.PushBack(client.hooks[kSlotLane]);
+  Member* const server = lane.unserved.front();
+  // With an answer that nobody got yet, this may be that request's second try.
+  const bool plain = server != nullptr && lane.answered.empty();
+  client.order_sure = plain && lane.unserved.one() && !lane.order_guessed && crowd.oldest_open() > lane.odd_until;
+  if (!plain) MarkOdd(lane, client.id);
+  if (server == nullptr) return;
+  client.order_choice = server->id;
+  if (!lane.unserved.one()) lane.order_guessed = true;
+  MarkServed(*server);
+}
+
+void ForgetClient(Member& client) {
+  if (client.lane == nullptr) return;
+  client.hooks[kSlotLane].Unlink();
+  client.hooks[kSlotAnswered].Unlink();
+  if (client.lane->answered.empty()) client.lane->pair_guessed = false;
+  --client.crowd->clients;
+  client.lane = nullptr;
+  client.crowd = nullptr;
+}
+
+void MarkServed(Member& server) {
+  if (server.lane == nullptr) return;
+  server.hooks[kSlotLane].Unlink();
+  if (server.lane->unserved.empty()) server.lane->order_guessed = false;
+}
+
+void MarkServable(Member& server) {
+  if (server.lane == nullptr || server.hooks[kSlotLane].linked()) return;
+  server.lane->unserved.PushBack(server.hooks[kSlotLane]);
+}
+
+void ClientAnswered(Member& client) {
+  if (client.lane == nullptr || client.hooks[kSlotAnswered].linked()) return;
+  client.lane->answered.PushBack(client.hooks[kSlotAnswered]);
+}
+
+Member* PairResponse(Member& server) {
+  Lane& lane = *server.lane;
+  Member* found = nullptr;
+  int agreeing = 0;
+  int looked = 0;
+  for (const Hook* hook = lane.answered.first(); hook->member != nullptr; hook = hook->next) {
+    Member& client = *hook->member;
+    if (++looked > kMaxPairs) {
+      agreeing = kMaxPairs;
+      break;
+    }
+    if (!client.responded || client.id < server.id || !ResponseAgrees(client.response, server.response)) continue;
+    if (++agreeing == 1) found = &client;
+  }
+  if (found == nullptr) {
+    MarkOdd(lane, server.id);
+    return nullptr;
+  }
+  found->pair_choice = &server;
+  found->pair_sure = agreeing == 1 && !lane.pair_guessed;
+  if (agreeing > 1) lane.pair_guessed = true;
+  return found;
+}
+
+void TakeHopeless(const Crowd& crowd, Lane& lane, Wake& wake) {
+  for (const Hook* hook = lane.undecided.first(); hook->member != nullptr; hook = hook->next) {
+    if (hook->member->id > crowd.oldest_open()) break;
+    wake.push_back(hook->member);
+  }
+  DropStale(crowd, lane);
+}
+
+}  // namespace spantap

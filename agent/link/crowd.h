@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Requests with equal heads that are open in one process at the same time, and the outgoing requests
+// with that head: who belongs to whom can be told only by order and by the response pairs.
+//
+// One lane per reading thread (only while all heads of an exchange are handled by one thread does a
+// lane say anything, see ProxyClass::one_thread). Two independent proposals per outgoing request:
+//
+//   order  when it is written: the requests of the lane that nothing was sent for yet ("unserved").
+//          Exactly one: sure. Several: the oldest, a guess, and every further choice is a guess until
+//          none is left unserved.
+//   pair   when an outer response is written: the inner responses that were read and not yet passed
+//          on ("answered") and agree with it. The same: one is sure, several are a guess.
+//
+// Used by proxy_rule.cc. Event thread only. Memory: a few lists per distinct open head.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "agent/link/inference.h"
+
+namespace spantap {
+
+struct Lane {
+  uint32_t tid = 0;
+  MemberList unserved;     // server exchanges
+  MemberList undecided;    // clients, in order of their requests
+  MemberList answered;     // clients, in order of their responses; failed ones too (not responded)
+  bool order_guessed = false;
+  bool pair_guessed = false;
+  // Something happened that one request for one outgoing request does not explain (a retry, a
+  // response of the proxy's own, a mirrored request): nothing is sure while a request with an id up
+  // to this one is open.
+  uint64_t odd_until = 0;
+};
+
+struct Crowd {
+  uint64_t key = 0;
+  uint32_t open_count = 0;
+  MemberList open;  // server exchanges, unanswered, by arrival
+  // Clients in a lane keep the crowd, too.
+  uint32_t clients = 0;
+  Lane first;
+  bool first_used = false;
+  std::vector<std::unique_ptr<Lane>> more;
+
+  Lane& LaneOf(uint32_t tid);
+  uint64_t oldest_open() const { return open.empty() ? UINT64_MAX : open.front()->id; }
+};
+
+// A server exchange joins or leaves (answered or over).
+void EnterCrowd(Crowd& crowd, Member& server);
+void LeaveCrowd(Crowd& crowd, Member& server);
+// A client whose cause is one of several in the crowd. Sets its order choice.
+void QueueClient(Crowd& crowd, Member& client);
+void ForgetClient(Member& client);
+// `client` was linked to `server`, which stands in a crowd.
+void MarkServed(Member& server);
+void MarkServable(Member& server);
+// A response of a queued client was read, or it failed.
+void ClientAnswered(Member& client);
+// The response of `server` is written: sets the pair choice of the client it passes on, if any, and
+// returns it.
+Member* PairResponse(Member& server);
+// Clients of the lane that no open request can have caused any more.
+void TakeHopeless(const Crowd& crowd, Lane& lane, Wake& wake);
+
+}  // namespace spantap

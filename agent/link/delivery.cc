@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of a tree in the linker: ready, due, delivered whole or in parts, freed.
+#include <algorithm>
+
+#include "agent/link/linker_state.h"
+
+namespace spantap {
+
+// A tree in which nothing is open or undecided waits for its connections' other ends only.
+void Linker::State::CheckReady(Node& root) {
+  if (root.blockers > 0) return;
+  const uint64_t when = std::max<uint64_t>(root.settle_at, 1);
+  if (root.queued_for == when) return;
+  root.queued_for = when;
+  due.emplace(when, root.id);
+}
+
+void Linker::State::Pump() {
+  while (!due.empty() && due.top().first <= now_ns) {
+    const auto [when, id] = due.top();
+    due.pop();
+    Node* const root = Find(id);
+    if (root == nullptr || root->queued_for != when) continue;
+    root->queued_for = 0;
+    if (root->parent != nullptr || root->blockers > 0) continue;
+    if (root->settle_at > now_ns) {
+      CheckReady(*root);
+    } else {
+      Deliver(*root);
+    }
+  }
+  while (oldest != nullptr && oldest->finished_at + settings.decision_limit_ns <= now_ns) DeliverPartOf(*oldest);
+}
+
+void Linker::State::Flush() {
+  for (Node* node = oldest; node != nullptr; node = node->newer) Ask(*node, true);
+  while (oldest != nullptr) DeliverPartOf(*oldest);
+}
+
+void Linker::State::ForceOldest() {
+  if (oldest == nullptr) return;
+  const uint64_t before = nodes.size();
+  DeliverPartOf(*oldest);
+  counters.forced += before - nodes.size();
+}
+
+// The whole tree that a finished node is in, as far as it is finished.
+void Linker::State::DeliverPartOf(Node& finished) {
+  Ask(RootOf(finished), true);
+  Deliver(RootOf(finished));
+}
+
+void Linker::State::Deliver(Node& root) {
+  std::vector<Node*> members;
+  InOrder(root, members);
+  trace_ids.Assign(members, now_ns);
+  std::vector<LinkedExchange> tree;
+  tree.reserve(members.size());
+  for (Node* node : members) {
+    if (node->finished && !node->delivered) tree.push_back(MakeLinked(*node));
+  }
+  // Leaves first. What is left has something open below it, or is open itself.
+  bool whole = true;
+  for (auto it = members.rbegin(); it != members.rend(); ++it) {
+    if ((*it)->delivered && (*it)->first_child == nullptr) {
+      Free(**it);
+    } else {
+      whole = false;
+    }
+  }
+  if (!whole) ++counters.parts;
+  if (!tree.empty()) sink.OnTree(std::move(tree));
+}
+
+LinkedExchange Linker::State::MakeLinked(Node& node) {
+  LinkedExchange linked;
+  linked.trace_id = node.trace_id;
+  linked.span_id = node.span_id;
+  linked.flags = node.flags;
+  linked.sampled = node.sampled;
+  linked.depth = node.depth;
+  linked.refused = node.refused;
+  const auto& wire = node.request.traceparent;
+  if (wire && wire->trace_id != node.trace_id) {
+    linked.wire_trace_id = wire->trace_id;
+    linked.wire_parent_id = wire->parent_id;
+  }
+  if (node.parent != nullptr && !node.cut) {
+    linked.parent_span_id = node.parent->span_id;
+    linked.rule = node.rule;
+    linked.confidence = node.confidence;
+  } else if (wire && (node.role == Role::kServer || node.repeated)) {
+    linked.parent_span_id = wire->parent_id;
+    linked.rule = LinkRule::kWire;
+    linked.parent_is_remote = trace_ids.ClaimedBy(wire->parent_id) == 0;
+  } else {
+    ++counters.roots;
+  }
+  if (linked.rule != LinkRule::kNone) ++counters.linked[static_cast<size_t>(linked.rule)];
+  if (!linked.sampled) ++counters.unsampled;
+  if (!node.joined && node.join_key != 0) join.NoteLonely(node, true);
+  join.Forget(node);
+  linked.exchange = std::move(node.owned);
+  PopFinished(node);
+  node.delivered = true;
+  return linked;
+}
+
+// With the table full of open exchanges, one more is not followed: it is reported alone.
+void Linker::State::DeliverUntracked(std::unique_ptr<Exchange> exchange) {
+  ++counters.forced;
+  Node node(*exchange);
+  node.request = DigestHead(exchange->request);
+  node.owned = std::move(exchange);
+  node.finished = true;
+  trace_ids.OnRequest(node);
+  trace_ids.Assign({&node}, now_ns);
+  PushFinished(node);
+  std::vector<LinkedExchange> tree;
+  tree.push_back(MakeLinked(node));
+  sink.OnTree(std::move(tree));
+}
+
+void Linker::State::Free(Node& leaf) {
+  Detach(leaf);
+  if (leaf.role == Role::kClient && leaf.request.request_id_hash != 0) {
+    clients_by_request_id.Remove(leaf.request.request_id_hash, leaf.hooks[kSlotRequestId]);
+  }
+  Processes::Leave(leaf);
+  nodes.erase(leaf.id);
+}
+
+void Linker::State::PushFinished(Node& node) {
+  node.finished_at = now_ns;
+  node.older = newest;
+  (newest != nullptr ? newest->newer : oldest) = &node;
+  newest = &node;
+}
+
+void Linker::State::PopFinished(Node& node) {
+  (node.older != nullptr ? node.older->newer : oldest) = node.newer;
+  (node.newer != nullptr ? node.newer->older : newest) = node.older;
+  node.older = node.newer = nullptr;
+}
+
+}  // namespace spantap

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the linker holds and does; see linker.h for the outside. linker_state.cc has the life of an
+// exchange, delivery.cc that of a tree.
+//
+// Event thread only.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <queue>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "agent/link/connection_join.h"
+#include "agent/link/forest.h"
+#include "agent/link/linker.h"
+#include "agent/link/node.h"
+#include "agent/link/processes.h"
+#include "agent/link/rules.h"
+#include "agent/link/trace_ids.h"
+
+namespace spantap {
+
+struct Linker::State {
+  State(const LinkSettings& link_settings, IdGenerator& id_generator, LinkedSink& linked_sink)
+      : settings(link_settings), sink(linked_sink), trace_ids(link_settings, id_generator, counters) {}
+
+  // The life of an exchange.
+  void OnRequest(Exchange& exchange);
+  void OnResponse(Exchange& exchange);
+  void OnFinished(std::unique_ptr<Exchange> exchange);
+  void Touch(uint64_t mono_ns) { now_ns = std::max(now_ns, mono_ns); }
+
+  // Links.
+  void JoinConnection(Node& node);
+  void JoinByIds(Node& server);
+  void AskFirst(Node& client);
+  void Ask(Node& client, bool final);
+  void AskAll(Wake& wake);
+  void Draw(Node& client, const LinkDecision& decision, LinkRule rule);
+  void Refuse(Node& client, absl::string_view reason);
+  void Decided(Node& client);
+  bool Connect(Node& child, Node& parent, LinkRule rule, double confidence);
+
+  // Trees.
+  void CheckReady(Node& root);
+  void Pump();
+  void Flush();
+  void DeliverPartOf(Node& finished);
+  void Deliver(Node& root);
+  void DeliverUntracked(std::unique_ptr<Exchange> exchange);
+  LinkedExchange MakeLinked(Node& node);
+  void ForceOldest();
+  void Free(Node& leaf);
+  void PushFinished(Node& node);
+  void PopFinished(Node& node);
+  Node* Find(uint64_t id);
+
+  const LinkSettings settings;
+  LinkedSink& sink;
+  LinkCounters counters;
+  uint64_t now_ns = 0;
+  Processes processes;
+  std::vector<std::unique_ptr<InferenceRule>> rules = MakeRules();
+  ConnectionJoin join;
+  TraceIds trace_ids;
+  MemberIndex clients_by_request_id;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Node>> nodes;  // key: Exchange::id
+  absl::flat_hash_set<uint64_t> own_exports;                   // open ones
+  // Finished and undelivered, oldest first.
+  Node* oldest = nullptr;
+  Node* newest = nullptr;
+  // Trees that wait for nothing but time: (when, root). Stale entries are recognised when they come up.
+  using Due = std::pair<uint64_t, uint64_t>;
+  std::priority_queue<Due, std::vector<Due>, std::greater<Due>> due;
+};
+
+}  // namespace spantap

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the linker knows of one process: its open server exchanges, indexed by what rules look for, and
+// what the rules have learned about it. One struct, so that an event costs one lookup.
+//
+// Event thread only. Memory: the indexes hold open exchanges only; learned parts are of fixed size,
+// except `threads` (kMaxThreads) and `crowds` (no larger than the open exchanges).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "absl/container/flat_hash_map.h"
+#include "agent/link/crowd.h"
+#include "agent/link/inference.h"
+#include "agent/link/member_list.h"
+
+namespace spantap {
+
+// How often keys were seen lately. Counts are upper bounds (keys may share a cell) and halve every
+// kHalfLife additions. 1 KiB.
+class RecentCounts {
+ public:
+  static constexpr uint32_t kHalfLife = 512;
+  // Counts the key and returns how often it was seen, this time included.
+  uint8_t Add(uint64_t key) {
+    if (++added_ == kHalfLife) {
+      added_ = 0;
+      for (uint8_t& cell : cells_) cell /= 2;
+    }
+    uint8_t& cell = cells_[(key ^ key >> 32) % cells_.size()];
+    if (cell < 255) ++cell;
+    return cell;
+  }
+
+ private:
+  uint32_t added_ = 0;
+  std::array<uint8_t, 1024> cells_ = {};
+};
+
+// A share, old observations fading.
+struct Share {
+  uint32_t good = 0;
+  uint32_t total = 0;
+  void Add(bool is_good) {
+    good += is_good;
+    if (++total == 256) good /= 2, total /= 2;
+  }
+  double value() const { return total == 0 ? 1.0 : static_cast<double>(good) / total; }
+};
+
+// Rule `thread`.
+struct ThreadState {
+  MemberList held;         // server exchanges whose request it read, not yet answered
+  uint64_t last_read = 0;  // id of the last request it read
+};
+struct ThreadClass {
+  Share kept;            // of overlapping requests, those answered by their reader with none read between
+  uint32_t broken = 0;   // times a thread took a second request, or answered another thread's
+};
+
+// Rule `proxy`.
+struct ProxyClass {
+  Share agrees;             // of outgoing requests, those with the head of an open incoming one
+  uint32_t marked = 0;      // outgoing heads that had a proxy's marks added
+  uint32_t same_thread = 0; // heads of one exchange that one thread handled
+  bool crosses = false;     // some exchange was handled by two threads
+  bool one_thread() const { return !crosses && same_thread >= 16; }
+  // Every outgoing request is some incoming one's.
+  bool is_proxy() const { return marked > 0 || (agrees.total >= 8 && agrees.value() >= 0.8); }
+};
+
+// Rule `calm`: heads sent while nothing was open (health checks, polls).
+struct Background {
+  struct Cell {
+    uint64_t key = 0;
+    uint32_t alone = 0;
+    uint32_t total = 0;
+  };
+  std::array<Cell, 64> cells = {};
+};
+
+struct ProcessState {
+  static constexpr size_t kMaxThreads = 4096;
+
+  uint32_t tgid = 0;
+  uint32_t members = 0;    // exchanges held, either role: it must not go while there are any
+  uint64_t last_used = 0;  // exchange id
+
+  MemberList open;         // server exchanges not finished, by arrival
+  uint32_t open_count = 0;
+  uint32_t unanswered = 0; // of these, without a response
+  uint64_t arrivals = 0;
+  MemberIndex by_trace;       // key: TraceKey()
+  MemberIndex by_request_id;  // key: HeadDigest::request_id_hash
+  RecentCounts targets;
+  RecentCounts request_ids;
+
+  absl::flat_hash_map<uint32_t, std::unique_ptr<ThreadState>> threads;
+  ThreadClass thread_class;
+  ProxyClass proxy_class;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Crowd>> crowds;  // key: HeadDigest::Fingerprint()
+  Background background;
+};
+
+uint64_t TraceKey(const TraceId& id);
+
+}  // namespace spantap
