@@ -79,7 +79,7 @@ void FitTerminal(int columns, Widths* widths) {
   widths->bar = columns >= 120 ? 20 : columns >= 80 ? 10 : 0;
   const auto rest = [&] {
     const int others = widths->service + widths->outcome + widths->duration + widths->link;
-    return columns - others - 6 /* kind */ - 9 /* spaces between */ - (widths->bar > 0 ? widths->bar + 1 : 0);
+    return columns - others - 6 /* kind */ - 6 /* spaces between */ - (widths->bar > 0 ? widths->bar + 1 : 0);
   };
   if (rest() < std::min(widths->request, kMinRequestColumns)) widths->bar = 0;
   widths->request = std::max(kMinRequestColumns, std::min(widths->request, rest()));
@@ -172,7 +172,7 @@ std::string FormatDuration(uint64_t ns) {
   if (ms >= 10'000) {
     snprintf(text, sizeof(text), "%.1f s", ms / 1000);
   } else {
-    snprintf(text, sizeof(text), "%.*f ms", ms < 1 ? 3 : ms < 10 ? 2 : ms < 100 ? 1 : 0, ms);
+    snprintf(text, sizeof(text), "%.*f ms", ms < 10 ? 2 : ms < 100 ? 1 : 0, ms);
   }
   return text;
 }
