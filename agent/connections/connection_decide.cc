@@ -26,21 +26,17 @@ void Connection::Decide(Direction direction, const CallStamp& call, const Piece&
     return Decide(direction, call, piece);
   }
   const bool from_start = stream.ContinuesFromStart(held ? HeldBegin(direction) : piece.position);
-  const bool judge = held || from_start || piece.call_start;
+  const bool judge = from_start || piece.call_start;
   first.append(piece.copied.data(), std::min<size_t>(piece.copied.size(), kMaxHeldBytes));
   if (judge && ForeignProtocol(first) != nullptr) return BecomeOpaque(call.mono_ns);
 
   Verdict verdict = Verdict::kNo;
-  const Protocol* protocol = judge ? InferProtocol(first, &verdict) : nullptr;
+  const Protocol* protocol = judge ? InferProtocol(first, !from_start, &verdict) : nullptr;
   if (protocol != nullptr) {
     const bool read_request = (verdict == Verdict::kRequest) == (direction == kIn);
     return Become(*protocol, read_request ? Role::kServer : Role::kClient, direction, call, piece);
   }
   if (verdict == Verdict::kNeedMore && Hold(direction, call, piece)) return;
-  if (held && !from_start) {  // the held bytes led nowhere; this piece may
-    DropHeld(direction);
-    return Decide(direction, call, piece);
-  }
   stream.Take(piece);
   const bool other = from_start && !piece.copied.empty();
   if (other || ++undecided_pieces_ > kJoinPatience) BecomeOpaque(call.mono_ns);
@@ -86,7 +82,9 @@ void Connection::Become(const Protocol& protocol, Role role, Direction direction
                         const Piece& piece) {
   state_ = State::kPaired;
   role_ = role;
-  pairing_ = std::make_unique<Pairing>(env_, endpoint_, role, opened_);
+  const bool lost = streams_[kIn].missed_calls() || streams_[kOut].missed_calls();
+  if (lost) ++env_.counters.gaps_lost;
+  pairing_ = std::make_unique<Pairing>(env_, endpoint_, role, opened_ && !lost);
   for (const Direction d : {kIn, kOut}) {
     const bool requests = IsRequest(d);
     ParserSink& sink = requests ? pairing_->requests() : pairing_->responses();

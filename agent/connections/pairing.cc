@@ -9,6 +9,7 @@ namespace {
 // How much later than its response's read a request's write may be reported: a thread can write and
 // another read the answer before the first one's call has returned.
 constexpr uint64_t kFlipNs = 10'000'000;
+constexpr uint32_t kAlternations = 8;
 
 MessageContext::Request KindOf(const HttpHead& head) {
   if (head.method == "HEAD") return MessageContext::Request::kHead;
@@ -209,6 +210,10 @@ bool Pairing::EndHiddenResponse() {
 
 // Returns whether this request is the first that is sure again.
 bool Pairing::CycleRequest(Request kind) {
+  alternations_ = cycle_answered_ ? alternations_ + 1 : 0;
+  cycle_answered_ = false;
+  // What never drains though requests and responses take turns was counted wrong.
+  if (alternations_ >= kAlternations) cycle_open_ = alternations_ = 0;
   const bool quiet = slots_.empty() && current_ == Current::kNone && cycle_open_ == 0;
   if (quiet && cycle_ == Cycle::kClean && !pipelined_) {
     sure_ = true;
@@ -228,12 +233,13 @@ void Pairing::CycleResponse() {
     cycle_ = Cycle::kIdle;
   }
   if (cycle_open_ > 0) --cycle_open_;
+  cycle_answered_ = true;
 }
 
 void Pairing::Unsure() {
   sure_ = false;
   cycle_ = Cycle::kIdle;
-  cycle_open_ = 0;
+  cycle_open_ = alternations_ = 0;
   early_.reset();
   if (current_ != Current::kPaired) current_ = Current::kNone;
 }

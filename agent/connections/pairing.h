@@ -142,6 +142,8 @@ class Pairing final : public MessageContext {
   Cycle cycle_ = Cycle::kIdle;
   Request cycle_kind_ = Request::kUnknown;
   uint32_t cycle_open_ = 0;        // requests since the loss without a response
+  bool cycle_answered_ = false;    // a response since the last request
+  uint32_t alternations_ = 0;      // requests in a row with a response before
   std::optional<Early> early_;
   uint64_t refused_ns_ = 0;        // a head-like piece was taken for body, see MayBegin()
 };

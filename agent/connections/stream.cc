@@ -16,7 +16,11 @@ void Stream::Gap(uint64_t count, bool within_call) {
   whole_ = false;
   const uint64_t position = expected_;
   expected_ += count;
-  if (parser_ != nullptr && !ended_) parser_->Skip(position, count, within_call);
+  if (parser_ == nullptr) {
+    missed_calls_ |= !within_call;
+  } else if (!ended_) {
+    parser_->Skip(position, count, within_call);
+  }
 }
 
 uint64_t Stream::Take(Piece piece) {

@@ -41,6 +41,8 @@ class Stream {
   bool ended() const { return ended_; }
   // Nothing of the stream has been missed so far, and `position` continues it.
   bool whole() const { return whole_; }
+  // Whole calls were missed before there was a parser to tell of it.
+  bool missed_calls() const { return missed_calls_; }
   bool ContinuesFromStart(uint64_t position) const { return whole_ && position == expected_; }
   uint64_t expected() const { return expected_; }
 
@@ -51,6 +53,7 @@ class Stream {
   uint64_t expected_ = 0;    // position of the next byte
   bool known_ = false;       // expected_ is set
   bool whole_ = false;
+  bool missed_calls_ = false;
   bool ended_ = false;
   uint64_t open_call_ = 0;   // the call whose last byte has not been seen, 0 if none
 };

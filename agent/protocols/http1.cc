@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "agent/protocols/http1_infer.h"
 
 namespace spantap {
@@ -50,8 +51,8 @@ size_t Http1Parser::Step(absl::string_view bytes) {
 // A resumption may only begin where a system call's bytes begin, with what looks like a head. It
 // becomes real when the whole head has been read.
 size_t Http1Parser::Seek(absl::string_view bytes) {
-  const Verdict verdict = at_call_start_ ? InferHttp1(bytes) : Verdict::kNo;
-  const bool fits = verdict == Verdict::kNeedMore || verdict == (requests_ ? Verdict::kRequest : Verdict::kResponse);
+  const Verdict verdict = at_call_start_ ? InferResumedHttp1(bytes) : Verdict::kNo;
+  const bool fits = verdict == (requests_ ? Verdict::kRequest : Verdict::kResponse);
   if (fits && ((!open_ && !guessed_) || context_.MayBegin(requests_))) {
     BeginHead(true);
     return 0;
@@ -81,8 +82,21 @@ void Http1Parser::BeginHead(bool resumed) {
   sink_.OnMessageBegin(position_, resumed);
 }
 
+// A method cut by the end of a call, then a call that begins with a whole known one: the first bytes
+// were no method, but the rest of something else. ("UN", "LOCK /x" is UNLOCK all the same.)
+bool Http1Parser::MethodRestarts(absl::string_view bytes) const {
+  const absl::string_view partial = reader_.PartialMethod();
+  if (!at_call_start_ || partial.empty() || InferResumedHttp1(bytes) != Verdict::kRequest) return false;
+  const absl::string_view method = bytes.substr(0, bytes.find(' '));
+  return IsKnownMethod(method) && !IsKnownMethod(absl::StrCat(partial, method));
+}
+
 size_t Http1Parser::Head(absl::string_view bytes) {
   size_t used = 0;
+  if (MethodRestarts(bytes)) {
+    Lose(LossReason::kInvalid);
+    return 0;
+  }
   switch (reader_.ReadHead(bytes, &used)) {
     case Http1Reader::Result::kNeedMore:
       return bytes.size();

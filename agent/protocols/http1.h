@@ -43,6 +43,7 @@ class Http1Parser final : public Parser {
   size_t Seek(absl::string_view bytes);
   size_t Idle(absl::string_view bytes);
   size_t Head(absl::string_view bytes);
+  bool MethodRestarts(absl::string_view bytes) const;
   size_t Length(absl::string_view bytes);
   size_t Chunks(absl::string_view bytes);
   void BeginHead(bool resumed);

@@ -21,8 +21,16 @@ constexpr std::array<bool, 256> MakeTokenTable() {
 }
 constexpr std::array<bool, 256> kToken = MakeTokenTable();
 
-constexpr absl::string_view kMethods[] = {"GET",     "POST",  "HEAD",  "PUT",      "DELETE",
-                                          "OPTIONS", "PATCH", "TRACE", "PROPFIND", "REPORT"};
+// The registered methods (IANA), PURGE and QUERY.
+constexpr absl::string_view kMethods[] = {
+    "GET",        "POST",    "HEAD",     "PUT",     "DELETE",      "OPTIONS",    "PATCH",
+    "CONNECT",    "TRACE",   "PURGE",    "QUERY",   "PROPFIND",    "PROPPATCH",  "REPORT",
+    "SEARCH",     "LOCK",    "UNLOCK",   "MKCOL",   "COPY",        "MOVE",       "ACL",
+    "BIND",       "UNBIND",  "REBIND",   "LINK",    "UNLINK",      "CHECKIN",    "CHECKOUT",
+    "UNCHECKOUT", "MERGE",   "UPDATE",   "LABEL",   "MKACTIVITY",  "MKCALENDAR", "MKWORKSPACE",
+    "ORDERPATCH", "MKREDIRECTREF",       "UPDATEREDIRECTREF",      "VERSION-CONTROL",
+    "BASELINE-CONTROL"};
+
 
 // A word of the shape "token space target": only '/' '*' and a scheme open the target of a method
 // that we do not know, so that greetings of other text protocols ("EHLO host") are not taken for one.
@@ -40,12 +48,16 @@ Verdict InferRequest(absl::string_view bytes) {
   if (method == "CONNECT") return target[0] > ' ' ? Verdict::kRequest : Verdict::kNo;
   const absl::string_view scheme = target.substr(0, 7);
   if (absl::EqualsIgnoreCase(scheme, "http://") || absl::EqualsIgnoreCase(scheme, "https:/")) return Verdict::kRequest;
-  const bool known = std::find(std::begin(kMethods), std::end(kMethods), method) != std::end(kMethods);
+  const bool known = IsKnownMethod(method);
   const bool prefix = absl::StartsWithIgnoreCase("http://", scheme) || absl::StartsWithIgnoreCase("https:/", scheme);
   return prefix ? Verdict::kNeedMore : known && target[0] > ' ' ? Verdict::kRequest : Verdict::kNo;
 }
 
 }  // namespace
+
+bool IsKnownMethod(absl::string_view method) {
+  return std::find(std::begin(kMethods), std::end(kMethods), method) != std::end(kMethods);
+}
 
 bool IsTokenChar(char c) { return kToken[static_cast<unsigned char>(c)]; }
 
@@ -58,6 +70,22 @@ Verdict InferHttp1(absl::string_view bytes) {
     return bytes[kVersion.size()] == '0' || bytes[kVersion.size()] == '1' ? Verdict::kResponse : Verdict::kNo;
   }
   return InferRequest(bytes);
+}
+
+Verdict InferResumedHttp1(absl::string_view bytes) {
+  const Verdict verdict = InferHttp1(bytes);
+  if (verdict == Verdict::kResponse) {
+    const auto digit = [&](size_t at) { return at < bytes.size() && bytes[at] >= '0' && bytes[at] <= '9'; };
+    return bytes[0] == 'H' && digit(9) && digit(10) && digit(11) ? verdict : Verdict::kNo;
+  }
+  if (verdict != Verdict::kRequest) return Verdict::kNo;
+  const absl::string_view method = bytes.substr(0, bytes.find(' '));
+  if (IsKnownMethod(method)) return verdict;
+  for (const absl::string_view known : kMethods) {
+    if (absl::EndsWith(known, method)) return Verdict::kNo;
+  }
+  const absl::string_view line = bytes.substr(0, bytes.find('\n'));
+  return line.size() < bytes.size() && absl::StrContains(line, " HTTP/1.") ? verdict : Verdict::kNo;
 }
 
 bool LooksLikeTls(absl::string_view bytes) {

@@ -16,7 +16,14 @@ inline constexpr size_t kMaxMethodBytes = 32;
 // RFC 9110 §5.6.2.
 bool IsTokenChar(char c);
 
+// The first bytes of a stream: any token may be a method.
 Verdict InferHttp1(absl::string_view bytes);
+// The first bytes of a call somewhere in a stream, which may as well be body bytes, or the rest of a
+// head whose beginning was missed ("ET / HTTP/1.1"): wants more evidence, and never kNeedMore.
+Verdict InferResumedHttp1(absl::string_view bytes);
+
+// A registered method.
+bool IsKnownMethod(absl::string_view method);
 
 bool LooksLikeTls(absl::string_view bytes);
 // The client's connection preface of HTTP/2, or a server's first SETTINGS frame.

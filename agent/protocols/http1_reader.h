@@ -43,6 +43,8 @@ class Http1Reader {
   // A new message.
   void Begin(bool request);
   // Bytes of the head. After kDone, Take() must be called while `bytes` is valid.
+  // What there is of a method that has not ended yet.
+  absl::string_view PartialMethod() const { return method_done_ ? absl::string_view() : earlier_; }
   Result ReadHead(absl::string_view bytes, size_t* used);
   HttpHead Take() { return Build(false); }
   Framing framing() const;

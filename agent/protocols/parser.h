@@ -94,7 +94,8 @@ enum class Verdict : uint8_t { kNeedMore, kNo, kRequest, kResponse };
 
 struct Protocol {
   const char* name;                           // "http/1"
-  Verdict (*infer)(absl::string_view bytes);  // pure
+  // Pure. `resumed`: not the stream's first bytes but a call's; to be believed only on good evidence.
+  Verdict (*infer)(absl::string_view bytes, bool resumed);
   // `joined`: earlier bytes of the direction were not seen; begin at the next head.
   std::unique_ptr<Parser> (*make)(bool requests, bool joined, ParserSink& sink, MessageContext& context);
 };
@@ -102,7 +103,7 @@ struct Protocol {
 // registry.cc: the one list of protocols, in the order they are asked.
 absl::string_view ProtocolNames();  // "http/1", comma-separated
 // The first protocol whose verdict is yes; else null, with kNeedMore if one of them wants more bytes.
-const Protocol* InferProtocol(absl::string_view bytes, Verdict* verdict);
+const Protocol* InferProtocol(absl::string_view bytes, bool resumed, Verdict* verdict);
 // Names a protocol that is recognised in order to be left alone ("tls", "http/2"), else null. Asked
 // of the first bytes of a call.
 const char* ForeignProtocol(absl::string_view bytes);

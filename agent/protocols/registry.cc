@@ -8,18 +8,22 @@
 namespace spantap {
 namespace {
 
+Verdict InferHttp1Bytes(absl::string_view bytes, bool resumed) {
+  return resumed ? InferResumedHttp1(bytes) : InferHttp1(bytes);
+}
+
 constexpr Protocol kProtocols[] = {
-    {"http/1", InferHttp1, MakeHttp1Parser},
+    {"http/1", InferHttp1Bytes, MakeHttp1Parser},
 };
 
 }  // namespace
 
 absl::string_view ProtocolNames() { return "http/1"; }
 
-const Protocol* InferProtocol(absl::string_view bytes, Verdict* verdict) {
+const Protocol* InferProtocol(absl::string_view bytes, bool resumed, Verdict* verdict) {
   *verdict = Verdict::kNo;
   for (const Protocol& protocol : kProtocols) {
-    const Verdict answer = protocol.infer(bytes);
+    const Verdict answer = protocol.infer(bytes, resumed);
     if (answer == Verdict::kRequest || answer == Verdict::kResponse) {
       *verdict = answer;
       return &protocol;
