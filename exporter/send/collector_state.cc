@@ -30,7 +30,8 @@ void CollectorState::Enter(State state, uint64_t now_ns, absl::string_view actio
     since_ns_ = now_ns;
     ++changes_untold_;
   }
-  if (state_ == told_ || !Due(told_ns_, now_ns, kStateIntervalNs)) return;
+  uint64_t& told_ns = told_ns_[static_cast<size_t>(state)];
+  if (state_ == told_ || !Due(told_ns, now_ns, kStateIntervalNs)) return;
   std::string line =
       absl::StrCat("collector state=", kNames[static_cast<size_t>(state)], " endpoint=", endpoint_, " ", action);
   if (!cause.empty()) absl::StrAppend(&line, " cause=\"", cause, "\"");
@@ -41,7 +42,7 @@ void CollectorState::Enter(State state, uint64_t now_ns, absl::string_view actio
   if (changes_untold_ > 1) absl::StrAppend(&line, " changes=", changes_untold_);
   log_(line);
   told_ = state;
-  told_ns_ = now_ns;
+  told_ns = now_ns;
   changes_untold_ = 0;
 }
 
@@ -55,7 +56,8 @@ void CollectorState::Accepted(uint64_t now_ns, const SendResult& result, uint64_
 
 void CollectorState::Refused(uint64_t now_ns, const SendResult& result, uint64_t dropped) {
   // Another status is another cause, and a lasting refusal loses data: said again each minute.
-  if (told_ == State::kRefusing && (result.http_status != told_status_ || Due(told_ns_, now_ns, kRepeatIntervalNs))) {
+  const uint64_t last_ns = told_ns_[static_cast<size_t>(State::kRefusing)];
+  if (told_ == State::kRefusing && (result.http_status != told_status_ || Due(last_ns, now_ns, kRepeatIntervalNs))) {
     told_ = State::kUp;
   }
   Enter(State::kRefusing, now_ns, absl::StrCat("action=\"spans are dropped\" dropped=", dropped), result.message);

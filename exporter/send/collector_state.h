@@ -6,6 +6,7 @@
 // Used by ExportLoop on the export thread; logs through the given function only.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -34,13 +35,13 @@ class CollectorState {
 
   const std::string endpoint_;
   const std::function<void(absl::string_view)> log_;
-  State state_ = State::kUp;   // as it is
-  State told_ = State::kUp;    // as last logged; differs only while the rate limit holds a line back
-  int told_status_ = 0;        // HTTP status last logged as refusing
-  uint64_t since_ns_ = 0;      // of state_
-  uint64_t told_ns_ = 0;       // last state line
-  uint64_t partial_ns_ = 0;    // last line on a partial success
-  uint64_t gave_up_ns_ = 0;    // last line on batches given up
+  State state_ = State::kUp;              // as it is
+  State told_ = State::kUp;               // as last logged; differs while the rate limit holds a line back
+  int told_status_ = 0;                   // HTTP status last logged as refusing
+  uint64_t since_ns_ = 0;                 // of state_
+  std::array<uint64_t, 3> told_ns_ = {};  // last line of each state; 0: none
+  uint64_t partial_ns_ = 0;               // last line on a partial success
+  uint64_t gave_up_ns_ = 0;               // last line on batches given up
   uint64_t changes_untold_ = 0;
 };
 

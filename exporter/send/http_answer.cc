@@ -68,8 +68,10 @@ bool HttpAnswer::AddHeadLine(absl::string_view untrusted_line, absl::Time now) {
   if (absl::StartsWith(untrusted_line, "HTTP/")) {  // of an interim answer, or of the one after it
     content_type_.clear();
     retry_after_.reset();
+    head_complete_ = false;
     return true;
   }
+  if (untrusted_line == "\r\n" || untrusted_line == "\n") head_complete_ = true;
   const size_t colon = untrusted_line.find(':');
   if (colon == absl::string_view::npos) return true;
   const absl::string_view name = untrusted_line.substr(0, colon);
@@ -110,7 +112,7 @@ SendResult HttpAnswer::JudgeSuccess(int status, End end, absl::string_view error
   if (too_large_) {
     return Result(Kind::kDropResponse, status, absl::StrCat("the answer (HTTP ", status, ") is larger than the limit"));
   }
-  if (end != End::kComplete) {
+  if (end != End::kComplete || !head_complete_) {  // curl takes a head that is cut off for a whole one
     return Result(Kind::kRetry, status, absl::StrCat("the answer (HTTP ", status, ") broke off: ", error));
   }
   int64_t rejected = 0;

@@ -22,7 +22,7 @@ class HttpAnswer {
  public:
   explicit HttpAnswer(size_t max_body_bytes) : max_body_bytes_(max_body_bytes) {}
 
-  // A status line or header line. False: over the limit, stop reading.
+  // A status line, header line or the empty line after them. False: over the limit, stop reading.
   [[nodiscard]] bool AddHeadLine(absl::string_view untrusted_line, absl::Time now);
   // A part of the body. False: over the limit, stop reading.
   [[nodiscard]] bool AddBody(absl::string_view untrusted_bytes);
@@ -48,6 +48,7 @@ class HttpAnswer {
   const size_t max_body_bytes_;
   size_t head_bytes_ = 0;
   bool too_large_ = false;
+  bool head_complete_ = false;  // of the last answer
   std::string body_;
   std::string content_type_;
   std::optional<absl::Duration> retry_after_;

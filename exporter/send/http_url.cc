@@ -23,7 +23,9 @@ using UrlHandle = std::unique_ptr<CURLU, decltype(&curl_url_cleanup)>;
 UrlHandle ParseUrl(absl::string_view text) {
   UrlHandle url(curl_url(), &curl_url_cleanup);
   const std::string copy(text);
-  if (text.find('\0') != absl::string_view::npos || copy.size() > kMaxUrlBytes || url == nullptr ||
+  // curl takes one to three slashes; a missing host should be an error, not the path's first part.
+  const size_t host = copy.find("://");
+  if (host == std::string::npos || copy.compare(host, 4, ":///") == 0 || text.find('\0') != absl::string_view::npos || copy.size() > kMaxUrlBytes || url == nullptr ||
       curl_url_set(url.get(), CURLUPART_URL, copy.c_str(), 0) != CURLUE_OK) {
     url.reset();
   }

@@ -30,10 +30,10 @@ std::optional<absl::Duration> ParseRetryAfter(absl::string_view value, absl::Tim
 class OtlpHttpTransport final : public Transport {
  public:
   struct Settings {
-    std::string url;                                            // as TracesUrl() makes it
-    std::vector<std::pair<std::string, std::string>> headers;   // sent with each request, e.g. Authentication
-    std::string proxy;                                          // empty: none, whatever the environment says
-    size_t max_response_bytes = 64 << 10;                       // of the body; at most 4 MiB
+    std::string url = {};                                           // as TracesUrl() makes it
+    std::vector<std::pair<std::string, std::string>> headers = {};  // sent with each request, e.g. Authentication
+    std::string proxy = {};                                         // empty: none, whatever the environment says
+    size_t max_response_bytes = 64 << 10;                           // of the body; at most 4 MiB
   };
   // Not OK: a URL or header that cannot be sent (values are not repeated in the message: they are secrets).
   static absl::StatusOr<std::unique_ptr<OtlpHttpTransport>> Create(const Settings& settings);

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The transport against a real socket: what it sends, and how each way to answer badly is judged.
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <thread>
+
+#include "exporter/send/otlp_http.h"
+#include "opentelemetry/proto/collector/trace/v1/trace_service.pb.h"
+#include "tests/fakes/fake_collector.h"
+
+namespace spantap {
+namespace {
+
+using Kind = SendResult::Kind;
+
+std::unique_ptr<OtlpHttpTransport> Connect(const std::string& endpoint,
+                                           std::vector<std::pair<std::string, std::string>> headers = {}) {
+  OtlpHttpTransport::Settings settings;
+  settings.url = TracesUrl(endpoint).value();
+  settings.headers = std::move(headers);
+  return OtlpHttpTransport::Create(settings).value();
+}
+
+SendResult SendOnce(FakeCollector::Action action, absl::Duration timeout = absl::Seconds(10)) {
+  FakeCollector collector({std::move(action)});
+  return Connect(collector.url())->Send("body", timeout);
+}
+
+std::string ClosedPort() {
+  FakeCollector collector;
+  return collector.url();
+}
+
+TEST_CASE("http: the request is as the specification wants it", "[send]") {
+  FakeCollector collector;
+  const auto transport = Connect(collector.url() + "/prefix", {{"Authentication", "token 1"}, {"X-Empty", ""}});
+  const std::string body("\x0a\0\xff binary", 10);
+  const SendResult result = transport->Send(body, absl::Seconds(10));
+  CHECK(result.kind == Kind::kAcknowledged);
+  CHECK(result.http_status == 200);
+  const auto requests = collector.requests();
+  REQUIRE(requests.size() == 1);
+  const std::string& head = requests[0].head;
+  INFO(head);
+  CHECK(absl::StartsWith(head, "POST /prefix/v1/traces HTTP/1.1\r\n"));
+  CHECK(absl::StrContains(head, "\r\nContent-Type: application/x-protobuf\r\n"));
+  CHECK(absl::StrContains(head, "\r\nContent-Length: 10\r\n"));
+  CHECK(absl::StrContains(head, "\r\nAuthentication: token 1\r\n"));
+  CHECK(absl::StrContains(head, "\r\nX-Empty:\r\n"));
+  CHECK(absl::StrContains(head, "\r\nUser-Agent: spantap/" SPANTAP_VERSION " OTel-OTLP-Exporter-Cpp/" SPANTAP_VERSION "\r\n"));
+  CHECK_FALSE(absl::StrContains(head, "Expect"));
+  CHECK_FALSE(absl::StrContains(head, "Accept-Encoding"));
+  CHECK_FALSE(absl::StrContains(head, "Content-Encoding"));
+  CHECK(requests[0].body == body);
+}
+
+TEST_CASE("http: a large body goes out whole and without 100-continue", "[send]") {
+  FakeCollector collector;
+  const std::string body(3'500'000, 'b');
+  CHECK(Connect(collector.url())->Send(body, absl::Seconds(20)).kind == Kind::kAcknowledged);
+  REQUIRE(collector.requests().size() == 1);
+  CHECK(collector.requests()[0].body == body);
+}
+
+TEST_CASE("http: one connection is kept, also after errors; a closed one is replaced", "[send]") {
+  FakeCollector collector({FakeCollector::Answer(200), FakeCollector::Answer(503, "", "busy"), FakeCollector::Answer(400),
+                           FakeCollector::Raw("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false),
+                           FakeCollector::Answer(200)});
+  const auto transport = Connect(collector.url());
+  for (const Kind expected : {Kind::kAcknowledged, Kind::kRetry, Kind::kDropHttp, Kind::kAcknowledged,
+                              Kind::kAcknowledged}) {
+    CHECK(transport->Send("x", absl::Seconds(10)).kind == expected);
+  }
+  const auto requests = collector.requests();
+  REQUIRE(requests.size() == 5);
+  for (size_t i = 0; i < 4; ++i) CHECK(requests[i].connection == 1);
+  CHECK(requests[4].connection == 2);
+}
+
+TEST_CASE("http: partial success and Retry-After arrive", "[send]") {
+  opentelemetry::proto::collector::trace::v1::ExportTraceServiceResponse response;
+  response.mutable_partial_success()->set_rejected_spans(3);
+  response.mutable_partial_success()->set_error_message("three are bad");
+  SendResult result = SendOnce(FakeCollector::Answer(200, "Content-Type: application/x-protobuf\r\n", response.SerializeAsString()));
+  CHECK(result.kind == Kind::kAcknowledged);
+  CHECK(result.rejected == 3);
+  CHECK(result.message == "three are bad");
+  result = SendOnce(FakeCollector::Answer(429, "Retry-After: 2\r\n"));
+  CHECK(result.kind == Kind::kRetry);
+  CHECK(result.retry_after == absl::Seconds(2));
+  const std::string date = absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", absl::Now() + absl::Seconds(60), absl::UTCTimeZone());
+  result = SendOnce(FakeCollector::Answer(503, "Retry-After: " + date + "\r\n"));
+  REQUIRE(result.retry_after.has_value());
+  CHECK(*result.retry_after > absl::Seconds(55));
+  CHECK(*result.retry_after <= absl::Seconds(60));
+}
+
+TEST_CASE("http: no answer is retried", "[send]") {
+  struct Row {
+    int line;
+    FakeCollector::Action action;
+  };
+  const Row rows[] = {
+      {__LINE__, FakeCollector::Close()},
+      {__LINE__, FakeCollector::Raw("HTTP/1.1 20", false)},
+      {__LINE__, FakeCollector::Raw("HTTP/1.1 200 OK\r\nContent-Le", false)},
+      {__LINE__, FakeCollector::Raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", false)},
+      {__LINE__, FakeCollector::Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal", false)},
+      {__LINE__, FakeCollector::Raw("HTTP/1.1 100 Continue\r\n\r\n", false)},
+      {__LINE__, FakeCollector::Raw("HTTP/1.1 503 Busy\r\nContent-Length: 10\r\n\r\nhalf", false)},
+  };
+  for (const Row& row : rows) {
+    const SendResult result = SendOnce(row.action);
+    INFO("line " << row.line << ": " << result.message);
+    CHECK(result.kind == Kind::kRetry);
+    CHECK_FALSE(result.message.empty());
+  }
+  const SendResult refused = Connect(ClosedPort())->Send("x", absl::Seconds(10));
+  CHECK(refused.kind == Kind::kRetry);
+  CHECK(refused.http_status == 0);
+  INFO(refused.message);
+  CHECK(absl::StrContains(refused.message, "127.0.0.1"));
+  CHECK(Connect("http://no-such-name.invalid:4318")->Send("x", absl::Seconds(10)).kind == Kind::kRetry);
+}
+
+TEST_CASE("http: an answer that is no valid one is not retried", "[send]") {
+  CHECK(SendOnce(FakeCollector::Answer(200, "", "<html>hello</html>")).kind == Kind::kDropResponse);
+  CHECK(SendOnce(FakeCollector::Raw("SSH-2.0-OpenSSH_9.2\r\n", false)).kind == Kind::kDropResponse);
+  CHECK(SendOnce(FakeCollector::Raw("-ERR unknown command\r\n", false)).kind == Kind::kDropResponse);
+  CHECK(SendOnce(FakeCollector::Answer(400)).kind == Kind::kDropHttp);
+  CHECK(SendOnce(FakeCollector::Raw("HTTP/1.1 400 Bad\r\nContent-Length: 10\r\n\r\nhalf", false)).kind == Kind::kDropHttp);
+}
+
+TEST_CASE("http: a redirect is not followed, and no header goes elsewhere", "[send]") {
+  FakeCollector other;
+  FakeCollector collector({FakeCollector::Answer(307, "Location: " + other.url() + "/v1/traces\r\n")});
+  const SendResult result = Connect(collector.url(), {{"Authentication", "secret"}})->Send("x", absl::Seconds(10));
+  CHECK(result.kind == Kind::kDropHttp);
+  CHECK(result.http_status == 307);
+  CHECK(other.requests().empty());
+}
+
+TEST_CASE("http: endless answers are cut off", "[send]") {
+  const std::string big(1 << 16, 'x');
+  SendResult result = SendOnce(FakeCollector::Endless("HTTP/1.1 200 OK\r\n\r\n", big));
+  CHECK(result.kind == Kind::kDropResponse);
+  result = SendOnce(FakeCollector::Endless("HTTP/1.1 503 Busy\r\nRetry-After: 4\r\n\r\n", big));
+  CHECK(result.kind == Kind::kRetry);
+  CHECK(result.retry_after == absl::Seconds(4));
+  result = SendOnce(FakeCollector::Endless("HTTP/1.1 200 OK\r\n", "X-Header: " + std::string(1000, 'x') + "\r\n"));
+  CHECK(result.kind == Kind::kDropResponse);
+  result = SendOnce(FakeCollector::Endless("HTTP/1.1 200 OK\r\nX-Endless: ", big));
+  CHECK(result.kind != Kind::kAcknowledged);
+  result = SendOnce(FakeCollector::Endless("", "HTTP/1.1 103 Early Hints\r\n\r\n"));
+  CHECK(result.kind == Kind::kDropResponse);
+  result = SendOnce(FakeCollector::Endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"));
+  CHECK(result.kind == Kind::kDropResponse);
+}
+
+TEST_CASE("http: a silent or slow collector costs the timeout, no more", "[send]") {
+  for (const char* start : {"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx"}) {
+    const uint64_t start_ns = MonoNs();
+    const SendResult result = SendOnce(FakeCollector::Stall(start), absl::Milliseconds(200));
+    INFO(start << ": " << result.message);
+    CHECK(result.kind == Kind::kRetry);
+    CHECK(MonoNs() - start_ns >= 190'000'000);
+    CHECK(MonoNs() - start_ns < 5'000'000'000);
+  }
+}
+
+TEST_CASE("http: Cancel ends a request at once, and the next one works", "[send]") {
+  FakeCollector collector({FakeCollector::Stall(""), FakeCollector::Answer(200)});
+  const auto transport = Connect(collector.url());
+  const uint64_t start_ns = MonoNs();
+  std::thread canceller([&] {
+    while (collector.requests().empty()) std::this_thread::yield();
+    transport->Cancel();
+  });
+  const SendResult result = transport->Send("x", absl::Seconds(60));
+  canceller.join();
+  CHECK(result.kind == Kind::kRetry);
+  CHECK(result.message == "cancelled");
+  CHECK(MonoNs() - start_ns < 5'000'000'000);
+  CHECK(transport->Send("x", absl::Seconds(10)).kind == Kind::kAcknowledged);
+}
+
+TEST_CASE("http: the environment's proxies are ignored, a configured one is used", "[send]") {
+  FakeCollector proxy;
+  FakeCollector collector;
+  setenv("http_proxy", proxy.url().c_str(), 1);
+  setenv("all_proxy", proxy.url().c_str(), 1);
+  CHECK(Connect(collector.url())->Send("x", absl::Seconds(10)).kind == Kind::kAcknowledged);
+  unsetenv("http_proxy");
+  unsetenv("all_proxy");
+  CHECK(proxy.requests().empty());
+  OtlpHttpTransport::Settings settings;
+  settings.url = collector.url() + "/v1/traces";
+  settings.proxy = proxy.url();
+  CHECK(OtlpHttpTransport::Create(settings).value()->Send("x", absl::Seconds(10)).kind == Kind::kAcknowledged);
+  CHECK(proxy.requests().size() == 1);
+  CHECK(collector.requests().size() == 1);
+}
+
+TEST_CASE("http: the description has no credentials", "[send]") {
+  CHECK(Connect("http://user:secret@localhost:4318/p?token=secret")->Describe() == "http://localhost:4318/p/v1/traces");
+}
+
+}  // namespace
+}  // namespace spantap

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A Transport that answers from a script and remembers what it was asked. For the tests of ExportLoop:
+// no network, and each Send() may also wait, to be cut off by its timeout or Cancel().
+//
+// Owned by the loop under test; the test keeps the shared FakeWire.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "base/clock.h"
+#include "exporter/send/transport.h"
+
+namespace spantap {
+
+struct FakeStep {
+  SendResult result;
+  absl::Duration takes = absl::ZeroDuration();  // longer than the timeout: no answer
+};
+
+class FakeWire {
+ public:
+  struct Call {
+    std::string body;
+    absl::Duration timeout;
+    uint64_t at_ns;
+  };
+
+  // The last step is repeated for ever; without any, everything is acknowledged.
+  void Script(std::vector<FakeStep> steps) {
+    absl::MutexLock lock(&mutex_);
+    steps_.assign(steps.begin(), steps.end());
+  }
+  std::vector<Call> calls() {
+    absl::MutexLock lock(&mutex_);
+    return calls_;
+  }
+  bool WaitForCalls(size_t n, absl::Duration at_most = absl::Seconds(20)) {
+    absl::MutexLock lock(&mutex_);
+    const auto reached = [this, n]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return calls_.size() >= n; };
+    return mutex_.AwaitWithTimeout(absl::Condition(&reached), at_most);
+  }
+  int cancels() {
+    absl::MutexLock lock(&mutex_);
+    return cancels_;
+  }
+
+  SendResult Send(absl::string_view body, absl::Duration timeout) {
+    absl::MutexLock lock(&mutex_);
+    calls_.push_back({std::string(body), timeout, MonoNs()});
+    FakeStep step;
+    step.result.kind = SendResult::Kind::kAcknowledged;
+    if (!steps_.empty()) step = steps_.front();
+    if (steps_.size() > 1) steps_.pop_front();
+    if (step.takes == absl::ZeroDuration()) return step.result;
+    cancelled_ = false;
+    mutex_.AwaitWithTimeout(absl::Condition(&cancelled_), std::min(step.takes, timeout));
+    if (step.takes <= timeout && !cancelled_) return step.result;
+    SendResult none;
+    none.message = cancelled_ ? "cancelled" : "timed out";
+    return none;
+  }
+  void Cancel() {
+    absl::MutexLock lock(&mutex_);
+    cancelled_ = true;
+    ++cancels_;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::deque<FakeStep> steps_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Call> calls_ ABSL_GUARDED_BY(mutex_);
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  int cancels_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+class FakeTransport final : public Transport {
+ public:
+  explicit FakeTransport(std::shared_ptr<FakeWire> wire) : wire_(std::move(wire)) {}
+  SendResult Send(absl::string_view body, absl::Duration timeout) override { return wire_->Send(body, timeout); }
+  void Cancel() override { wire_->Cancel(); }
+  std::string Describe() const override { return "fake://collector"; }
+
+ private:
+  std::shared_ptr<FakeWire> wire_;  // shared with the test, which outlives the loop or not
+};
+
+}  // namespace spantap
