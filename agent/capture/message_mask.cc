@@ -70,9 +70,14 @@ bool MessageMask::InBody() const {
 void MessageMask::Feed(char* data, size_t size, bool call_start) {
   if (methods_->tunnel) state_ = State::kLost;
   const bool resumable = state_ == State::kLost || (unsure_ && InBody());
-  if (call_start && resumable && !methods_->tunnel && LooksLikeHead({data, size}, false)) ToStart(false);
+  if (call_start && resumable && !methods_->tunnel && MayBegin({data, size}, false)) ToStart(false);
   line_start_ = call_start;
   for (size_t done = 0; done < size;) done += Step(data + done, size - done);
+}
+
+// In a direction of responses no word is a method.
+bool MessageMask::MayBegin(absl::string_view bytes, bool any_method) const {
+  return LooksLikeHead(bytes, any_method) && (!seen_head_ || is_request_ || MayBeginResponse(bytes));
 }
 
 void MessageMask::Skip(uint64_t count) {
@@ -141,7 +146,7 @@ size_t MessageMask::MaskLoosely(char* data, size_t size) {
 size_t MessageMask::StepStart(const char* data, size_t size) {
   if (data[0] == '\r' || data[0] == '\n') return 1;
   whole_line_ = memchr(data, '\n', size) != nullptr;
-  if (!LooksLikeHead({data, size}, vouched_)) {
+  if (!MayBegin({data, size}, vouched_)) {
     Lose();
     return 0;
   }
@@ -165,7 +170,7 @@ size_t MessageMask::StepStartLine(char* data, size_t size) {
     tail_ = Push(tail_, c);
     if (start_size_ == sizeof(start_)) continue;
     start_[start_size_++] = c;
-    if (!whole_line_ && !PlausibleStart({start_, start_size_}, vouched_)) {
+    if (!whole_line_ && !MayBegin({start_, start_size_}, vouched_)) {
       Lose();
       return i;
     }
@@ -177,6 +182,7 @@ void MessageMask::EndStartLine() {
   const absl::string_view start(start_, start_size_);
   is_request_ = !absl::StartsWith(start, "HTTP/1.");
   if (is_request_ && !EndsInVersion(tail_)) return Lose();
+  seen_head_ = true;
   if (is_request_) {
     method_ = absl::StartsWith(start, "HEAD ")      ? PendingMethods::kHead
               : absl::StartsWith(start, "CONNECT ") ? PendingMethods::kConnect

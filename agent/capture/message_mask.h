@@ -66,6 +66,7 @@ class MessageMask {
   size_t StepChunkSize(char* data);
   size_t StepChunkEnd(char* data);
 
+  bool MayBegin(absl::string_view bytes, bool any_method) const;
   void Lose();
   void ToStart(bool vouched);
   void BeginLine();
@@ -88,6 +89,7 @@ class MessageMask {
   bool vouched_ = false;     // framing says that a message begins here; otherwise only its looks do
   bool whole_line_ = false;  // the start line was checked as a whole
   uint64_t tail_ = 0;        // last eight bytes of the start line, or of a value without white space
+  bool seen_head_ = false;   // then is_request_ holds for the whole direction
   bool is_request_ = false;
   bool trailer_ = false;
   uint16_t status_ = 0;

@@ -25,6 +25,7 @@ class Redactor {
   // Takes every event in order. `record` is a writable copy of event.record; the bytes of a data event
   // are masked in it.
   void Redact(const EventView& event, char* record);
+  size_t connections() const { return connections_.size(); }
 
  private:
   struct Direction {

@@ -33,11 +33,19 @@ bool IsRequestLine(absl::string_view line) {
   return version[0] == ' ' && absl::StartsWith(version.substr(1), kResponse) && absl::ascii_isdigit(version[8]);
 }
 
-}  // namespace
+absl::string_view SkipLineEnds(absl::string_view bytes) {
+  while (!bytes.empty() && (bytes[0] == '\r' || bytes[0] == '\n')) bytes.remove_prefix(1);
+  return bytes;
+}
 
+bool StartsStatusLine(absl::string_view bytes) {
+  const size_t compared = std::min(bytes.size(), kResponse.size());
+  return bytes.substr(0, compared) == kResponse.substr(0, compared);
+}
+
+// The beginning of a line: may it be one of a start line?
 bool PlausibleStart(absl::string_view line, bool any_method) {
-  const size_t compared = std::min(line.size(), kResponse.size());
-  if (line.substr(0, compared) == kResponse.substr(0, compared)) return true;
+  if (StartsStatusLine(line)) return true;
   size_t i = 0;
   while (i < line.size() && IsMethodCharacter(line[i])) ++i;
   const absl::string_view method = line.substr(0, i);
@@ -49,6 +57,8 @@ bool PlausibleStart(absl::string_view line, bool any_method) {
   return target == '/' || target == '*' || target == 'h' || target == 'H';
 }
 
+}  // namespace
+
 bool EndsInVersion(uint64_t tail) {
   uint64_t version = 0;
   for (char c : kResponse) version = version << 8 | static_cast<unsigned char>(c);
@@ -57,12 +67,14 @@ bool EndsInVersion(uint64_t tail) {
 }
 
 bool LooksLikeHead(absl::string_view bytes, bool any_method) {
-  while (!bytes.empty() && (bytes[0] == '\r' || bytes[0] == '\n')) bytes.remove_prefix(1);
+  bytes = SkipLineEnds(bytes);
   if (bytes.empty()) return true;
   const size_t end = bytes.find('\n');
   if (end == absl::string_view::npos) return PlausibleStart(bytes, any_method);
-  absl::string_view line = bytes.substr(0, end);
+  const absl::string_view line = bytes.substr(0, end);
   return absl::StartsWith(line, kResponse) || IsRequestLine(absl::StripTrailingAsciiWhitespace(line));
 }
+
+bool MayBeginResponse(absl::string_view bytes) { return StartsStatusLine(SkipLineEnds(bytes)); }
 
 }  // namespace spantap

@@ -10,15 +10,15 @@
 
 namespace spantap {
 
-// `line` is the beginning of a line (any length > 0): may it be one of a start line? With `any_method`
-// every upper-case word is a method, else only those in use.
-bool PlausibleStart(absl::string_view line, bool any_method);
-
 // True if `tail`, the last eight bytes of a line, is "HTTP/1.0" or another version 1.
 bool EndsInVersion(uint64_t tail);
 
 // The bytes from a possible message's first one on, empty lines before it included. A whole first line
-// must be a start line (any token is a method); a part of one must be plausible.
+// must be a start line (any word is a method); a part of one must be the beginning of one, with a method
+// that is in use, or (`any_method`) any upper-case word.
 bool LooksLikeHead(absl::string_view bytes, bool any_method);
+
+// Narrower: a status line, or a part of one.
+bool MayBeginResponse(absl::string_view bytes);
 
 }  // namespace spantap
