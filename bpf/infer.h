@@ -15,7 +15,7 @@
 /* Bytes looked at: the longest method we insist on telling apart, its space and the target's start. */
 #define SPANTAP_INFER_BYTES 16u
 
-enum spantap_infer {
+enum spantap_guess {
 	SPANTAP_INFER_NO = 0,
 	SPANTAP_INFER_REQUEST = 1,
 	SPANTAP_INFER_RESPONSE = 2,
@@ -38,7 +38,7 @@ static __inline __attribute__((always_inline)) int spantap_infer_target_char(__u
  * `bytes` holds `length` valid bytes followed by zeros (length <= SPANTAP_INFER_BYTES).
  * One pass with a fixed bound, so that the verifier walks it once.
  */
-static __inline __attribute__((always_inline)) enum spantap_infer
+static __inline __attribute__((always_inline)) enum spantap_guess
 spantap_infer(const __u8 bytes[SPANTAP_INFER_BYTES], __u32 length)
 {
 	const __u64 version = 0x2e312f50545448ull; /* "HTTP/1.", first byte lowest */

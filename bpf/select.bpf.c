@@ -35,7 +35,7 @@ static __always_inline u32 select_min(u32 a, u32 b)
 
 /* ------------------------------------------------------------------ thread counters */
 
-static __always_inline void select_count_head(struct select_walk *walk, enum spantap_infer kind)
+static __always_inline void select_count_head(struct select_walk *walk, enum spantap_guess kind)
 {
 	struct spantap_thread *thread, fresh = {};
 	u32 tid = walk->call.tid;
@@ -89,7 +89,7 @@ static __always_inline void select_ranges(struct select_walk *walk, u32 first)
 		walk->last_start = walk->first_end;
 }
 
-static __always_inline enum spantap_infer select_infer(const struct select_walk *walk)
+static __always_inline enum spantap_guess select_infer(const struct select_walk *walk)
 {
 	u8 peek[SPANTAP_INFER_BYTES] = {};
 	u32 length = select_min(walk->left, SPANTAP_INFER_BYTES);
@@ -103,7 +103,7 @@ static __always_inline enum spantap_infer select_infer(const struct select_walk 
 /* At the first byte that is not muted: what is it? */
 static __always_inline void select_decide(struct select_walk *walk, struct spantap_direction *direction)
 {
-	enum spantap_infer kind = select_infer(walk);
+	enum spantap_guess kind = select_infer(walk);
 	u32 first = SPANTAP_BODY_FIRST;
 
 	if (kind != SPANTAP_INFER_NO) {
