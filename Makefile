@@ -17,7 +17,7 @@ CXX       ?= g++
 CLANG     ?= clang-14
 BPFTOOL   ?= bpftool
 CCACHE    := $(shell command -v ccache)
-SANFLAGS  := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+SANFLAGS   = $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 WARN      := -Wall -Wextra -Werror -Wno-unused-parameter
 OPT       := $(if $(SAN),-O1,-O2) -g
 NANOPB    := $(BUILD)/third_party/nanopb
