@@ -97,14 +97,15 @@ class Tracer:
 class Shopper(threading.Thread):
     """One client with one keep-alive connection to the gateway."""
 
-    def __init__(self, port, items, pause):
+    def __init__(self, port, items, pause, together):
         super().__init__(daemon=True)
-        self._port, self._items, self._pause = port, items, pause
+        self._port, self._items, self._pause, self._together = port, items, pause, together
         self.statuses = []
 
     def run(self):
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         for item in self._items:
+            self._together.wait()
             try:
                 connection.request("GET", f"/checkout?item={item}")
                 response = connection.getresponse()
@@ -118,13 +119,13 @@ class Shopper(threading.Thread):
 
 
 def shop(port, seconds):
-    """Two shoppers at once, about four requests a second; returns all statuses."""
+    """Two shoppers, each time in the same moment, so that every program has two requests open; returns all statuses."""
     rounds = max(2, int(seconds / 0.5))
     carts = [[SOLD_OUT if i % 5 == 3 else 100 + i for i in range(rounds)], [200 + i for i in range(rounds)]]
-    shoppers = [Shopper(port, cart, 0.5) for cart in carts]
+    together = threading.Barrier(len(carts))
+    shoppers = [Shopper(port, cart, 0.5, together) for cart in carts]
     for shopper in shoppers:
         shopper.start()
-        time.sleep(0.15)
     for shopper in shoppers:
         shopper.join()
     return [status for shopper in shoppers for status in shopper.statuses]
@@ -142,7 +143,7 @@ def introduce(topology, command):
     if topology.envoy is None:
         say("\n  Envoy is not installed here (make deps): nginx takes its place.")
     say("\nNo program is instrumented or changed, and the client sends no trace header. spantap watches their sockets:\n")
-    say("  " + " ".join(command[:2]) + " \\\n    " + " ".join(command[2:]) + "\n")
+    say(f"  {os.path.relpath(command[0])} {command[1]}" + " \\\n    " + " ".join(command[2:]) + "\n")
 
 
 def count_trees(text, spans):

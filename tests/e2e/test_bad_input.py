@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 
-from harness import Skip, bpf_objects, deadline
+from harness import Fail, Skip, bpf_objects, deadline
 from harness.env import check, check_equal
 from harness.load import Request, run
 from harness.proxies import Nginx
@@ -21,6 +21,7 @@ from harness.spantap import Agent, binary, check_ledger, parse_ledger
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 FAILED, WRONG_USE = 1, 2
+EITHER = (FAILED, WRONG_USE)  # a path that is there and cannot be used may count as one or the other
 
 
 def spantap(*args, prefix=(), program=None, seconds=10, env=None):
@@ -32,8 +33,8 @@ def spantap(*args, prefix=(), program=None, seconds=10, env=None):
 
 def expect(result, code, *words):
     """The exit code; every word in the message; no trace of a crash; data apart from messages."""
-    what = f"{' '.join(result.args[-6:])}: {result.stderr[-600:]!r}"
-    check_equal(result.returncode, code, f"exit code of {what}")
+    what = f"{' '.join(map(str, result.args[-6:]))}: {result.stderr[-600:]!r}"
+    check(result.returncode in (code if isinstance(code, tuple) else (code,)), f"exit {result.returncode} of {what}")
     check(len(result.stderr.strip()) > 20, f"no message from {what}")
     for word in words:
         check(str(word).lower() in result.stderr.lower(), f"{word!r} is missing in the message of {what}")
@@ -75,15 +76,19 @@ BAD_VALUES = [
 @deadline(120)
 def test_every_flag_with_bad_values(env):
     before = bpf_objects.snapshot()
-    count = 0
+    count, wrong = 0, []
     for command, flag, values, accepted in BAD_VALUES:
         for value in values:
             # `--flag=value`, so that values with a dash or of no length reach the flag.
             result = spantap(command, "--pid", os.getpid(), f"{flag}={value}")
-            expect(result, WRONG_USE, flag, accepted)
-            check_equal(result.stdout, "", f"stdout of {flag}={value!r}")
             count += 1
+            try:
+                expect(result, WRONG_USE, flag.lstrip("-"), accepted)
+                check_equal(result.stdout, "", f"stdout of {flag}={value!r}")
+            except Fail as failure:
+                wrong.append(str(failure))
     bpf_objects.check_nothing_left(before)
+    check(not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong))
     env.figure(f"{count} bad values refused")
 
 
@@ -102,7 +107,7 @@ def test_every_documented_flag_has_a_bad_value_here(env):
 def test_wrong_use(env):
     before = bpf_objects.snapshot()
     me = os.getpid()
-    expect(spantap(), WRONG_USE, "usage", "trace")
+    expect(spantap(), WRONG_USE, "command", "trace", "--help")
     expect(spantap("observe"), WRONG_USE, "observe", "trace")
     expect(spantap("trace"), WRONG_USE, "--pid")
     expect(spantap("agent"), WRONG_USE, "--pid")
@@ -130,7 +135,7 @@ def test_unknown_and_dead_pid(env):
     never = int(pathlib.Path("/proc/sys/kernel/pid_max").read_text())
     for pid in (never, a_dead_pid()):
         for command in ("trace", "agent"):
-            expect(spantap(command, "--pid", pid), WRONG_USE, pid, "no such process")
+            expect(spantap(command, "--pid", pid), WRONG_USE, pid, "no process")
         file = env.tmp / "unused.rec"
         expect(spantap("record", file, "--pid", pid), WRONG_USE, pid)
     expect(spantap("trace", "--pid", os.getpid(), "--pid", never), WRONG_USE, never)
@@ -230,7 +235,7 @@ def agents_against(env, endpoints):
     start = time.monotonic()
     for name, agent in agents.items():
         check(agent.process.running(), f"{name}: the agent ended: {agent.process.tail(5)}")
-        agent.process.signal(signal.SIGTERM)
+        agent.process.send(signal.SIGTERM)
     for name, agent in agents.items():
         results[name] = agent.stop(), agent.process.output(), peak[name]
         seconds = time.monotonic() - start
@@ -288,21 +293,33 @@ def test_record_into_nowhere(env):
     me = os.getpid()
     missing = env.tmp / "no" / "such" / "folder.rec"
     expect(spantap("record", missing, "--pid", me, "--duration", 1), WRONG_USE, missing)
-    expect(spantap("record", env.tmp, "--pid", me, "--duration", 1), WRONG_USE, env.tmp)
+    expect(spantap("record", env.tmp, "--pid", me, "--duration", 1), EITHER, env.tmp)
     bpf_objects.check_nothing_left(before)
 
 
 @deadline(60)
 def test_record_to_a_full_disk(env):
-    """/dev/full takes the open and refuses the bytes: the run says so and fails."""
+    """A disk of 64 KiB: the run says so and fails; what was written before is a file that can be replayed."""
     before = bpf_objects.snapshot()
+    expect(spantap("record", "/dev/full", "--pid", os.getpid(), "--duration", 1), FAILED, "/dev/full", "no space")
+    disk, copy = env.tmp / "disk", env.tmp / "copy.rec"
+    disk.mkdir()
+    small = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o size=64k none {disk} || exit 99; '
+             f'"$@"; code=$?; cp {disk}/small.rec {copy}; exit $code', "sh"]
     nginx = Nginx(env, body="fine", log=False)
-    agent = Agent(env, "/dev/full", "--pid", nginx.pid, command="record")
-    run(nginx.port, [Request(f"/{i}") for i in range(3000)], 4)
-    code = agent.process.stop()
-    check_equal(code, FAILED, f"exit code: {agent.process.tail(5)}")
-    check("no space" in agent.process.output().lower(), f"the reason is missing: {agent.process.tail(5)}")
+    with subprocess.Popen([*small, binary(), "record", disk / "small.rec", "--pid", str(nginx.pid), "--duration", "2"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as recorder:
+        while "ready" not in (line := recorder.stderr.readline()):
+            check(line, f"the recorder ended with {recorder.wait()}")
+        run(nginx.port, [Request(f"/{i}") for i in range(3000)], 4)
+        _, log = recorder.communicate(timeout=20)
+    if recorder.returncode == 99:
+        raise Skip("cannot mount a small disk here")
+    check_equal(recorder.returncode, FAILED, f"exit code: {log}")
+    check("no space" in log.lower() and "small.rec" in log, f"what and where is missing: {log}")
     bpf_objects.check_nothing_left(before)
+    result = spantap("replay", copy, "--json")
+    check(result.returncode in (0, FAILED) and len(result.stdout.splitlines()) > 20, f"the rest: {result.stderr}")
 
 
 @deadline(60)
@@ -340,7 +357,7 @@ def test_record_file_of_another_version(env):
 @deadline(60)
 def test_files_that_are_no_recording(env):
     expect(spantap("replay", env.tmp / "none.rec"), WRONG_USE, "none.rec", "no such file")
-    expect(spantap("replay", env.tmp), WRONG_USE, env.tmp)
+    expect(spantap("replay", env.tmp), EITHER, env.tmp)
     for name, data in (("text", b"GET / HTTP/1.1\r\n" * 100), ("zero", bytes(4096)), ("elf", b"\x7fELF" + bytes(500))):
         path = env.tmp / f"{name}.bin"
         path.write_bytes(data)
@@ -386,4 +403,4 @@ def test_nobodys_file_stays_nobodys(env):
     """A file that the user may not read is said to be so."""
     file = recorded(env, 2)
     result = spantap("replay", file, prefix=NOBODY, program=for_nobody(env))
-    expect(result, WRONG_USE, "good.rec", "permission denied")
+    expect(result, EITHER, "good.rec", "permission denied")

@@ -119,7 +119,7 @@ def test_killed_agent_mid_load(env):
 
 
 def leave(agent, number):
-    agent.process.signal(number)
+    agent.process.send(number)
     return agent.process.wait(8)
 
 

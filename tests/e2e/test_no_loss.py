@@ -51,9 +51,9 @@ def stutter(agent, seconds):
     """Stops the agent for 60 ms out of each 100: the ring must overflow, however fast the machine is."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and agent.process.running():
-        agent.process.signal(signal.SIGSTOP)
+        agent.process.send(signal.SIGSTOP)
         time.sleep(0.06)
-        agent.process.signal(signal.SIGCONT)
+        agent.process.send(signal.SIGCONT)
         time.sleep(0.04)
 
 
@@ -141,8 +141,10 @@ def test_slow_collector(env):
     requests = finish_load(start_load(env, origin.port, 3))
     ledger = agent.stop()
     env.figure(f"{requests} requests: {ledger}")
-    check(ledger["dropped"] > 0, "the queue never filled: this run proves nothing")
-    check_equal(sink.span_count, ledger["acknowledged"], "spans at the sink against acknowledged")
+    check(ledger.get("dropped.queue_full", 0) > 0, "the queue never filled: this run proves nothing")
+    # The batch that is under way when the drain ends may have been taken, but nobody said so: dropped (shutdown).
+    unsure = sink.span_count - ledger["acknowledged"]
+    check(0 <= unsure <= ledger.get("dropped.shutdown", 0), f"sink has {sink.span_count}: {ledger}")
 
 
 @deadline(60)
