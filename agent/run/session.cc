@@ -42,6 +42,23 @@ ViewSettings ViewFor(const Settings& settings) {
   return view;
 }
 
+// Passes events to the record file; counts those that the kernel captured (the file holds others too).
+class CapturedSink final : public EventSink {
+ public:
+  explicit CapturedSink(std::unique_ptr<RecordWriter> writer) : writer_(std::move(writer)) {}
+  void OnEvent(const EventView& event) override {
+    if (event.header->type < SPANTAP_EVENT_PROCESS) ++captured_;
+    writer_->OnEvent(event);
+  }
+  void OnTime(uint64_t mono_ns) override { writer_->OnTime(mono_ns); }
+  RecordWriter& writer() { return *writer_; }
+  uint64_t captured() const { return captured_; }
+
+ private:
+  std::unique_ptr<RecordWriter> writer_;
+  uint64_t captured_ = 0;
+};
+
 class Session {
  public:
   explicit Session(const Settings& settings) : settings_(settings) {}
@@ -49,10 +66,11 @@ class Session {
   absl::Status Open() {
     if (!settings_.endpoints.empty()) SPANTAP_RETURN_IF_ERROR(OpenExporter());
     if (settings_.command == Command::kRecord) {  // before anything is attached
-      SPANTAP_ASSIGN_OR_RETURN(writer_, RecordWriter::Create(settings_.file, settings_.with_secrets));
+      SPANTAP_ASSIGN_OR_RETURN(auto writer, RecordWriter::Create(settings_.file, settings_.with_secrets));
+      recording_ = std::make_unique<CapturedSink>(std::move(writer));
     }
     SPANTAP_RETURN_IF_ERROR(settings_.command == Command::kReplay ? OpenReplay() : OpenCapture());
-    if (writer_ != nullptr) return absl::OkStatus();
+    if (recording_ != nullptr) return absl::OkStatus();
     OpenPipeline();
     if (loop_ != nullptr) loop_->Start();
     return absl::OkStatus();
@@ -82,18 +100,18 @@ class Session {
     if (pipeline_ != nullptr) pipeline_->Finish();
     std::cout.flush();
     if (loop_ != nullptr) loop_->Stop();
-    if (writer_ != nullptr) status.Update(writer_->Close());
+    if (recording_ != nullptr) status.Update(recording_->writer().Close());
     if (replay_ != nullptr) status.Update(CheckReplay());
     return status;
   }
 
   std::string Balance() const {
     if (source_ == nullptr) return LedgerLine(ledger_.Snapshot(), SourceCounters{}, pipeline_.get(), 0);
-    return LedgerLine(ledger_.Snapshot(), source_->Counters(), pipeline_.get(), writer_ ? writer_->records() : 0);
+    return LedgerLine(ledger_.Snapshot(), source_->Counters(), pipeline_.get(), recording_ ? recording_->captured() : 0);
   }
 
  private:
-  EventSink& Sink() { return writer_ != nullptr ? static_cast<EventSink&>(*writer_) : *pipeline_; }
+  EventSink& Sink() { return recording_ != nullptr ? static_cast<EventSink&>(*recording_) : *pipeline_; }
 
   absl::Status OpenExporter() {
     OtlpHttpTransport::Settings http;
@@ -161,7 +179,7 @@ class Session {
   std::unique_ptr<EventSource> source_;
   BpfSource* live_ = nullptr;       // source_, if it is the kernel
   ReplaySource* replay_ = nullptr;  // source_, if it is a file
-  std::unique_ptr<RecordWriter> writer_;
+  std::unique_ptr<CapturedSink> recording_;
   std::unique_ptr<Pipeline> pipeline_;
 };
 
