@@ -20,13 +20,13 @@ TESTS = DATA.parent
 sys.path.insert(0, str(TESTS / "e2e"))
 
 from harness import Env, tools  # noqa: E402
-from harness.load import Request, get, run  # noqa: E402
+from harness.load import Request, run  # noqa: E402
 from harness.origin import Origin  # noqa: E402
 from harness.proxies import Envoy, HAProxy, Nginx  # noqa: E402
 from harness.spantap import Agent, binary  # noqa: E402
 
 TRACEPARENT = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-MAX_BYTES = 64 << 10
+MAX_BYTES = 64 << 10  # each
 
 
 def nginx_keepalive(env):
@@ -35,7 +35,7 @@ def nginx_keepalive(env):
     yield [nginx.pid]
     run(nginx.port, [
         Request("/first", headers=(TRACEPARENT,)), Request("/head", method="HEAD"), Request("/gone/1"),
-        Request("/new/1"), Request("/post", method="POST", body=b"x" * 5000), Request("/q?token=secret&page=2"),
+        Request("/new/1"), Request("/post", method="POST", body=b"x" * 5000), Request("/q?sig=secret&page=2"),
         Request("/put", method="PUT", body=b"y" * 300, chunked=True),
         Request("/auth", headers=(("authorization", "Bearer golden"), ("cookie", "id=1"))),
     ])
@@ -57,7 +57,8 @@ def nginx_pipelined(env):
 
 def envoy_proxy(env):
     """Both sides of Envoy, four connections: chunked, 10 KB bodies, 1xx, no upstream, reset upstream."""
-    program = env.tmp / "envoy-program"
+    program = env.tmp / "bin" / "envoy"  # the executable's path is part of the capture
+    program.parent.mkdir()
     shutil.copyfile(tools.envoy(), program)
     program.chmod(0o755)
     tools.envoy = lambda: str(program)
@@ -80,7 +81,7 @@ def haproxy_aborts(env):
 
 
 def thread_per_request(env):
-    """Two applications that answer synchronously; the first forwards nothing."""
+    """Two applications that answer synchronously, two requests at a time; the first forwards nothing."""
     orders, frontend = env.free_port(), env.free_port()
     stock = Nginx(env, body='{"left": 7}', log=False)
     pids = []
@@ -88,8 +89,7 @@ def thread_per_request(env):
         pids.append(env.start(role, ["/usr/bin/python3", TESTS / "demo" / "service.py", role, "--port", port,
                                      "--next-port", next_port], port=port, env={"OTEL_SERVICE_NAME": role}).pid)
     yield pids + [stock.pid]
-    for item in range(3):
-        get(frontend, f"/checkout?item={item}")
+    run(frontend, [Request(f"/checkout?item={item}", close=True) for item in range(4)], 2)
 
 
 SCENARIOS = (nginx_keepalive, nginx_pipelined, envoy_proxy, haproxy_aborts, thread_per_request)
