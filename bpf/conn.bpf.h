@@ -163,7 +163,7 @@ static __always_inline struct spantap_conn *conn_create_stored(struct sock *sk)
 /*
  * Syscall family: by address, because a socket found through a descriptor is no pointer that the
  * storage helper takes. An orphaned socket (state change after close) has no inode any more; its
- * address cannot have been reused yet, as TCP_CLOSE, seen below, comes before it is freed.
+ * address cannot have been reused yet, as tcp_destroy_sock, which deletes it, comes first.
  */
 static __always_inline struct spantap_conn *conn_find_by_address(const struct sock *sk)
 {

@@ -48,7 +48,7 @@ struct spantap_conn {
 	u32 flags;
 	u8 family;
 	u8 role;
-	u16 pad;
+	u16 error; /* errno that the protocol ended with */
 	struct spantap_direction direction[2];
 };
 
@@ -115,7 +115,7 @@ SPANTAP_MAP struct {
 
 /*
  * The same, syscall family. Key: address of the struct sock, checked by `generation`. Deleted at
- * TCP_CLOSE, else evicted as the least recently used. The agent shrinks it to 1 where it is unused.
+ * tcp_destroy_sock, else evicted as the least recently used. The agent shrinks it to 1 where it is unused.
  */
 SPANTAP_MAP struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

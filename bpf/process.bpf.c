@@ -76,6 +76,18 @@ static __always_inline struct spantap_conn *state_create(struct sock *sk)
 	return conn_create_by_address(sk);
 }
 
+/* Last records of a connection. */
+static __always_inline void state_end(const struct sock *sk, struct spantap_conn *conn)
+{
+	if (!(conn->flags & CONN_OPENED) || (conn->flags & CONN_CLOSED))
+		return;
+	conn_sync_positions(sk, conn);
+	if (conn->error && !(conn->flags & CONN_RESET) && emit_end(conn, SPANTAP_END_RESET, conn->error, 0))
+		conn->flags |= CONN_RESET;
+	if (emit_end(conn, SPANTAP_END_CLOSED, 0, 0))
+		conn->flags |= CONN_CLOSED;
+}
+
 /* A target calls connect(): port and sequence are not chosen yet, so only the moment is noted. */
 static __always_inline void state_connect(struct sock *sk)
 {
@@ -87,6 +99,8 @@ static __always_inline void state_connect(struct sock *sk)
 	conn = state_create(sk);
 	if (!conn)
 		return;
+	state_end(sk, conn); /* disconnected and connected anew */
+	conn->error = 0;
 	conn->flags = CONN_SEQUENCED | CONN_READ_START | CONN_WRITE_START;
 	conn->direction[0] = conn->direction[1] = (struct spantap_direction){};
 	conn->connect_ns = bpf_ktime_get_ns();
@@ -118,22 +132,22 @@ static __always_inline void state_shutdown(struct sock *sk)
 		conn->flags |= CONN_SHUTDOWN;
 }
 
-static __always_inline void state_closed(struct sock *sk)
+/*
+ * The protocol is done; the process may not be: bytes that came before the peer's FIN or RST can still
+ * be read. So this is no end unless nothing is left to read, and even then only of a failed connection.
+ */
+static __always_inline void state_closed(const struct sock *sk, struct spantap_conn *conn)
 {
-	struct spantap_conn *conn = state_find(sk);
-	u64 address = (u64)sk;
-	u32 error;
+	const struct tcp_sock *tcp = (const struct tcp_sock *)sk;
 
-	if (conn && (conn->flags & CONN_OPENED) && !(conn->flags & CONN_CLOSED)) {
-		error = BPF_CORE_READ(sk, sk_err);
-		conn_sync_positions(sk, conn);
-		if (error && !(conn->flags & CONN_RESET) && emit_end(conn, SPANTAP_END_RESET, error, 0))
-			conn->flags |= CONN_RESET;
-		if (emit_end(conn, SPANTAP_END_CLOSED, 0, 0))
-			conn->flags |= CONN_CLOSED;
-	}
-	if (setting_family == SPANTAP_FAMILY_SYSCALL)
-		bpf_map_delete_elem(&address_conns, &address);
+	conn->error = BPF_CORE_READ(sk, sk_err);
+	if (!conn->error || !(conn->flags & CONN_OPENED) || (conn->flags & CONN_RESET))
+		return;
+	if (BPF_CORE_READ(tcp, copied_seq) != BPF_CORE_READ(tcp, rcv_nxt))
+		return;
+	conn_sync_positions(sk, conn);
+	if (emit_end(conn, SPANTAP_END_RESET, conn->error, 0))
+		conn->flags |= CONN_RESET;
 }
 
 /* inet_num is bound before the state changes; an unbound listener has an ephemeral port: no match. */
@@ -152,6 +166,8 @@ static __always_inline void state_listen(const struct sock *sk)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, struct sock *sk, int old_state, int new_state)
 {
+	struct spantap_conn *conn;
+
 	switch (new_state) {
 	case TCP_SYN_SENT:
 		state_connect(sk);
@@ -164,11 +180,27 @@ int BPF_PROG(on_state, struct sock *sk, int old_state, int new_state)
 		state_shutdown(sk);
 		break;
 	case TCP_CLOSE:
-		state_closed(sk);
+		conn = state_find(sk);
+		if (conn)
+			state_closed(sk, conn);
 		break;
 	case TCP_LISTEN:
 		state_listen(sk);
 		break;
 	}
+	return 0;
+}
+
+/* Protocol and process are both done with the socket. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(on_destroy, struct sock *sk)
+{
+	struct spantap_conn *conn = state_find(sk);
+	u64 address = (u64)sk;
+
+	if (conn)
+		state_end(sk, conn);
+	if (setting_family == SPANTAP_FAMILY_SYSCALL)
+		bpf_map_delete_elem(&address_conns, &address);
 	return 0;
 }

@@ -64,6 +64,7 @@ TEST_CASE("ends: FIN sent, FIN read, closed", "[bpf]") {
   CHECK(server.ends[1].write_offset == 4);
   for (const Connection* end : {&client, &server}) {
     CHECK(end->ends[2].reason == SPANTAP_END_CLOSED);
+    CHECK(end->open_came_first);
     CHECK(end->ends[2].write_offset == end->ends.at(end == &client ? 0 : 1).write_offset);
   }
 }
@@ -107,6 +108,27 @@ TEST_CASE("ends: the peer resets", "[bpf]") {
   CHECK(server.Ended(SPANTAP_END_CLOSED));
   CHECK(client.Ended(SPANTAP_END_CLOSED));
   CHECK_FALSE(client.Ended(SPANTAP_END_SHUTDOWN));
+}
+
+TEST_CASE("ends: bytes that came before a reset are read after it", "[bpf]") {
+  if (!CanLoad()) return;
+  const HookFamily hooks = GENERATE(from_range(Families()));
+  const Observation seen = Observe({.hooks = hooks}, [] {
+    const Pair pair = TcpPair();
+    SendAll(pair.client, kRequest);
+    SendAll(pair.server, "unread by the client, so close() resets");
+    usleep(1000);
+    close(pair.client);
+    usleep(1000);
+    ReceiveAll(pair.server, kRequest.size());
+    close(pair.server);
+  });
+  const Connection& server = seen.Local(Shared().port);
+  CHECK(server.Text(false) == kRequest);
+  REQUIRE(server.ends.size() == 2);
+  CHECK(server.ends[0].reason == SPANTAP_END_RESET);
+  CHECK(server.ends[0].read_offset == kRequest.size());
+  CHECK(server.ends[1].reason == SPANTAP_END_CLOSED);
 }
 
 TEST_CASE("ends: writing after the peer is gone", "[bpf]") {

@@ -114,8 +114,8 @@ TEST_CASE("pieces: a head that arrives in many calls", "[bpf]") {
   const Observation seen = Observe({.hooks = hooks}, [&head] {
     const Pair pair = TcpPair();
     SendAll(pair.client, head.substr(0, 1));
-    SendAll(pair.client, head.substr(1, 10));
-    SendAll(pair.client, head.substr(11));  // more than a body call would show
+    SendAll(pair.client, head.substr(1, 11));
+    SendAll(pair.client, head.substr(12));  // more than a body call would show
     SendAll(pair.client, Body(200));        // the empty line has ended the head
   });
   const Connection& client = seen.Peer(Shared().port);
