@@ -18,7 +18,7 @@ CLANG     ?= clang-14
 BPFTOOL   ?= bpftool
 CCACHE    := $(shell command -v ccache)
 SANFLAGS   = $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-WARN      := -Wall -Wextra -Werror -Wno-unused-parameter
+WARN      := -Wall -Wextra -Werror -Wno-unused-parameter $(if $(SAN),-Wno-maybe-uninitialized)
 OPT       := $(if $(SAN),-O1,-O2) -g
 NANOPB    := $(BUILD)/third_party/nanopb
 CPPFLAGS  += -I. -Iinclude -I$(BUILD)/gen -DSPANTAP_VERSION='"$(VERSION)"'
