@@ -47,8 +47,8 @@ class CapturedSink final : public EventSink {
  public:
   explicit CapturedSink(std::unique_ptr<RecordWriter> writer) : writer_(std::move(writer)) {}
   void OnEvent(const EventView& event) override {
-    if (event.header->type < SPANTAP_EVENT_PROCESS) ++captured_;
     writer_->OnEvent(event);
+    if (event.header->type < SPANTAP_EVENT_PROCESS && writer_->status().ok()) ++captured_;
   }
   void OnTime(uint64_t mono_ns) override { writer_->OnTime(mono_ns); }
   RecordWriter& writer() { return *writer_; }
@@ -83,6 +83,7 @@ class Session {
                                : start + static_cast<uint64_t>(absl::ToInt64Nanoseconds(settings_.duration));
     while (!StopRequested() && !source_->Finished() && (live_ == nullptr || MonoNs() < limit)) {
       SPANTAP_RETURN_IF_ERROR(source_->Poll(Sink(), kPollMs).status());
+      if (recording_ != nullptr) SPANTAP_RETURN_IF_ERROR(recording_->writer().status());
       if (std::cout.fail()) return absl::UnavailableError("stdout was closed; ending");
     }
     return absl::OkStatus();
