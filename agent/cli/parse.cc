@@ -150,9 +150,32 @@ absl::StatusOr<Settings> Finish(const CommandInfo& command, const Raw& raw) {
   return settings;
 }
 
+// CLI11's own message, with the accepted form of the option that it names.
+std::string Explain(absl::string_view message) {
+  const size_t begin = message.find("--");
+  if (begin == absl::string_view::npos) return absl::StrCat(message, "; see spantap --help");
+  const absl::string_view name = message.substr(begin + 2);
+  const Option* option = FindOption(name.substr(0, name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-")));
+  if (option == nullptr) return absl::StrCat(message, "; see spantap --help");
+  return absl::StrCat(message, "; accepted: ", option->accepted, "; see spantap --help");
+}
+
+// A word where a command belongs, and is none; empty if there is no such word.
+std::string UnknownCommand(int argc, const char* const* argv) {
+  if (argc < 2 || argv[1][0] == '-') return "";
+  std::string names;
+  for (const CommandInfo& command : Commands()) {
+    if (absl::string_view(argv[1]) == command.name) return "";
+    absl::StrAppend(&names, names.empty() ? "" : ", ", command.name);
+  }
+  return absl::StrCat("'", absl::CHexEscape(argv[1]), "' is no command; accepted: ", names, "; see spantap --help");
+}
+
 }  // namespace
 
 absl::StatusOr<ParsedCommandLine> ParseCommandLine(int argc, const char* const* argv) {
+  const std::string unknown = UnknownCommand(argc, argv);
+  if (!unknown.empty()) return absl::InvalidArgumentError(unknown);
   CLI::App app;
   app.set_help_flag();
   bool help = false, version = false;
@@ -164,7 +187,7 @@ absl::StatusOr<ParsedCommandLine> ParseCommandLine(int argc, const char* const* 
   try {  // CLI11 reports by exceptions; none leaves this function
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return absl::InvalidArgumentError(absl::StrCat(error.what(), "; see spantap --help"));
+    return absl::InvalidArgumentError(Explain(error.what()));
   }
   if (version) return ParsedCommandLine{VersionText(), {}};
   for (size_t i = 0; i < Commands().size(); ++i) {

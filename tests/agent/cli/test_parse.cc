@@ -95,14 +95,12 @@ TEST_CASE("parse: every option refuses a bad value with its name and the accepte
   const std::string flag = std::string("--") + row.option + "=" + row.value;
   const std::string error = ErrorOf({row.command, "--exe", "x", flag.c_str()});
   CHECK(error.find(std::string("--") + row.option) != std::string::npos);
-  const bool says_form = error.find(FindOption(row.option)->accepted) != std::string::npos;
-  const bool refused_empty = *row.value == '\0' && error.find("--help") != std::string::npos;  // CLI11's own refusal
-  CHECK((says_form || refused_empty));
+  CHECK(error.find(FindOption(row.option)->accepted) != std::string::npos);
 }
 
 TEST_CASE("parse: wrong use names the way out", "[cli]") {
   CHECK(ErrorOf({}).find("accepted: agent, trace, record, replay") != std::string::npos);
-  CHECK(ErrorOf({"watch"}).find("--help") != std::string::npos);
+  CHECK(ErrorOf({"watch"}).find("'watch' is no command; accepted: agent, trace, record, replay") == 0);
   CHECK(ErrorOf({"agent"}).find("--pid N, --exe NAME, --port N or --cgroup PATH") != std::string::npos);
   CHECK(ErrorOf({"replay"}).find("FILE") != std::string::npos);
   CHECK(ErrorOf({"agent", "--pid", "1", "--frobnicate"}).find("--frobnicate") != std::string::npos);
