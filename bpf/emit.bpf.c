@@ -23,7 +23,7 @@ static __always_inline void emit_class(const struct emit_piece *piece, const u32
 		flags |= SPANTAP_F_UNREADABLE;
 		count(SPANTAP_COUNT_UNREADABLE);
 	}
-	emit_header(&event->header, sizeof(*event) + copy, SPANTAP_EVENT_DATA, flags, bpf_ktime_get_ns(),
+	emit_header(&event->header, sizeof(*event) + copy, SPANTAP_EVENT_DATA, flags, piece->mono_ns,
 		    piece->conn_id, piece->tgid, piece->tid);
 	event->position = piece->position;
 	event->piece_bytes = piece->bytes;

@@ -55,6 +55,7 @@ static __always_inline void emit_header(struct spantap_event_header *header, u32
 struct emit_piece {
 	u64 address;
 	u64 position;
+	u64 mono_ns; /* one time for all pieces of a call: the user side knows them by it */
 	u64 conn_id;
 	u32 tgid;
 	u32 tid;

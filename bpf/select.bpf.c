@@ -263,6 +263,7 @@ __noinline int select_bytes(struct select_call *call, struct spantap_direction *
 		direction->head_left = 0;
 	}
 	walk.call = *call;
+	walk.piece.mono_ns = bpf_ktime_get_ns();
 	walk.piece.conn_id = call->conn_id;
 	walk.piece.tgid = call->tgid;
 	walk.piece.tid = call->tid;
