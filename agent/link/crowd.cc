@@ -9,16 +9,27 @@ namespace {
 // Inner responses looked at for one outer response. More at once are a guess in any case.
 constexpr int kMaxPairs = 16;
 
-void MarkOdd(Lane& lane, uint64_t id) {
-  lane.odd_until = std::max(lane.odd_until, id);
+bool RetryWaits(const Lane& lane) {
+  int looked = 0;
+  for (const Hook* hook = lane.answered.first(); hook->member != nullptr; hook = hook->next) {
+    if (++looked > kMaxPairs || MayBeRetried(*hook->member)) return true;
+  }
+  return false;
+}
+
+// A client leaves `answered`. If nobody took its response, somebody may have been given another's.
+void LeaveAnswered(Lane& lane, Member& client, bool taken) {
+  if (!client.hooks[kSlotAnswered].linked()) return;
+  client.hooks[kSlotAnswered].Unlink();
+  if (!taken && client.responded) lane.odd_pair = lane.newest;
+  if (lane.answered.empty()) lane.pair_guessed = false;
 }
 
 // An entry of `answered` whose possible causes are all answered explains nothing any more.
 void DropStale(const Crowd& crowd, Lane& lane) {
   while (!lane.answered.empty() && lane.answered.front()->id < crowd.oldest_open()) {
-    lane.answered.front()->hooks[kSlotAnswered].Unlink();
+    LeaveAnswered(lane, *lane.answered.front(), false);
   }
-  if (lane.answered.empty()) lane.pair_guessed = false;
 }
 
 }  // namespace
@@ -43,13 +54,17 @@ void EnterCrowd(Crowd& crowd, Member& server) {
   ++crowd.open_count;
   crowd.open.PushBack(server.hooks[kSlotCrowd]);
   server.lane->unserved.PushBack(server.hooks[kSlotLane]);
+  server.lane->newest = server.id;
 }
 
 void LeaveCrowd(Crowd& crowd, Member& server) {
   --crowd.open_count;
   server.hooks[kSlotCrowd].Unlink();
+  // Over without anything sent for it, says a guess: then something may not have been sent for another.
+  Lane& lane = *server.lane;
+  if (server.hooks[kSlotLane].linked() && lane.order_guessed) lane.odd_order = lane.newest;
   server.hooks[kSlotLane].Unlink();
-  if (server.lane->unserved.empty()) server.lane->order_guessed = false;
+  if (lane.unserved.empty()) lane.order_guessed = false;
   server.lane = nullptr;
   server.crowd = nullptr;
 }
@@ -61,11 +76,11 @@ void QueueClient(Crowd& crowd, Member& client) {
   client.lane = &lane;
   ++crowd.clients;
   lane.undecided.PushBack(client.hooks[kSlotLane]);
+  lane.newest = client.id;
   Member* const server = lane.unserved.front();
-  // With an answer that nobody got yet, this may be that request's second try.
-  const bool plain = server != nullptr && lane.answered.empty();
-  client.order_sure = plain && lane.unserved.one() && !lane.order_guessed && crowd.oldest_open() > lane.odd_until;
-  if (!plain) MarkOdd(lane, client.id);
+  const bool plain = server != nullptr && !RetryWaits(lane);
+  client.order_sure = plain && lane.unserved.one() && !lane.order_guessed && crowd.oldest_open() > lane.odd_order;
+  if (!plain) lane.odd_order = lane.newest;
   if (server == nullptr) return;
   client.order_choice = server->id;
   if (!lane.unserved.one()) lane.order_guessed = true;
@@ -75,8 +90,7 @@ void QueueClient(Crowd& crowd, Member& client) {
 void ForgetClient(Member& client) {
   if (client.lane == nullptr) return;
   client.hooks[kSlotLane].Unlink();
-  client.hooks[kSlotAnswered].Unlink();
-  if (client.lane->answered.empty()) client.lane->pair_guessed = false;
+  LeaveAnswered(*client.lane, client, false);
   --client.crowd->clients;
   client.lane = nullptr;
   client.crowd = nullptr;
@@ -113,13 +127,19 @@ Member* PairResponse(Member& server) {
     if (++agreeing == 1) found = &client;
   }
   if (found == nullptr) {
-    MarkOdd(lane, server.id);
+    // Answered by the process itself, as it should be if nothing was sent for it.
+    if (!server.hooks[kSlotLane].linked()) lane.odd_pair = lane.odd_order = lane.newest;
     return nullptr;
   }
   found->pair_choice = &server;
-  found->pair_sure = agreeing == 1 && !lane.pair_guessed;
+  found->pair_sure = agreeing == 1 && !lane.pair_guessed && server.id > lane.odd_pair;
   if (agreeing > 1) lane.pair_guessed = true;
+  LeaveAnswered(lane, *found, true);
   return found;
+}
+
+bool MayBeRetried(const Member& client) {
+  return !client.responded || client.response.status / 100 != 2;
 }
 
 void TakeHopeless(const Crowd& crowd, Lane& lane, Wake& wake) {

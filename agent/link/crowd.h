@@ -30,10 +30,12 @@ struct Lane {
   MemberList answered;     // clients, in order of their responses; failed ones too (not responded)
   bool order_guessed = false;
   bool pair_guessed = false;
-  // Something happened that one request for one outgoing request does not explain (a retry, a
-  // response of the proxy's own, a mirrored request): nothing is sure while a request with an id up
-  // to this one is open.
-  uint64_t odd_until = 0;
+  // Something happened that one request for one outgoing request, and one response for one, do not
+  // explain (a retry, a mirrored request, a lost response): no order, or no pair, is sure while a
+  // request with an id up to this one is open.
+  uint64_t odd_order = 0;
+  uint64_t odd_pair = 0;
+  uint64_t newest = 0;  // id of the last exchange that came
 };
 
 struct Crowd {
@@ -56,9 +58,11 @@ void LeaveCrowd(Crowd& crowd, Member& server);
 // A client whose cause is one of several in the crowd. Sets its order choice.
 void QueueClient(Crowd& crowd, Member& client);
 void ForgetClient(Member& client);
-// `client` was linked to `server`, which stands in a crowd.
+// Something was sent for `server`, which may stand in a crowd; it may be sent again.
 void MarkServed(Member& server);
 void MarkServable(Member& server);
+// A proxy may send the same request again after this outcome.
+bool MayBeRetried(const Member& client);
 // A response of a queued client was read, or it failed.
 void ClientAnswered(Member& client);
 // The response of `server` is written: sets the pair choice of the client it passes on, if any, and

@@ -30,6 +30,8 @@ constexpr double kPathRewritten = 0.92;
 constexpr double kDoubt = 0.8;      // never drawn at the default threshold
 
 constexpr uint32_t kKnown = 16;        // outgoing heads until the share of agreeing ones is believed
+constexpr uint64_t kDistrust = 256;    // incoming requests for which a lost response spoils order and pair
+constexpr uint64_t kManyRequests = 64; // incoming ones until "rare" means something
 constexpr int kMaxLooked = 64;         // open requests looked at for a head that is not equal
 constexpr size_t kMinPathBytes = 4;    // "/x" in common says nothing
 constexpr uint16_t kMinHeaders = 2;    // nor does an empty set of headers
@@ -45,10 +47,12 @@ bool AddsMarks(const Member& server, const Member& client) {
 
 // The worth of one open request that agrees.
 double SingleConfidence(const Member& server, const Member& client, const ProcessState& process) {
+  if (process.open_count == 1) return kSure;
   const Share& agrees = process.proxy_class.agrees;
   const bool marks = AddsMarks(server, client);
-  if (server.target_seen <= 1) return kSure;
+  if (server.target_seen <= 1 && process.arrivals >= kManyRequests) return kSure;
   if (agrees.total >= kKnown && agrees.value() < 0.9) return kDoubt;
+  if (agrees.total < kKnown && !marks && (agrees.total < kKnown / 2 || agrees.value() < 1)) return kDoubt;
   // Another request was sent for it and is not answered: a mirror, a hedge, or coincidence.
   if (server.busy_clients > 0) return marks ? kLikely : kDoubt;
   if (marks || (agrees.total >= kKnown && agrees.value() >= 0.98)) return kSure;
@@ -58,7 +62,10 @@ double SingleConfidence(const Member& server, const Member& client, const Proces
 // The agreement of order and pair. Null pair: the response was not seen to be passed on.
 double CrowdConfidence(const Member& client, const ProcessState& process) {
   if (client.pair_choice == nullptr || client.order_choice != client.pair_choice->id) return kDoubt;
-  if (!process.proxy_class.one_thread()) return kDoubt;
+  const ProxyClass& learned = process.proxy_class;
+  if (!learned.one_thread() || process.arrivals < learned.distrust_until) return kDoubt;
+  const bool passes_on = learned.agrees.total >= kKnown && learned.agrees.value() >= 0.9;
+  if (!passes_on && !AddsMarks(*client.pair_choice, client)) return kDoubt;
   if (client.order_sure && client.pair_sure) return kBothSure;
   if (client.pair_sure) return kPairSure;
   return client.order_sure ? kOrderSure : kDoubt;
@@ -115,7 +122,13 @@ class ProxyRule final : public InferenceRule {
 
   void OnFinished(Member& member, Wake& wake) override {
     if (member.role == Role::kClient) {
-      if (!member.responded) Answered(member);
+      if (member.responded) return;
+      // A response that was not seen may have been another's than the one that seems to follow.
+      const Exchange& exchange = *member.exchange;
+      if (exchange.had_gap || exchange.error == ExchangeError::kUnfinished) {
+        member.process->proxy_class.distrust_until = member.process->arrivals + kDistrust;
+      }
+      Answered(member);
     } else if (member.crowd != nullptr) {
       Leave(member, wake);
     }
@@ -242,7 +255,7 @@ class ProxyRule final : public InferenceRule {
       if (client.cause->busy_clients > 0) --client.cause->busy_clients;
       client.cause->answered |= client.responded;
       if (client.responded) client.cause->last_answer = client.response;
-      if (!client.cause->responded) MarkServable(*client.cause);
+      if (!client.cause->responded && MayBeRetried(client)) MarkServable(*client.cause);
     } else {
       ClientAnswered(client);
     }
