@@ -75,9 +75,15 @@ void MessageMask::Feed(char* data, size_t size, bool call_start) {
   for (size_t done = 0; done < size;) done += Step(data + done, size - done);
 }
 
-// In a direction of responses no word is a method.
+void MessageMask::SetRequests(bool requests) {
+  kind_known_ = true;
+  is_request_ = requests;
+}
+
 bool MessageMask::MayBegin(absl::string_view bytes, bool any_method) const {
-  return LooksLikeHead(bytes, any_method) && (!seen_head_ || is_request_ || MayBeginResponse(bytes));
+  if (!LooksLikeHead(bytes, any_method)) return false;
+  if (!kind_known_) return true;
+  return is_request_ ? MayBeginRequest(bytes) : MayBeginResponse(bytes);
 }
 
 void MessageMask::Skip(uint64_t count) {
@@ -180,9 +186,9 @@ size_t MessageMask::StepStartLine(char* data, size_t size) {
 
 void MessageMask::EndStartLine() {
   const absl::string_view start(start_, start_size_);
-  is_request_ = !absl::StartsWith(start, "HTTP/1.");
-  if (is_request_ && !EndsInVersion(tail_)) return Lose();
-  seen_head_ = true;
+  const bool is_request = !absl::StartsWith(start, "HTTP/1.");
+  if (is_request && !EndsInVersion(tail_)) return Lose();
+  SetRequests(is_request);
   if (is_request_) {
     method_ = absl::StartsWith(start, "HEAD ")      ? PendingMethods::kHead
               : absl::StartsWith(start, "CONNECT ") ? PendingMethods::kConnect

@@ -44,6 +44,8 @@ class MessageMask {
 
   // The next byte is the first one of a message.
   void AtBoundary() { ToStart(true); }
+  // Which of the two kinds of messages this direction carries; otherwise its first head tells.
+  void SetRequests(bool requests);
   // Masks bytes that follow those seen or skipped before. `call_start`: a resumption may begin here.
   void Feed(char* data, size_t size, bool call_start);
   // `count` bytes were not seen.
@@ -89,7 +91,7 @@ class MessageMask {
   bool vouched_ = false;     // framing says that a message begins here; otherwise only its looks do
   bool whole_line_ = false;  // the start line was checked as a whole
   uint64_t tail_ = 0;        // last eight bytes of the start line, or of a value without white space
-  bool seen_head_ = false;   // then is_request_ holds for the whole direction
+  bool kind_known_ = false;  // is_request_ holds for the whole direction
   bool is_request_ = false;
   bool trailer_ = false;
   uint16_t status_ = 0;

@@ -32,6 +32,10 @@ void Redactor::OnOpen(const spantap_open_event& event) {
   const bool write_start = event.header.flags & SPANTAP_F_WRITE_FROM_START;
   place(connection.read, read_start, event.read_position);
   place(connection.write, write_start, event.write_position);
+  if (event.role == SPANTAP_ROLE_ACCEPTED || event.role == SPANTAP_ROLE_CONNECTED) {
+    connection.read.mask.SetRequests(event.role == SPANTAP_ROLE_ACCEPTED);
+    connection.write.mask.SetRequests(event.role == SPANTAP_ROLE_CONNECTED);
+  }
   // Requests that were pending before we came are not in the list.
   if (!read_start || !write_start) connection.methods.Forget();
 }

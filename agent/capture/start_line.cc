@@ -30,7 +30,7 @@ bool IsRequestLine(absl::string_view line) {
   const size_t method = line.find(' ');
   if (method == 0 || method > kMaxMethodBytes || line.size() < method + 11) return false;
   const absl::string_view version = line.substr(line.size() - 9);
-  return version[0] == ' ' && absl::StartsWith(version.substr(1), kResponse) && absl::ascii_isdigit(version[8]);
+  return version[0] == ' ' && absl::StartsWith(version.substr(1), kResponse) && absl::ascii_isdigit(static_cast<unsigned char>(version[8]));
 }
 
 absl::string_view SkipLineEnds(absl::string_view bytes) {
@@ -38,9 +38,14 @@ absl::string_view SkipLineEnds(absl::string_view bytes) {
   return bytes;
 }
 
+// As far as it goes. The rest of a request line that begins behind a gap ("HTTP/1.1\r\n") is none.
 bool StartsStatusLine(absl::string_view bytes) {
-  const size_t compared = std::min(bytes.size(), kResponse.size());
-  return bytes.substr(0, compared) == kResponse.substr(0, compared);
+  constexpr absl::string_view kPattern = "HTTP/1.# #";
+  for (size_t i = 0; i < std::min(bytes.size(), kPattern.size()); ++i) {
+    const bool fits = kPattern[i] == '#' ? absl::ascii_isdigit(static_cast<unsigned char>(bytes[i])) : bytes[i] == kPattern[i];
+    if (!fits) return false;
+  }
+  return true;
 }
 
 // The beginning of a line: may it be one of a start line?
@@ -72,9 +77,14 @@ bool LooksLikeHead(absl::string_view bytes, bool any_method) {
   const size_t end = bytes.find('\n');
   if (end == absl::string_view::npos) return PlausibleStart(bytes, any_method);
   const absl::string_view line = bytes.substr(0, end);
-  return absl::StartsWith(line, kResponse) || IsRequestLine(absl::StripTrailingAsciiWhitespace(line));
+  return StartsStatusLine(line) || IsRequestLine(absl::StripTrailingAsciiWhitespace(line));
 }
 
 bool MayBeginResponse(absl::string_view bytes) { return StartsStatusLine(SkipLineEnds(bytes)); }
+
+bool MayBeginRequest(absl::string_view bytes) {
+  bytes = SkipLineEnds(bytes);
+  return bytes.size() < 2 || !StartsStatusLine(bytes);
+}
 
 }  // namespace spantap

@@ -18,7 +18,9 @@ bool EndsInVersion(uint64_t tail);
 // that is in use, or (`any_method`) any upper-case word.
 bool LooksLikeHead(absl::string_view bytes, bool any_method);
 
-// Narrower: a status line, or a part of one.
+// Narrower, for a direction whose kind of messages is known: part of a status line; anything but that
+// ("H" may become either).
 bool MayBeginResponse(absl::string_view bytes);
+bool MayBeginRequest(absl::string_view bytes);
 
 }  // namespace spantap
