@@ -25,8 +25,8 @@ Piece PieceOf(const EventView& event) {
   piece.copied = event.record.substr(sizeof(spantap_data_event), std::min<size_t>(data.copied_bytes, room));
   piece.call_start = (data.header.flags & SPANTAP_F_CALL_START) != 0;
   piece.call_end = (data.header.flags & SPANTAP_F_CALL_END) != 0;
-  // One thread is in one call at a time, and the pieces of a call carry one time.
-  piece.call = data.header.mono_ns ^ (static_cast<uint64_t>(data.header.tid) << 40) ^ 1;
+  piece.tid = data.header.tid;
+  piece.mono_ns = data.header.mono_ns;
   return piece;
 }
 
@@ -147,7 +147,7 @@ void Connection::BecomeOpaque(uint64_t mono_ns) {
 
 // While the pairing is unsure, a body length may be that of something that only looked like a head.
 void Connection::GiveOrder() {
-  if (!pairing_->sure()) return;
+  if (!pairing_->Sure()) return;
   bool changed = false;
   for (const Direction direction : {kIn, kOut}) {
     const Stream& stream = streams_[direction];

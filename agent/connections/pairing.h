@@ -60,7 +60,6 @@ class Pairing final : public MessageContext {
   // Everything open is given up.
   void Abandon(uint64_t mono_ns);
 
-  bool sure() const { return sure_; }
   // Set by a parser: nothing more can be paired on this connection.
   const char* opaque() const { return opaque_; }
   // If a response is open whose end is hidden: ends it at its last bytes seen.
@@ -68,6 +67,7 @@ class Pairing final : public MessageContext {
 
   Request PendingRequest() const override;
   bool MayBegin(bool request) override;
+  bool Sure() const override { return sure_; }
   bool Pipelined() const override { return pipelined_; }
 
  private:

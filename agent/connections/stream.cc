@@ -4,6 +4,12 @@
 #include <algorithm>
 
 namespace spantap {
+namespace {
+
+// The pieces of one call are made at once; later ones are of another call.
+constexpr uint64_t kOneCallNs = 10'000'000;
+
+}  // namespace
 
 void Stream::Expect(uint64_t position, bool from_start) {
   if (known_) return;
@@ -23,14 +29,19 @@ void Stream::Gap(uint64_t count, bool within_call) {
   }
 }
 
+// The call's first bytes were seen, and this piece is of the same call: nothing between them was lost.
+bool Stream::ContinuesCall(const Piece& piece) const {
+  return call_open_ && !piece.call_start && piece.tid == call_tid_ && piece.mono_ns - call_ns_ <= kOneCallNs;
+}
+
 uint64_t Stream::Take(Piece piece) {
   Expect(piece.position, false);
   // Positions are compared as differences, so that nothing special happens at their wrap-around.
   const auto ahead = static_cast<int64_t>(piece.position - expected_);
+  const bool continues_call = ContinuesCall(piece);
   uint64_t duplicate = 0;
   if (ahead > 0) {
-    // The start of a call was seen, so was its end, and both are of one call: nothing was lost.
-    Gap(static_cast<uint64_t>(ahead), !piece.call_start && open_call_ != 0 && open_call_ == piece.call);
+    Gap(static_cast<uint64_t>(ahead), continues_call);
   } else if (ahead < 0) {
     duplicate = std::min(piece.bytes, uint64_t{0} - static_cast<uint64_t>(ahead));
     piece.position += duplicate;
@@ -44,8 +55,10 @@ uint64_t Stream::Take(Piece piece) {
   const PieceInfo info{piece.position, piece.call_start, piece.call_end && missing == 0};
   expected_ = piece.position + piece.copied.size();
   if (parser_ != nullptr && !ended_ && !piece.copied.empty()) parser_->Feed(info, piece.copied);
-  if (missing > 0) Gap(missing, piece.call_start || open_call_ == piece.call);
-  open_call_ = piece.call_end ? 0 : piece.call;
+  if (missing > 0) Gap(missing, continues_call || (piece.call_start && !piece.copied.empty()));
+  call_open_ = !piece.call_end && (continues_call || piece.call_start);
+  call_tid_ = piece.tid;
+  call_ns_ = piece.mono_ns;
   return duplicate;
 }
 

@@ -22,7 +22,8 @@ struct Piece {
   absl::string_view copied;   // at most `bytes` of them
   bool call_start = false;
   bool call_end = false;
-  uint64_t call = 0;          // tells calls apart: equal in all pieces of one
+  uint32_t tid = 0;           // of the calling thread
+  uint64_t mono_ns = 0;
 };
 
 class Stream {
@@ -48,6 +49,7 @@ class Stream {
 
  private:
   void Gap(uint64_t count, bool within_call);
+  bool ContinuesCall(const Piece& piece) const;
 
   std::unique_ptr<Parser> parser_;
   uint64_t expected_ = 0;    // position of the next byte
@@ -55,7 +57,10 @@ class Stream {
   bool whole_ = false;
   bool missed_calls_ = false;
   bool ended_ = false;
-  uint64_t open_call_ = 0;   // the call whose last byte has not been seen, 0 if none
+  // The call whose last byte has not been seen.
+  bool call_open_ = false;
+  uint32_t call_tid_ = 0;
+  uint64_t call_ns_ = 0;
 };
 
 }  // namespace spantap

@@ -88,7 +88,7 @@ bool Http1Parser::MethodRestarts(absl::string_view bytes) const {
   const absl::string_view partial = reader_.PartialMethod();
   if (!at_call_start_ || partial.empty() || InferResumedHttp1(bytes) != Verdict::kRequest) return false;
   const absl::string_view method = bytes.substr(0, bytes.find(' '));
-  return IsKnownMethod(method) && !IsKnownMethod(absl::StrCat(partial, method));
+  return (IsKnownMethod(method) || !context_.Sure()) && !IsKnownMethod(absl::StrCat(partial, method));
 }
 
 size_t Http1Parser::Head(absl::string_view bytes) {
@@ -278,10 +278,11 @@ bool Http1Parser::EndHidden(uint64_t* body_bytes) const {
 
 uint64_t Http1Parser::BoringUntil() const {
   switch (state_) {
+    // All but the last byte, so that the call with the last byte makes a record, and the end a time.
     case State::kLength:
-      return position_ + left_;
+      return position_ + left_ - 1;
     case State::kChunked:
-      return reader_.ChunkLeft() > 0 ? position_ + reader_.ChunkLeft() : 0;
+      return reader_.ChunkLeft() > 0 ? position_ + reader_.ChunkLeft() - 1 : 0;
     case State::kUntilEnd:
       return std::numeric_limits<uint64_t>::max();
     default:

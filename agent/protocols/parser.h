@@ -60,6 +60,8 @@ class MessageContext {
   // Asked while the end of the direction's last message is hidden and bytes at a call's start look
   // like a head: can they be one? (Otherwise they belong to the body.)
   virtual bool MayBegin(bool request) = 0;
+  // No message can have been missed; where this is false, parsers prefer to doubt.
+  virtual bool Sure() const = 0;
   // This connection's requests have been seen to overlap.
   virtual bool Pipelined() const = 0;
 };
@@ -81,8 +83,8 @@ class Parser {
   virtual void Skip(uint64_t position, uint64_t count, bool within_call) = 0;
   // The direction ended in order (`reset` false) or by failure.
   virtual void End(bool reset) = 0;
-  // The position up to which no byte is of interest (end of a known body), or 0. The connection turns
-  // it into an order to the kernel when that is far enough away to pay.
+  // The position up to which no byte is of interest (the last one of a known body), or 0. The
+  // connection turns it into an order to the kernel when that is far enough away to pay.
   virtual uint64_t BoringUntil() const = 0;
   // Whether a message is open whose end lies, or will lie, in bytes that were not seen; if so,
   // *body_bytes is what OnMessageEnd would say now.

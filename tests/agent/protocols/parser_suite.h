@@ -30,8 +30,10 @@ struct FakeContext final : MessageContext {
   Request pending = Request::kOrdinary;
   bool may_begin = true;
   bool pipelined = false;
+  bool sure = true;
   Request PendingRequest() const override { return pending; }
   bool MayBegin(bool) override { return may_begin; }
+  bool Sure() const override { return sure; }
   bool Pipelined() const override { return pipelined; }
 };
 
