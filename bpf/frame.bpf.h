@@ -9,7 +9,8 @@
  *  - while a call runs, the entry code keeps -ENOSYS in ax. io_uring's deferred work runs after ax got
  *    its result, its workers have a copied frame with ax = 0, its inline submission has a number that
  *    is not listed here: all three are told apart without following the descriptor.
- *  - a 32-bit call (TS_COMPAT) has other numbers and other structures: skipped, counted.
+ *  - a 32-bit call (TS_COMPAT) has other numbers and other structures: skipped, and counted (by the
+ *    syscall family only where its number is one of ours, too: the number comes first there).
  */
 #ifndef SPANTAP_BPF_FRAME_H
 #define SPANTAP_BPF_FRAME_H

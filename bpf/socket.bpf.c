@@ -16,10 +16,6 @@ static __always_inline void socket_fill_buffers(struct select_call *call, int fl
 	call->buffers.known = 0;
 	if ((flags & MSG_TRUNC) || frame_is_kernel_bytes(frame_number(regs)))
 		return;
-	if (frame_is_32bit()) {
-		count(SPANTAP_COUNT_TASK32);
-		return;
-	}
 	if (frame_in_syscall(regs))
 		frame_read_buffers(regs, &call->buffers);
 	if (!call->buffers.known)
@@ -39,6 +35,10 @@ static __always_inline int socket_message(struct sock *sk, int result, int flags
 	call.target = target_current(call.tgid);
 	if (!call.target)
 		return 0;
+	if (frame_is_32bit()) {
+		count(SPANTAP_COUNT_TASK32);
+		return 0;
+	}
 	count(SPANTAP_COUNT_RUNS);
 	conn = conn_find_stored(sk);
 	if (!conn) {

@@ -150,7 +150,8 @@ absl::StatusOr<std::unique_ptr<BpfSource>> BpfSource::Open(const BpfSettings& se
   SPANTAP_ASSIGN_OR_RETURN(TargetSet checked, TargetSet::Check(targets));
   auto state = std::make_unique<State>(std::move(checked));
   SPANTAP_ASSIGN_OR_RETURN(state->programs, BpfPrograms::Load(settings, state->targets.kernel()));
-  SPANTAP_RETURN_IF_ERROR(state->targets.AddRunning(*state->programs));
+  SPANTAP_ASSIGN_OR_RETURN(const std::vector<uint32_t> running, state->targets.AddRunning(*state->programs));
+  for (const uint32_t tgid : running) state->announcer.Prime(tgid);
   return std::unique_ptr<BpfSource>(new BpfSource(std::move(state)));
 }
 

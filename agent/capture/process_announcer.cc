@@ -18,7 +18,7 @@ absl::string_view Bounded(const std::string& text) {
   return view.substr(0, view.find('\0'));
 }
 
-std::string MakeRecord(const ProcessFacts& facts, const std::string& configured) {
+std::string MakeRecord(uint32_t tgid, const ProcessFacts& facts, const std::string& configured) {
   const std::string& name = configured.empty() ? facts.otel_service_name : configured;
   std::string text;
   for (const std::string* field : {&facts.exe, &name, &facts.otel_resource_attributes}) {
@@ -30,7 +30,7 @@ std::string MakeRecord(const ProcessFacts& facts, const std::string& configured)
   event.header.size = static_cast<uint32_t>(sizeof(event) + text.size());
   event.header.type = SPANTAP_EVENT_PROCESS;
   event.header.mono_ns = MonoNs();
-  event.header.tgid = facts.tgid;
+  event.header.tgid = tgid;
   event.start_mono_ns = facts.start_mono_ns;
   event.listen_port = facts.listen_port;
   event.flags = name.empty() ? 0 : SPANTAP_PROCESS_NAMED;
@@ -42,43 +42,66 @@ std::string MakeRecord(const ProcessFacts& facts, const std::string& configured)
 
 }  // namespace
 
+ProcessAnnouncer::Facts ProcessAnnouncer::Read(uint32_t tgid) {
+  absl::StatusOr<ProcessFacts> facts = ReadProcess(tgid);
+  if (!facts.ok() || facts->exe.empty()) return nullptr;
+  return std::make_shared<const ProcessFacts>(*std::move(facts));
+}
+
+void ProcessAnnouncer::Prime(uint32_t tgid) { known_[tgid].facts = Read(tgid); }
+
+void ProcessAnnouncer::OnFork(uint32_t parent, uint32_t child) {
+  Known& known = known_[parent];
+  if (known.facts == nullptr) known.facts = Read(parent);
+  known_[child] = Known{.facts = known_[parent].facts};
+}
+
+void ProcessAnnouncer::OnExec(const spantap_task_event& task) {
+  ProcessFacts facts;
+  facts.tgid = task.header.tgid;
+  const char* comm = reinterpret_cast<const char*>(task.comm);
+  facts.comm.assign(comm, strnlen(comm, sizeof(task.comm)));
+  facts.exe = facts.comm;
+  known_[task.header.tgid] = Known{.facts = std::make_shared<const ProcessFacts>(std::move(facts))};
+}
+
 void ProcessAnnouncer::Before(const EventView& event, EventSink& sink) {
   const spantap_event_header& header = *event.header;
-  if (header.type == SPANTAP_EVENT_EXIT) {
-    known_.erase(header.tgid);
-    return;
+  if (known_.size() >= kMaxProcesses) Forget();
+  switch (header.type) {
+    case SPANTAP_EVENT_EXIT:
+      // Kept: the END records of its connections follow.
+      known_[header.tgid].exited = true;
+      return;
+    case SPANTAP_EVENT_EXEC:
+      return OnExec(event.As<spantap_task_event>());
+    case SPANTAP_EVENT_FORK:
+      return OnFork(header.tgid, event.As<spantap_task_event>().other_tgid);
   }
-  if (known_.size() >= kMaxProcesses) known_.clear();
-  Known& known = known_[header.tgid];
-  if (header.type == SPANTAP_EVENT_EXEC) {
-    const auto& task = event.As<spantap_task_event>();
-    known.comm.assign(reinterpret_cast<const char*>(task.comm),
-                      strnlen(reinterpret_cast<const char*>(task.comm), sizeof(task.comm)));
-    known.announced = known.listens = false;
-    return;
-  }
-  if (header.type == SPANTAP_EVENT_FORK) {
-    known_[event.As<spantap_task_event>().other_tgid] = Known{.comm = known_[header.tgid].comm};
-    return;
-  }
+  const Known& known = known_[header.tgid];
   // A server that connected somewhere before it listened gets its port with its first client.
   const bool accepted =
       header.type == SPANTAP_EVENT_OPEN && event.As<spantap_open_event>().role == SPANTAP_ROLE_ACCEPTED;
-  if (!known.announced || (accepted && !known.listens)) Announce(header.tgid, known, sink);
+  if (!known.announced || (accepted && !known.listens)) Announce(header.tgid, sink);
 }
 
-void ProcessAnnouncer::Announce(uint32_t tgid, Known& known, EventSink& sink) {
-  absl::StatusOr<ProcessFacts> facts = ReadProcess(tgid);
-  if (!facts.ok()) {
-    facts = ProcessFacts{};
-    facts->tgid = tgid;
+void ProcessAnnouncer::Forget() {
+  absl::erase_if(known_, [](const auto& entry) { return entry.second.exited; });
+  if (known_.size() >= kMaxProcesses) known_.clear();
+}
+
+void ProcessAnnouncer::Announce(uint32_t tgid, EventSink& sink) {
+  Known& known = known_[tgid];
+  if (Facts fresh = Read(tgid)) {
+    // An exiting process loses its descriptors while we look: what it was forked with still holds.
+    const bool lost_port = fresh->listen_port == 0 && known.facts != nullptr && known.facts->exe == fresh->exe;
+    if (!lost_port || known.facts->listen_port == 0) known.facts = std::move(fresh);
   }
-  if (facts->comm.empty()) facts->comm = known.comm;
-  if (facts->exe.empty()) facts->exe = facts->comm;
-  // Asked once only, even of a process that serves a descriptor it was handed and so lists no port.
-  known.listens = facts->listen_port != 0 || known.announced;
+  if (known.facts == nullptr) known.facts = std::make_shared<const ProcessFacts>();
+  // Looked for twice at most, even in a process that serves a descriptor it was handed.
+  known.listens = known.facts->listen_port != 0 || known.announced;
   known.announced = true;
-  const std::string record = MakeRecord(*facts, targets_.ConfiguredName(*facts));
+  const std::string record = MakeRecord(tgid, *known.facts, targets_.ConfiguredName(tgid, *known.facts));
   sink.OnEvent({reinterpret_cast<const spantap_event_header*>(record.data()), record});
 }
 

@@ -3,13 +3,16 @@
 // Says who a process is before its first connection event is delivered: makes PROCESS records from
 // /proc, the --service-name rules, and what FORK and EXEC told.
 //
-// Used by BpfSource. Event thread only; reads /proc once per process and program (about 0.1 ms).
-// Memory: one small entry per announced process until its EXIT, at most kMaxProcesses (then all are
-// forgotten and announced again).
+// A process may be gone when its first event is read. It is then described by what it was forked from,
+// or after an exec by its command name.
+//
+// Used by BpfSource. Event thread only; reads /proc once per process and program (about 0.2 ms).
+// Memory: at most kMaxProcesses entries; at the cap those that exited are forgotten, and if none did,
+// all (and announced again). Processes of one program share their facts.
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <memory>
 
 #include "absl/container/flat_hash_map.h"
 #include "agent/capture/event_source.h"
@@ -22,16 +25,25 @@ class ProcessAnnouncer {
   static constexpr size_t kMaxProcesses = 16384;
   explicit ProcessAnnouncer(const TargetSet& targets) : targets_(targets) {}
 
+  // Reads a process that is a target from the start, while it is surely there.
+  void Prime(uint32_t tgid);
   // Delivers a PROCESS record first if the event's process was not announced yet.
   void Before(const EventView& event, EventSink& sink);
 
  private:
+  using Facts = std::shared_ptr<const ProcessFacts>;
   struct Known {
+    Facts facts;  // what is known so far, maybe its parent's; null: nothing
     bool announced = false;
-    bool listens = false;
-    std::string comm;  // from EXEC: a name for a process that is gone before we read /proc
+    bool exited = false;
+    bool listens = false;  // its port is known, or was looked for a second time
   };
-  void Announce(uint32_t tgid, Known& known, EventSink& sink);
+  // Null if the process is gone, or a zombie: that has neither executable nor descriptors.
+  static Facts Read(uint32_t tgid);
+  void Forget();
+  void OnFork(uint32_t parent, uint32_t child);
+  void OnExec(const spantap_task_event& task);
+  void Announce(uint32_t tgid, EventSink& sink);
 
   const TargetSet& targets_;
   absl::flat_hash_map<uint32_t, Known> known_;

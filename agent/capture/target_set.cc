@@ -112,7 +112,7 @@ absl::StatusOr<TargetSet> TargetSet::Check(const TargetSpec& spec) {
   return set;
 }
 
-absl::Status TargetSet::AddRunning(BpfPrograms& programs) {
+absl::StatusOr<std::vector<uint32_t>> TargetSet::AddRunning(BpfPrograms& programs) {
   const uint32_t flags = programs.target_flags();
   absl::flat_hash_map<uint32_t, bool> chosen;  // targets of this scan -> descends from a --pid target
   for (const uint32_t pid : spec_.pids) {
@@ -141,7 +141,9 @@ absl::Status TargetSet::AddRunning(BpfPrograms& programs) {
     }
     if (!added) break;
   }
-  return absl::OkStatus();
+  std::vector<uint32_t> tgids;
+  for (const auto& [tgid, of_pid] : chosen) tgids.push_back(tgid);
+  return tgids;
 }
 
 bool TargetSet::MatchesExe(uint32_t tgid) const {
@@ -167,16 +169,16 @@ void TargetSet::OnFork(uint32_t parent, uint32_t child) {
 
 void TargetSet::OnExit(uint32_t tgid) { roots_.erase(tgid); }
 
-std::string TargetSet::ConfiguredName(const ProcessFacts& facts) const {
-  const auto root = roots_.find(facts.tgid);
+std::string TargetSet::ConfiguredName(uint32_t tgid, const ProcessFacts& facts) const {
+  const auto root = roots_.find(tgid);
   for (const auto& [target, name] : spec_.service_names) {
     uint32_t number = 0;
     if (absl::SimpleAtoi(target, &number)) {
-      if (number == facts.tgid || number == facts.listen_port || (root != roots_.end() && root->second == number))
+      if (number == tgid || number == facts.listen_port || (root != roots_.end() && root->second == number))
         return name;
     } else if (FileName(target) == FileName(facts.exe) || FileName(target).substr(0, kCommChars) == facts.comm) {
       return name;
-    } else if (absl::StrContains(target, '/') && InCgroup(facts.tgid, target)) {
+    } else if (absl::StrContains(target, '/') && InCgroup(tgid, target)) {
       return name;
     }
   }

@@ -29,7 +29,8 @@ class TargetSet {
 
   // Adds the running processes. Call after the hooks are attached: a child that is forked meanwhile is
   // added by them, or by the next of our passes.
-  absl::Status AddRunning(BpfPrograms& programs);
+  // Returns those that were named, and their descendants.
+  absl::StatusOr<std::vector<uint32_t>> AddRunning(BpfPrograms& programs);
 
   // FORK and EXIT records keep the set of --pid targets and their descendants up to date.
   void OnFork(uint32_t parent, uint32_t child);
@@ -37,8 +38,8 @@ class TargetSet {
   // Every --pid target and all descendants are gone, and nothing else can become a target.
   bool Exhausted() const { return !open_ended_ && roots_.empty(); }
 
-  // The configured service name of a process: "" if no rule fits.
-  std::string ConfiguredName(const ProcessFacts& facts) const;
+  // The configured service name of a process: "" if no rule fits. `facts` may be its parent's.
+  std::string ConfiguredName(uint32_t tgid, const ProcessFacts& facts) const;
 
  private:
   bool MatchesExe(uint32_t tgid) const;

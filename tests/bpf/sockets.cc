@@ -70,6 +70,21 @@ int Listen(uint16_t* port, int family) {
   return listener;
 }
 
+void ListenOn(int socket, uint16_t port) {
+  const int one = 1;
+  const sockaddr_in address = Loopback(port);
+  MUST(setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
+  MUST(bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+  MUST(listen(socket, 16) == 0);
+}
+
+int Connect(uint16_t port) {
+  const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const sockaddr_in address = Loopback(port);
+  MUST(connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+  return client;
+}
+
 Pair TcpPair(int family) {
   const int listener = Listen(&Shared().port, family);
   const int client = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);

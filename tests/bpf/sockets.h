@@ -18,6 +18,9 @@ struct Pair {
 
 // A listening socket on the loopback address; `*port` receives its port. Family AF_INET or AF_INET6.
 int Listen(uint16_t* port, int family = 2);
+// Binds to a loopback port and listens; connects to one (AF_INET).
+void ListenOn(int socket, uint16_t port);
+int Connect(uint16_t port);
 // Connected through a listener that is closed again; notes the two ports: Shared().port is the server's.
 Pair TcpPair(int family = 2);
 Pair MappedPair();  // AF_INET client, AF_INET6 server

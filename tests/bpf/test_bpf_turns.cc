@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The counters that a thread's message heads carry for linking.
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "tests/bpf/observe.h"
+#include "tests/bpf/sockets.h"
+
+namespace spantap::testing {
+namespace {
+
+const std::string kRequest = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const std::string kResponse = "HTTP/1.1 204 No Content\r\n\r\n";
+
+// Each way to wait, once without and once with leave to sleep.
+void WaitEveryWay(int epoll, int socket) {
+  epoll_event event;
+  for (const int milliseconds : {0, 1}) {
+    timespec time = {0, milliseconds * 1'000'000L};
+    timeval old_time = {0, milliseconds * 1000L};
+    pollfd ready = {socket, POLLIN, 0};
+    MUST(epoll_wait(epoll, &event, 1, milliseconds) >= 0);
+    MUST(syscall(SYS_epoll_pwait, epoll, &event, 1, milliseconds, nullptr, 8) >= 0);
+    MUST(syscall(SYS_epoll_pwait2, epoll, &event, 1, &time, nullptr, 8) >= 0);
+    MUST(syscall(SYS_poll, &ready, 1, milliseconds) >= 0);
+    MUST(syscall(SYS_ppoll, &ready, 1, &time, nullptr, 8) >= 0);  // overwrites `time`
+    MUST(syscall(SYS_select, 0, nullptr, nullptr, nullptr, &old_time) >= 0);
+    time = {0, milliseconds * 1'000'000L};
+    MUST(syscall(SYS_pselect6, 0, nullptr, nullptr, nullptr, &time, nullptr) >= 0);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("turns: waits, sleeps and heads of a thread", "[bpf]") {
+  if (!CanLoad()) return;
+  const HookFamily hooks = GENERATE(from_range(Families()));
+  const Observation seen = Observe({.hooks = hooks, .turns = true}, [] {
+    const Pair pair = TcpPair();
+    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+    SendAll(pair.client, kRequest);                 // nwrite 1
+    ReceiveAll(pair.server, kRequest.size());       // nread 1, nreq 1
+    WaitEveryWay(epoll, pair.client);               // 14 turns, 7 that could sleep
+    SendAll(pair.server, kResponse);                // nwrite 2
+    ReceiveAll(pair.client, kResponse.size());      // nread 2
+    SendAll(pair.client, std::string(50, 'b'));     // a body: not counted
+    SendAll(pair.client, kRequest);                 // nwrite 3
+  });
+  const Connection& client = seen.Peer(Shared().port);
+  const Connection& server = seen.Local(Shared().port);
+  const auto same = [](const Piece& piece, const spantap_turns& expected) {
+    CHECK(piece.Has(SPANTAP_F_COUNTED));
+    CHECK(piece.turns.turn == expected.turn);
+    CHECK(piece.turns.burst == expected.burst);
+    CHECK(piece.turns.nreq == expected.nreq);
+    CHECK(piece.turns.nread == expected.nread);
+    CHECK(piece.turns.nwrite == expected.nwrite);
+  };
+  REQUIRE(client.out.size() == 3);
+  REQUIRE(server.in.size() == 1);
+  REQUIRE(server.out.size() == 1);
+  REQUIRE(client.in.size() == 1);
+  same(client.out[0], {0, 0, 0, 0, 1});
+  same(server.in[0], {0, 0, 1, 1, 1});
+  same(server.out[0], {14, 7, 1, 1, 2});
+  same(client.in[0], {14, 7, 1, 2, 2});
+  CHECK_FALSE(client.out[1].Has(SPANTAP_F_COUNTED));
+  same(client.out[2], {14, 7, 1, 2, 3});
+}
+
+TEST_CASE("turns: not counted unless asked for", "[bpf]") {
+  if (!CanLoad()) return;
+  const HookFamily hooks = GENERATE(from_range(Families()));
+  const Observation seen = Observe({.hooks = hooks}, [] {
+    const Pair pair = TcpPair();
+    SendAll(pair.client, kRequest);
+  });
+  const Piece& head = seen.Peer(Shared().port).out.at(0);
+  CHECK_FALSE(head.Has(SPANTAP_F_COUNTED));
+  CHECK(head.turns.nwrite == 0);
+}
+
+}  // namespace spantap::testing
