@@ -13,8 +13,7 @@ constexpr size_t kLinkBytes = kFieldOverhead + 18 + 10;
 }  // namespace
 
 size_t Span::ApproximateBytes() const {
-  size_t bytes =
-      kFixedBytes + name.size() + trace_state.size() + status_message.size() + attributes.bytes().size();
+  size_t bytes = kFixedBytes + name.size() + trace_state.size() + status_message.size() + attributes.bytes().size();
   for (const SpanLink& link : links) bytes += kLinkBytes + link.attributes.bytes().size();
   return bytes;
 }

@@ -25,8 +25,8 @@ enum class StatusCode : uint8_t { kUnset = 0, kOk = 1, kError = 2 };
 // A resource and its scope, encoded once: the bytes of a ResourceSpans message up to its spans.
 // Immutable. Shared, because spans of a process outlive our knowledge of it in the queue.
 struct Resource {
-  std::string service_name;     // for people; also in `encoded`
-  AttributeBlob attributes;     // opentelemetry.proto.resource.v1.Resource.attributes
+  std::string service_name;  // for people; also in `encoded`
+  AttributeBlob attributes;  // opentelemetry.proto.resource.v1.Resource.attributes
 };
 
 struct SpanLink {

@@ -6,176 +6,29 @@
 // attribute once per level of nesting.
 #include "exporter/otlp/otlp_encoder.h"
 
-#include <pb_encode.h>
-
 #include <array>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "exporter/model/attributes.h"
+#include "exporter/otlp/span_wire.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.npb.h"
-
-// Field numbers come from the .proto files, through nanopb's generator.
-#define SPAN_TAG(field) opentelemetry_proto_trace_v1_Span_##field##_tag
-#define LINK_TAG(field) opentelemetry_proto_trace_v1_Span_Link_##field##_tag
-#define STATUS_TAG(field) opentelemetry_proto_trace_v1_Status_##field##_tag
 
 namespace spantap {
 namespace {
 
 constexpr absl::string_view kScopeName = "spantap";
-constexpr size_t kMaxCachedResources = 256;       // each is some hundred bytes; over it the cache is emptied
-constexpr size_t kMaxEncodedBytes = 0x7fffffff;   // protobuf's own limit
+constexpr size_t kMaxCachedResources = 256;      // each is some hundred bytes; over it the cache is emptied
+constexpr size_t kMaxEncodedBytes = 0x7fffffff;  // protobuf's own limit
 constexpr uint32_t kNone = 0xffffffff;
-constexpr uint32_t kHasIsRemote = 0x100;
-constexpr uint32_t kIsRemote = 0x200;
-
-constexpr size_t VarintSize(uint64_t value) {
-  size_t size = 1;
-  while (value >>= 7) ++size;
-  return size;
-}
-// A length-delimited field whose number is below 16, as all of ours are.
-constexpr size_t FieldSize(size_t length) { return 1 + VarintSize(length) + length; }
-constexpr size_t TextSize(absl::string_view text) { return text.empty() ? 0 : FieldSize(text.size()); }
-
-bool PutHeader(pb_ostream_t* out, uint32_t tag, size_t length) {
-  return pb_encode_tag(out, PB_WT_STRING, tag) && pb_encode_varint(out, length);
-}
-bool PutBytes(pb_ostream_t* out, uint32_t tag, const uint8_t* bytes, size_t size) {
-  return PutHeader(out, tag, size) && pb_write(out, bytes, size);
-}
-bool PutText(pb_ostream_t* out, uint32_t tag, absl::string_view text) {
-  return text.empty() || PutBytes(out, tag, reinterpret_cast<const uint8_t*>(text.data()), text.size());
-}
-bool PutVarint(pb_ostream_t* out, uint32_t tag, uint64_t value) {
-  return value == 0 || (pb_encode_tag(out, PB_WT_VARINT, tag) && pb_encode_varint(out, value));
-}
-bool PutRaw(pb_ostream_t* out, absl::string_view bytes) {
-  return pb_write(out, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-}
-
-// Fields of fixed size that follow each other: gathered here and written at once, because each call into
-// nanopb costs as much as copying some hundred bytes.
-class FixedFields {
- public:
-  void Id(uint32_t tag, const uint8_t* bytes, uint8_t size) {
-    Tag(tag, PB_WT_STRING);
-    bytes_[size_++] = size;
-    Copy(bytes, size);
-  }
-  void Enum(uint32_t tag, uint8_t value) {  // below 128
-    Tag(tag, PB_WT_VARINT);
-    bytes_[size_++] = value;
-  }
-  void Fixed64(uint32_t tag, uint64_t value) {
-    if (value == 0) return;
-    Tag(tag, PB_WT_64BIT);
-    Copy(&value, sizeof(value));  // little-endian on every target of this program
-  }
-  void Fixed32(uint32_t tag, uint32_t value) {
-    Tag(tag, PB_WT_32BIT);
-    Copy(&value, sizeof(value));
-  }
-  bool Put(pb_ostream_t* out) const { return pb_write(out, bytes_, size_); }
-
- private:
-  void Tag(uint32_t tag, pb_wire_type_t type) {
-    const uint32_t key = tag << 3 | static_cast<uint32_t>(type);
-    if (key >= 0x80) bytes_[size_++] = static_cast<uint8_t>(key | 0x80);
-    bytes_[size_++] = static_cast<uint8_t>(key >= 0x80 ? key >> 7 : key);
-  }
-  void Copy(const void* data, size_t size) {
-    std::memcpy(bytes_ + size_, data, size);
-    size_ += size;
-  }
-
-  uint8_t bytes_[32];  // two ids take 28
-  size_t size_ = 0;
-};
-
-// Appends the blob with each field's tag replaced: attributes have another number outside Span.
-void AppendRetagged(absl::string_view blob, uint32_t tag, std::string* ret) {
-  size_t start = 0;
-  while (start < blob.size()) {
-    size_t pos = start + 1, length = 0;
-    for (int shift = 0; pos < blob.size() && shift < 35; shift += 7) {
-      const uint8_t byte = static_cast<uint8_t>(blob[pos++]);
-      length |= static_cast<size_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) break;
-    }
-    ret->push_back(static_cast<char>(tag << 3 | PB_WT_STRING));
-    const absl::string_view rest = blob.substr(start + 1, pos - start - 1 + length);
-    ret->append(rest.data(), rest.size());
-    start = pos + length;
-  }
-}
 
 void AppendField(uint32_t tag, absl::string_view body, std::string* ret) {
   uint8_t header[16];
   pb_ostream_t out = pb_ostream_from_buffer(header, sizeof(header));
-  PutHeader(&out, tag, body.size());
+  if (!PutHeader(&out, tag, body.size())) return;  // cannot be: 11 bytes at most
   ret->append(reinterpret_cast<const char*>(header), out.bytes_written);
   ret->append(body.data(), body.size());
-}
-
-// The three strings of a span, valid UTF-8.
-struct Texts {
-  absl::string_view name, trace_state, status_message;
-};
-
-size_t LinkSize(const SpanLink& link) {
-  return (link.trace_id.valid() ? 18 : 0) + (link.span_id.valid() ? 10 : 0) + link.attributes.bytes().size();
-}
-
-size_t StatusSize(const Span& span, const Texts& texts) {
-  return TextSize(texts.status_message) + (span.status != StatusCode::kUnset ? 2 : 0);
-}
-
-size_t SpanSize(const Span& span, const Texts& texts) {
-  size_t size = 18 + 10 + 2 + 6;  // ids, kind, flags
-  if (span.parent_span_id.valid()) size += 10;
-  if (span.start_unix_ns != 0) size += 9;
-  if (span.end_unix_ns != 0) size += 9;
-  if (span.dropped_attributes != 0) size += 1 + VarintSize(span.dropped_attributes);
-  size += TextSize(texts.trace_state) + TextSize(texts.name) + span.attributes.bytes().size();
-  for (const SpanLink& link : span.links) size += FieldSize(LinkSize(link));
-  if (const size_t status = StatusSize(span, texts); status != 0) size += FieldSize(status);
-  return size;
-}
-
-bool PutLink(pb_ostream_t* out, const SpanLink& link) {
-  std::string attributes;
-  AppendRetagged(link.attributes.bytes(), LINK_TAG(attributes), &attributes);
-  FixedFields ids;
-  if (link.trace_id.valid()) ids.Id(LINK_TAG(trace_id), link.trace_id.bytes.data(), 16);
-  if (link.span_id.valid()) ids.Id(LINK_TAG(span_id), link.span_id.bytes.data(), 8);
-  return PutHeader(out, SPAN_TAG(links), LinkSize(link)) && ids.Put(out) && PutRaw(out, attributes);
-}
-
-bool PutStatus(pb_ostream_t* out, const Span& span, const Texts& texts) {
-  const size_t size = StatusSize(span, texts);
-  return size == 0 || (PutHeader(out, SPAN_TAG(status), size) &&
-                       PutText(out, STATUS_TAG(message), texts.status_message) &&
-                       PutVarint(out, STATUS_TAG(code), static_cast<uint64_t>(span.status)));
-}
-
-bool PutSpan(pb_ostream_t* out, const Span& span, const Texts& texts) {
-  FixedFields ids, parent, times, flags;
-  ids.Id(SPAN_TAG(trace_id), span.trace_id.bytes.data(), 16);
-  ids.Id(SPAN_TAG(span_id), span.span_id.bytes.data(), 8);
-  if (span.parent_span_id.valid()) parent.Id(SPAN_TAG(parent_span_id), span.parent_span_id.bytes.data(), 8);
-  times.Enum(SPAN_TAG(kind), static_cast<uint8_t>(span.kind));
-  times.Fixed64(SPAN_TAG(start_time_unix_nano), span.start_unix_ns);
-  times.Fixed64(SPAN_TAG(end_time_unix_nano), span.end_unix_ns);
-  flags.Fixed32(SPAN_TAG(flags), span.flags | kHasIsRemote | (span.parent_is_remote ? kIsRemote : 0));
-  bool ok = ids.Put(out) && PutText(out, SPAN_TAG(trace_state), texts.trace_state) && parent.Put(out) &&
-            PutText(out, SPAN_TAG(name), texts.name) && times.Put(out) && PutRaw(out, span.attributes.bytes()) &&
-            PutVarint(out, SPAN_TAG(dropped_attributes_count), span.dropped_attributes);
-  for (const SpanLink& link : span.links) ok = ok && PutLink(out, link);
-  return ok && PutStatus(out, span, texts) && flags.Put(out);
 }
 
 }  // namespace
@@ -183,8 +36,8 @@ bool PutSpan(pb_ostream_t* out, const Span& span, const Texts& texts) {
 struct OtlpEncoder::State {
   struct Item {
     const Span* span;
-    size_t size;              // of the Span message
-    uint32_t next = kNone;    // in the same group
+    size_t size;                // of the Span message
+    uint32_t next = kNone;      // in the same group
     uint32_t repaired = kNone;  // its place in `repaired`, if a string was not valid UTF-8
   };
   struct Group {
@@ -206,7 +59,7 @@ struct OtlpEncoder::State {
   std::string buffer;
 
   const std::string* ResourceField(const std::shared_ptr<const Resource>& resource);
-  Texts TextsOf(const Item& item) const;
+  SpanTexts TextsOf(const Item& item) const;
   uint32_t RepairedTexts(const Span& span);
   void Collect(absl::Span<const Span> spans);
   size_t ScopeSpansSize(const Group& group) const { return scope.size() + group.spans_bytes; }
@@ -241,7 +94,7 @@ uint32_t OtlpEncoder::State::RepairedTexts(const Span& span) {
   return static_cast<uint32_t>(repaired.size() - 1);
 }
 
-Texts OtlpEncoder::State::TextsOf(const Item& item) const {
+SpanTexts OtlpEncoder::State::TextsOf(const Item& item) const {
   if (item.repaired == kNone) return {item.span->name, item.span->trace_state, item.span->status_message};
   const std::array<std::string, 3>& texts = repaired[item.repaired];
   return {texts[0], texts[1], texts[2]};
@@ -264,7 +117,7 @@ void OtlpEncoder::State::Collect(absl::Span<const Span> spans) {
     }
     Item& item = items[i] = {&spans[i], 0};
     item.repaired = RepairedTexts(spans[i]);
-    item.size = SpanSize(spans[i], TextsOf(item));
+    item.size = EncodedSpanSize(spans[i], TextsOf(item));
     groups[group].spans_bytes += FieldSize(item.size);
     if (groups[group].last != i) items[groups[group].last].next = i;
     groups[group].last = i;

@@ -36,8 +36,8 @@ void CollectorState::Enter(State state, uint64_t now_ns, absl::string_view actio
       absl::StrCat("collector state=", kNames[static_cast<size_t>(state)], " endpoint=", endpoint_, " ", action);
   if (!cause.empty()) absl::StrAppend(&line, " cause=\"", cause, "\"");
   if (state == State::kUp && before != state) {
-    absl::StrAppend(&line, " ", kNames[static_cast<size_t>(before)], "_for=",
-                    absl::FormatDuration(absl::Trunc(lasted, absl::Milliseconds(1))));
+    absl::StrAppend(&line, " ", kNames[static_cast<size_t>(before)],
+                    "_for=", absl::FormatDuration(absl::Trunc(lasted, absl::Milliseconds(1))));
   }
   if (changes_untold_ > 1) absl::StrAppend(&line, " changes=", changes_untold_);
   log_(line);

@@ -71,7 +71,7 @@ struct ExportLoop::State {
   OtlpEncoder encoder{SPANTAP_VERSION};
   CollectorState collector;
   RandomIds random;
-  absl::Duration backoff;        // before the next retry, without jitter; zero: none failed
+  absl::Duration backoff;           // before the next retry, without jitter; zero: none failed
   uint64_t backoff_until_ns = 0;    // cut short by Stop()
   bool draining = false;            // has seen the stop
   uint64_t throttled_until_ns = 0;  // the server's Retry-After: holds even then
@@ -184,8 +184,8 @@ void ExportLoop::State::Postpone(const SendResult& result) {
   throttled_until_ns = now_ns + static_cast<uint64_t>(absl::ToInt64Nanoseconds(asked));
 }
 
-ExportLoop::ExportLoop(const Settings& settings, SpanQueue& queue, Ledger& ledger,
-                       std::unique_ptr<Transport> transport, std::function<void(absl::string_view)> log)
+ExportLoop::ExportLoop(const Settings& settings, SpanQueue& queue, Ledger& ledger, std::unique_ptr<Transport> transport,
+                       std::function<void(absl::string_view)> log)
     : state_(std::make_unique<State>(settings, queue, ledger, std::move(transport), std::move(log))) {}
 
 ExportLoop::~ExportLoop() { Stop(); }

@@ -23,17 +23,17 @@ class ExportLoop {
  public:
   struct Settings {
     size_t max_batch_spans = 512;
-    size_t max_batch_bytes = 3'500'000;                       // uncompressed; collectors accept 4 MiB
-    absl::Duration max_delay = absl::Milliseconds(500);       // span age at which a small batch is sent
+    size_t max_batch_bytes = 3'500'000;                  // uncompressed; collectors accept 4 MiB
+    absl::Duration max_delay = absl::Milliseconds(500);  // span age at which a small batch is sent
     absl::Duration request_timeout = absl::Seconds(10);
     absl::Duration retry_initial = absl::Milliseconds(500);
     absl::Duration retry_max = absl::Seconds(30);
-    absl::Duration retry_give_up = absl::Minutes(5);          // per batch
+    absl::Duration retry_give_up = absl::Minutes(5);  // per batch
     absl::Duration drain = absl::Seconds(5);
   };
   // `log` gets one line per event worth a person's attention, already rate-limited; never null.
-  ExportLoop(const Settings& settings, SpanQueue& queue, Ledger& ledger,
-             std::unique_ptr<Transport> transport, std::function<void(absl::string_view)> log);
+  ExportLoop(const Settings& settings, SpanQueue& queue, Ledger& ledger, std::unique_ptr<Transport> transport,
+             std::function<void(absl::string_view)> log);
   ~ExportLoop();  // Stop()
 
   void Start();

@@ -23,12 +23,18 @@ bool IsRetryable(int status) { return status == 429 || status == 502 || status =
 absl::string_view HintFor(int status) {
   switch (status) {
     case 401:
-    case 403: return " (check the Authentication or Authorization header)";
-    case 404: return " (a collector's path ends in /v1/traces)";
-    case 405: return " (is this a collector's OTLP/HTTP port?)";
-    case 413: return " (the collector's limit is smaller than a batch)";
-    case 415: return " (the collector does not take protobuf over HTTP)";
-    default: break;
+    case 403:
+      return " (check the Authentication or Authorization header)";
+    case 404:
+      return " (a collector's path ends in /v1/traces)";
+    case 405:
+      return " (is this a collector's OTLP/HTTP port?)";
+    case 413:
+      return " (the collector's limit is smaller than a batch)";
+    case 415:
+      return " (the collector does not take protobuf over HTTP)";
+    default:
+      break;
   }
   return status >= 300 && status < 400 ? " (redirects are not followed: give the final address)" : "";
 }

@@ -16,7 +16,8 @@ namespace {
 
 constexpr absl::string_view kTracesPath = "/v1/traces";
 constexpr size_t kMaxUrlBytes = 2048;
-constexpr absl::string_view kAcceptedForm = "use http://HOST:PORT or https://HOST:PORT, with a path if the collector has one";
+constexpr absl::string_view kAcceptedForm =
+    "use http://HOST:PORT or https://HOST:PORT, with a path if the collector has one";
 
 using UrlHandle = std::unique_ptr<CURLU, decltype(&curl_url_cleanup)>;
 
@@ -25,7 +26,8 @@ UrlHandle ParseUrl(absl::string_view text) {
   const std::string copy(text);
   // curl takes one to three slashes; a missing host should be an error, not the path's first part.
   const size_t host = copy.find("://");
-  if (host == std::string::npos || copy.compare(host, 4, ":///") == 0 || text.find('\0') != absl::string_view::npos || copy.size() > kMaxUrlBytes || url == nullptr ||
+  if (host == std::string::npos || copy.compare(host, 4, ":///") == 0 || text.find('\0') != absl::string_view::npos ||
+      copy.size() > kMaxUrlBytes || url == nullptr ||
       curl_url_set(url.get(), CURLUPART_URL, copy.c_str(), 0) != CURLUE_OK) {
     url.reset();
   }
@@ -45,7 +47,8 @@ std::string Part(CURLU* url, CURLUPart part) {
 std::string UrlWithoutSecrets(absl::string_view text) {
   const UrlHandle url = ParseUrl(text);
   if (url == nullptr) return "(no URL)";
-  for (const CURLUPart part : {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_OPTIONS, CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
+  for (const CURLUPart part :
+       {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_OPTIONS, CURLUPART_QUERY, CURLUPART_FRAGMENT}) {
     curl_url_set(url.get(), part, nullptr, 0);
   }
   return Part(url.get(), CURLUPART_URL);
@@ -56,8 +59,8 @@ absl::StatusOr<std::string> TracesUrl(absl::string_view endpoint) {
   if (url == nullptr || (Part(url.get(), CURLUPART_SCHEME) != "http" && Part(url.get(), CURLUPART_SCHEME) != "https")) {
     // What does not parse may hold a password in any place: shown only if it cannot.
     const bool show = endpoint.size() <= 200 && !absl::StrContains(endpoint, "@") && !absl::StrContains(endpoint, "?");
-    return absl::InvalidArgumentError(
-        absl::StrCat("endpoint ", show ? absl::StrCat("\"", endpoint, "\" ") : "", "is no http or https URL: ", kAcceptedForm));
+    return absl::InvalidArgumentError(absl::StrCat("endpoint ", show ? absl::StrCat("\"", endpoint, "\" ") : "",
+                                                   "is no http or https URL: ", kAcceptedForm));
   }
   std::string path = Part(url.get(), CURLUPART_PATH);
   while (!path.empty() && path.back() == '/') path.pop_back();

@@ -7,16 +7,26 @@ namespace spantap {
 
 absl::string_view DropReasonName(DropReason reason) {
   switch (reason) {
-    case DropReason::kQueueFull: return "queue_full";
-    case DropReason::kTooLarge: return "too_large";
-    case DropReason::kRejected: return "rejected";
-    case DropReason::kHttpStatus: return "http_status";
-    case DropReason::kBadResponse: return "bad_response";
-    case DropReason::kRetriesExhausted: return "retries_exhausted";
-    case DropReason::kShutdown: return "shutdown";
-    case DropReason::kEncode: return "encode";
-    case DropReason::kNoExporter: return "not_exported";
-    case DropReason::kCount: break;
+    case DropReason::kQueueFull:
+      return "queue_full";
+    case DropReason::kTooLarge:
+      return "too_large";
+    case DropReason::kRejected:
+      return "rejected";
+    case DropReason::kHttpStatus:
+      return "http_status";
+    case DropReason::kBadResponse:
+      return "bad_response";
+    case DropReason::kRetriesExhausted:
+      return "retries_exhausted";
+    case DropReason::kShutdown:
+      return "shutdown";
+    case DropReason::kEncode:
+      return "encode";
+    case DropReason::kNoExporter:
+      return "not_exported";
+    case DropReason::kCount:
+      break;
   }
   return "unknown";
 }

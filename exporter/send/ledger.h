@@ -18,15 +18,15 @@ namespace spantap {
 
 // Permanent names; append only. DropReasonName() gives the text used in the ledger line and metrics.
 enum class DropReason : uint8_t {
-  kQueueFull,        // queue_full: the queue had no room
-  kTooLarge,         // too_large: one span over the batch limit
-  kRejected,         // rejected: partial success said so
-  kHttpStatus,       // http_status: an answer that must not be retried
-  kBadResponse,      // bad_response: the answer was not understood or too large, and must not be retried
-  kRetriesExhausted, // retries_exhausted: retryable failures for longer than the limit
-  kShutdown,         // shutdown: still unsent at the end of the drain
-  kEncode,           // encode: could not be encoded (a bug; never expected)
-  kNoExporter,       // not_exported: no endpoint was given (trace and replay without --endpoint)
+  kQueueFull,         // queue_full: the queue had no room
+  kTooLarge,          // too_large: one span over the batch limit
+  kRejected,          // rejected: partial success said so
+  kHttpStatus,        // http_status: an answer that must not be retried
+  kBadResponse,       // bad_response: the answer was not understood or too large, and must not be retried
+  kRetriesExhausted,  // retries_exhausted: retryable failures for longer than the limit
+  kShutdown,          // shutdown: still unsent at the end of the drain
+  kEncode,            // encode: could not be encoded (a bug; never expected)
+  kNoExporter,        // not_exported: no endpoint was given (trace and replay without --endpoint)
   kCount,
 };
 absl::string_view DropReasonName(DropReason reason);

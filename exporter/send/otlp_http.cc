@@ -53,10 +53,13 @@ absl::Status CheckHeader(absl::string_view name, absl::string_view value) {
 
 HttpAnswer::End EndOf(CURLcode code) {
   switch (code) {
-    case CURLE_OK: return HttpAnswer::End::kComplete;
+    case CURLE_OK:
+      return HttpAnswer::End::kComplete;
     case CURLE_UNSUPPORTED_PROTOCOL:  // what came has no status line ("HTTP/0.9")
-    case CURLE_WEIRD_SERVER_REPLY: return HttpAnswer::End::kGarbage;
-    default: return HttpAnswer::End::kBroken;
+    case CURLE_WEIRD_SERVER_REPLY:
+      return HttpAnswer::End::kGarbage;
+    default:
+      return HttpAnswer::End::kBroken;
   }
 }
 
@@ -102,7 +105,8 @@ bool OtlpHttpTransport::State::Init() {
          curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_USERAGENT, kUserAgent) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-         curl_easy_setopt(easy, proxy ? CURLOPT_PROXY : CURLOPT_NOPROXY, proxy ? settings.proxy.c_str() : "*") == CURLE_OK &&
+         curl_easy_setopt(easy, proxy ? CURLOPT_PROXY : CURLOPT_NOPROXY, proxy ? settings.proxy.c_str() : "*") ==
+             CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&

@@ -17,16 +17,16 @@ namespace spantap {
 
 struct SendResult {
   enum class Kind : uint8_t {
-    kAcknowledged,   // accepted; `rejected` spans of it were refused (never retried)
-    kRetry,          // 429, 502, 503, 504, no connection, no answer (OTLP specification, "Failures")
-    kDropHttp,       // an answer that must not be retried
-    kDropResponse,   // the answer is no valid answer, or too large: not to be retried
+    kAcknowledged,  // accepted; `rejected` spans of it were refused (never retried)
+    kRetry,         // 429, 502, 503, 504, no connection, no answer (OTLP specification, "Failures")
+    kDropHttp,      // an answer that must not be retried
+    kDropResponse,  // the answer is no valid answer, or too large: not to be retried
   };
   Kind kind = Kind::kRetry;
   uint64_t rejected = 0;
-  int http_status = 0;                          // 0: no answer
-  std::optional<absl::Duration> retry_after;    // as told by the server, not yet clamped
-  std::string message;                          // for the log, bounded, one line
+  int http_status = 0;                        // 0: no answer
+  std::optional<absl::Duration> retry_after;  // as told by the server, not yet clamped
+  std::string message;                        // for the log, bounded, one line
 };
 
 class Transport {

@@ -232,8 +232,10 @@ class Bench {
 
   void Encode(Variant variant, Input& input) {
     switch (variant) {
-      case kProtobuf: return EncodeProtobuf(input, &arena_block_, &out_);
-      case kByHand: return EncodeByHand(input, resource_field_, scope_field_, &by_hand_);
+      case kProtobuf:
+        return EncodeProtobuf(input, &arena_block_, &out_);
+      case kByHand:
+        return EncodeByHand(input, resource_field_, scope_field_, &by_hand_);
       case kNanopbWithAttributes:
         for (size_t i = 0; i < kSpans; ++i) {
           AttributeBlob blob;
@@ -243,7 +245,8 @@ class Bench {
         }
         sink_ += encoder_.Encode(scratch_).size();
         return;
-      default: sink_ += encoder_.Encode(input.spans).size();
+      default:
+        sink_ += encoder_.Encode(input.spans).size();
     }
   }
 
@@ -285,10 +288,11 @@ int Main() {
       if (round >= 0) ns[variant].push_back(result);
     }
   }
-  std::printf("encode: %zu spans, %zu attributes, %zu bytes a span, %d rounds; ns/span: protobuf_arena %.0f, nanopb %.0f, "
-              "hand_written %.0f, nanopb with setting the attributes %.0f\n",
-              kSpans, kAttributes, bench.batch_bytes() / kSpans, kRounds, Quantile(ns[kProtobuf], 0.5),
-              Quantile(ns[kNanopb], 0.5), Quantile(ns[kByHand], 0.5), Quantile(ns[kNanopbWithAttributes], 0.5));
+  std::printf(
+      "encode: %zu spans, %zu attributes, %zu bytes a span, %d rounds; ns/span: protobuf_arena %.0f, nanopb %.0f, "
+      "hand_written %.0f, nanopb with setting the attributes %.0f\n",
+      kSpans, kAttributes, bench.batch_bytes() / kSpans, kRounds, Quantile(ns[kProtobuf], 0.5),
+      Quantile(ns[kNanopb], 0.5), Quantile(ns[kByHand], 0.5), Quantile(ns[kNanopbWithAttributes], 0.5));
   PrintRatio("protobuf_arena/nanopb", ns[kProtobuf], ns[kNanopb], " goal >= 4");
   PrintRatio("nanopb/hand_written", ns[kNanopb], ns[kByHand], " goal <= 3");
   PrintRatio("protobuf_arena/nanopb_with_setting_attributes", ns[kProtobuf], ns[kNanopbWithAttributes], "");

@@ -43,10 +43,13 @@ class FakeCollector {
   using Action = std::function<bool(int fd, const std::atomic<bool>& stop)>;
 
   static Action Raw(std::string bytes, bool keep_open = true) {
-    return [bytes = std::move(bytes), keep_open](int fd, const std::atomic<bool>&) { return Write(fd, bytes) && keep_open; };
+    return [bytes = std::move(bytes), keep_open](int fd, const std::atomic<bool>&) {
+      return Write(fd, bytes) && keep_open;
+    };
   }
   static Action Answer(int status, const std::string& headers = "", const std::string& body = "") {
-    return Raw(absl::StrCat("HTTP/1.1 ", status, " Whatever\r\nContent-Length: ", body.size(), "\r\n", headers, "\r\n", body));
+    return Raw(
+        absl::StrCat("HTTP/1.1 ", status, " Whatever\r\nContent-Length: ", body.size(), "\r\n", headers, "\r\n", body));
   }
   static Action Close() {
     return [](int, const std::atomic<bool>&) { return false; };

@@ -137,10 +137,27 @@ TEST_CASE("tracestate: well-formed values", "[model]") {
 TEST_CASE("tracestate: ill-formed values", "[model]") {
   std::string members33 = "k0=1";
   for (int i = 1; i < 33; ++i) members33 += ",k" + std::to_string(i) + "=1";
-  for (const std::string& value : std::vector<std::string>{
-           "foo", "=1", "foo=", "foo= ", "foo =1", "FOO=1", "foo.bar=1", "@foo=1", "-foo=1", "_foo=1", "foo=bar=baz",
-           "foo=1,bar", "foo=\x7f", "foo=a\x01z", "foo=a\nb", "f\xc3\xb6=1", "foo=\xc3\xb6", std::string(257, 'k') + "=1",
-           "foo=" + std::string(257, 'v'), members33, "foo=,bar=3"}) {
+  for (const std::string& value : std::vector<std::string>{"foo",
+                                                           "=1",
+                                                           "foo=",
+                                                           "foo= ",
+                                                           "foo =1",
+                                                           "FOO=1",
+                                                           "foo.bar=1",
+                                                           "@foo=1",
+                                                           "-foo=1",
+                                                           "_foo=1",
+                                                           "foo=bar=baz",
+                                                           "foo=1,bar",
+                                                           "foo=\x7f",
+                                                           "foo=a\x01z",
+                                                           "foo=a\nb",
+                                                           "f\xc3\xb6=1",
+                                                           "foo=\xc3\xb6",
+                                                           std::string(257, 'k') + "=1",
+                                                           "foo=" + std::string(257, 'v'),
+                                                           members33,
+                                                           "foo=,bar=3"}) {
     INFO(value);
     CHECK_FALSE(ValidTraceState(value));
   }

@@ -13,10 +13,9 @@ namespace {
 
 TEST_CASE("request id: a UUID gives its bytes, whatever Envoy wrote into the version digit", "[model]") {
   const std::string expected = "00000000111142228333444455556666";
-  for (const std::string id :
-       {"00000000-1111-4222-8333-444455556666", "00000000-1111-9222-8333-444455556666",
-        "00000000-1111-a222-8333-444455556666", "00000000-1111-b222-8333-444455556666",
-        "00000000-1111-B222-8333-444455556666"}) {
+  for (const std::string id : {"00000000-1111-4222-8333-444455556666", "00000000-1111-9222-8333-444455556666",
+                               "00000000-1111-a222-8333-444455556666", "00000000-1111-b222-8333-444455556666",
+                               "00000000-1111-B222-8333-444455556666"}) {
     INFO(id);
     REQUIRE(TraceIdFromRequestId(id).has_value());
     CHECK(FormatHex(*TraceIdFromRequestId(id)) == expected);

@@ -148,8 +148,7 @@ class Generator {
     proto->set_flags(span.flags | 0x100u | (span.parent_is_remote ? 0x200u : 0u));
     if (span.status != StatusCode::kUnset || !span.status_message.empty()) {
       proto->mutable_status()->set_message(span.status_message);
-      proto->mutable_status()->set_code(
-          static_cast<opentelemetry::proto::trace::v1::Status::StatusCode>(span.status));
+      proto->mutable_status()->set_code(static_cast<opentelemetry::proto::trace::v1::Status::StatusCode>(span.status));
     }
   }
 

@@ -43,7 +43,8 @@ TEST_CASE("export response: empty is complete success", "[otlp]") {
 TEST_CASE("export response: other content is refused", "[otlp]") {
   int64_t rejected;
   std::string message;
-  for (const char* text : {"<html>", "{}", "{\"partialSuccess\":{}}", "OK", "404 page not found\n", "HTTP/1.1 200 OK"}) {
+  for (const char* text :
+       {"<html>", "{}", "{\"partialSuccess\":{}}", "OK", "404 page not found\n", "HTTP/1.1 200 OK"}) {
     INFO(text);
     CHECK_FALSE(DecodeExportResponse(text, &rejected, &message));
   }

@@ -188,9 +188,11 @@ TEST_CASE("encoder: protoc reads it", "[otlp]") {
   REQUIRE(fd >= 0);
   REQUIRE(write(fd, encoded.data(), encoded.size()) == static_cast<ssize_t>(encoded.size()));
   close(fd);
-  const std::string command = std::string("protoc -I exporter/otlp/proto --decode=opentelemetry.proto.collector.trace.v1."
-                                          "ExportTraceServiceRequest opentelemetry/proto/collector/trace/v1/"
-                                          "trace_service.proto <") + path;
+  const std::string command = std::string(
+                                  "protoc -I exporter/otlp/proto --decode=opentelemetry.proto.collector.trace.v1."
+                                  "ExportTraceServiceRequest opentelemetry/proto/collector/trace/v1/"
+                                  "trace_service.proto <") +
+                              path;
   std::string text;
   FILE* pipe = popen(command.c_str(), "r");
   REQUIRE(pipe != nullptr);

@@ -259,7 +259,8 @@ TEST_CASE("loop: a batch is given up after its time, the next ones wait for the 
   f.Push(12);
   const uint64_t start_ns = MonoNs();
   f.loop.Start();
-  while (f.ledger.Snapshot().in_flight() > 0 && MonoNs() - start_ns < 20'000'000'000) absl::SleepFor(absl::Milliseconds(5));
+  while (f.ledger.Snapshot().in_flight() > 0 && MonoNs() - start_ns < 20'000'000'000)
+    absl::SleepFor(absl::Milliseconds(5));
   f.loop.Stop();
   f.CheckLedger(0, {{DropReason::kRetriesExhausted, 12}});
   const auto calls = f.wire->calls();

@@ -96,10 +96,13 @@ TEST_CASE("matrix: answers that settle a batch at once", "[send]") {
       {__LINE__, Fake::Answer(200, "", "<html>hello</html>"), 0, DropReason::kBadResponse},
       {__LINE__, Fake::Raw("garbage\r\n", false), 0, DropReason::kBadResponse},
       {__LINE__, Fake::Endless("HTTP/1.1 200 OK\r\n\r\n", std::string(1 << 16, 'x')), 0, DropReason::kBadResponse},
-      {__LINE__, Fake::Endless("HTTP/1.1 200 OK\r\n", "A: " + std::string(1000, 'x') + "\r\n"), 0, DropReason::kBadResponse},
+      {__LINE__, Fake::Endless("HTTP/1.1 200 OK\r\n", "A: " + std::string(1000, 'x') + "\r\n"), 0,
+       DropReason::kBadResponse},
   };
-  for (const int status : {300, 301, 302, 307, 308, 400, 401, 403, 404, 405, 406, 408, 413, 415, 431, 500, 501, 505, 599}) {
-    rows.push_back({status, Fake::Answer(status, "Location: /elsewhere\r\nRetry-After: 1\r\n", "why"), 0, DropReason::kHttpStatus});
+  for (const int status :
+       {300, 301, 302, 307, 308, 400, 401, 403, 404, 405, 406, 408, 413, 415, 431, 500, 501, 505, 599}) {
+    rows.push_back({status, Fake::Answer(status, "Location: /elsewhere\r\nRetry-After: 1\r\n", "why"), 0,
+                    DropReason::kHttpStatus});
   }
   for (const Row& row : rows) {
     INFO("row " << row.line);
@@ -144,9 +147,9 @@ TEST_CASE("matrix: Retry-After in seconds and as a date is waited for", "[send]"
   CHECK(seconds.requests[1].at_ns - seconds.requests[0].at_ns >= 2'000'000'000);
 
   const absl::Time until = absl::FromUnixSeconds(absl::ToUnixSeconds(absl::Now())) + absl::Seconds(2);
-  const Run date = Export({Fake::Answer(503, absl::FormatTime("Retry-After: %a, %d %b %Y %H:%M:%S GMT\r\n", until,
-                                                              absl::UTCTimeZone())),
-                           Fake::Answer(200)});
+  const Run date = Export(
+      {Fake::Answer(503, absl::FormatTime("Retry-After: %a, %d %b %Y %H:%M:%S GMT\r\n", until, absl::UTCTimeZone())),
+       Fake::Answer(200)});
   CHECK(absl::Now() >= until);
   CheckLedger(date, kSpans, DropReason::kRejected, 0);
   CHECK(date.requests.size() == 2);

@@ -48,7 +48,8 @@ TEST_CASE("http: the request is as the specification wants it", "[send]") {
   CHECK(absl::StrContains(head, "\r\nContent-Length: 10\r\n"));
   CHECK(absl::StrContains(head, "\r\nAuthentication: token 1\r\n"));
   CHECK(absl::StrContains(head, "\r\nX-Empty:\r\n"));
-  CHECK(absl::StrContains(head, "\r\nUser-Agent: spantap/" SPANTAP_VERSION " OTel-OTLP-Exporter-Cpp/" SPANTAP_VERSION "\r\n"));
+  CHECK(absl::StrContains(
+      head, "\r\nUser-Agent: spantap/" SPANTAP_VERSION " OTel-OTLP-Exporter-Cpp/" SPANTAP_VERSION "\r\n"));
   CHECK_FALSE(absl::StrContains(head, "Expect"));
   CHECK_FALSE(absl::StrContains(head, "Accept-Encoding"));
   CHECK_FALSE(absl::StrContains(head, "Content-Encoding"));
@@ -64,12 +65,12 @@ TEST_CASE("http: a large body goes out whole and without 100-continue", "[send]"
 }
 
 TEST_CASE("http: one connection is kept, also after errors; a closed one is replaced", "[send]") {
-  FakeCollector collector({FakeCollector::Answer(200), FakeCollector::Answer(503, "", "busy"), FakeCollector::Answer(400),
-                           FakeCollector::Raw("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false),
-                           FakeCollector::Answer(200)});
+  FakeCollector collector(
+      {FakeCollector::Answer(200), FakeCollector::Answer(503, "", "busy"), FakeCollector::Answer(400),
+       FakeCollector::Raw("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false), FakeCollector::Answer(200)});
   const auto transport = Connect(collector.url());
-  for (const Kind expected : {Kind::kAcknowledged, Kind::kRetry, Kind::kDropHttp, Kind::kAcknowledged,
-                              Kind::kAcknowledged}) {
+  for (const Kind expected :
+       {Kind::kAcknowledged, Kind::kRetry, Kind::kDropHttp, Kind::kAcknowledged, Kind::kAcknowledged}) {
     CHECK(transport->Send("x", absl::Seconds(10)).kind == expected);
   }
   const auto requests = collector.requests();
@@ -82,14 +83,16 @@ TEST_CASE("http: partial success and Retry-After arrive", "[send]") {
   opentelemetry::proto::collector::trace::v1::ExportTraceServiceResponse response;
   response.mutable_partial_success()->set_rejected_spans(3);
   response.mutable_partial_success()->set_error_message("three are bad");
-  SendResult result = SendOnce(FakeCollector::Answer(200, "Content-Type: application/x-protobuf\r\n", response.SerializeAsString()));
+  SendResult result =
+      SendOnce(FakeCollector::Answer(200, "Content-Type: application/x-protobuf\r\n", response.SerializeAsString()));
   CHECK(result.kind == Kind::kAcknowledged);
   CHECK(result.rejected == 3);
   CHECK(result.message == "three are bad");
   result = SendOnce(FakeCollector::Answer(429, "Retry-After: 2\r\n"));
   CHECK(result.kind == Kind::kRetry);
   CHECK(result.retry_after == absl::Seconds(2));
-  const std::string date = absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", absl::Now() + absl::Seconds(60), absl::UTCTimeZone());
+  const std::string date =
+      absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", absl::Now() + absl::Seconds(60), absl::UTCTimeZone());
   result = SendOnce(FakeCollector::Answer(503, "Retry-After: " + date + "\r\n"));
   REQUIRE(result.retry_after.has_value());
   CHECK(*result.retry_after > absl::Seconds(55));
@@ -129,7 +132,8 @@ TEST_CASE("http: an answer that is no valid one is not retried", "[send]") {
   CHECK(SendOnce(FakeCollector::Raw("SSH-2.0-OpenSSH_9.2\r\n", false)).kind == Kind::kDropResponse);
   CHECK(SendOnce(FakeCollector::Raw("-ERR unknown command\r\n", false)).kind == Kind::kDropResponse);
   CHECK(SendOnce(FakeCollector::Answer(400)).kind == Kind::kDropHttp);
-  CHECK(SendOnce(FakeCollector::Raw("HTTP/1.1 400 Bad\r\nContent-Length: 10\r\n\r\nhalf", false)).kind == Kind::kDropHttp);
+  CHECK(SendOnce(FakeCollector::Raw("HTTP/1.1 400 Bad\r\nContent-Length: 10\r\n\r\nhalf", false)).kind ==
+        Kind::kDropHttp);
 }
 
 TEST_CASE("http: a redirect is not followed, and no header goes elsewhere", "[send]") {
