@@ -9,7 +9,7 @@ from harness import deadline
 from harness.env import check, check_equal
 from harness.load import run
 from harness.mix import check_load, unique_mix
-from harness.origin import Origin
+from harness.origin import Origin, read_headers
 from harness.proxies import HAProxy, Nginx
 from harness.sink import OtlpSink
 from harness.spantap import Agent
@@ -149,5 +149,35 @@ def test_pipelining_and_http10(env):
     wanted = {f"/status/{codes[i % 4]}/p-{i}": codes[i % 4] for i in range(19)}
     wanted.update({"/ok/p-19": 200, "/ok/old-0": 200, "/ok/slow-0": 200})
     for kind in ("SERVER", "CLIENT"):
-        got = one_per_path([s for s in spans if s["kind"] == kind], wanted, f"{kind} spans")
+        got = one_per_path([s for s in spans if s["kind"] == kind], list(wanted), f"{kind} spans")
         check_equal({path: view["status"] for path, view in got.items()}, wanted, f"status of the {kind} spans")
+
+
+def tunnel(port, head, inside):
+    """Opens a tunnel, sends `inside` once the answer's head has come, reads it back."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head)
+        reader = connection.makefile("rb")
+        status = int(reader.readline().split()[1])
+        read_headers(reader)
+        connection.sendall(inside)
+        check_equal(reader.read(len(inside)), inside, "what came back through the tunnel")
+    return status
+
+
+@deadline(30)
+def test_tunnels_are_opaque(env):
+    """Behind 101, and behind 200 to CONNECT, nothing is HTTP, however much it looks like it."""
+    origin, sink = Origin(env), OtlpSink(env)
+    haproxy = HAProxy(env, origin.port)
+    agent = Agent(env, "--pid", haproxy.pid, "--endpoint", sink.endpoint)
+    inside = b"GET /inside/tunnel HTTP/1.1\r\nhost: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    upgrade = b"GET /upgrade/u HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n"
+    connect = b"CONNECT there.test:443 HTTP/1.1\r\nhost: there.test:443\r\n\r\n"
+    check_equal(tunnel(haproxy.port, upgrade, inside * 3), 101, "status of the upgrade")
+    check_equal(tunnel(haproxy.port, connect, inside * 3), 200, "status of CONNECT")
+    agent.stop(15)
+    seen = sorted((s["kind"], s["attributes"]["http.request.method"],
+                   s["attributes"].get("http.response.status_code")) for s in sink.snapshot())
+    check_equal(seen, [("CLIENT", "CONNECT", 200), ("CLIENT", "GET", 101), ("SERVER", "CONNECT", 200),
+                       ("SERVER", "GET", 101)], "spans of two tunnels")

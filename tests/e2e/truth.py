@@ -3,12 +3,13 @@
 
 Three witnesses: Envoy's own spans (one per request, with the client's port as a tag), the upstream's
 log (what it was asked, with which traceparent), and spantap's spans. A server span is matched by its
-path where that is unique, otherwise by its place in the order of equal requests on its connection; a
+path where that is unique, otherwise by its place in the sequence of requests on its connection; a
 client span by the parent-id on the wire, which Envoy makes anew for every request. Times are never used
 for matching, so they can be judged.
 """
 import collections
 import dataclasses
+import difflib
 import statistics
 from urllib.parse import urlsplit
 
@@ -66,18 +67,30 @@ def text(view):
     return f"{view['method']} {view['path']} -> {view['status']}"
 
 
-def keyed(views, unique):
-    """{key: view}: the path if unique, else (path, client port, place among the equals there)."""
-    groups = collections.defaultdict(list)
-    for view in views:
-        shared = view["path"] not in unique
-        groups[(view["path"], view["port"]) if shared else view["path"]].append(view)
-    result = {}
-    for key, members in groups.items():
-        for place, view in enumerate(sorted(members, key=lambda v: v["start"])):
-            # A second span for a unique path gets a key of its own, so that it is found to be left over.
-            result[key if place == 0 else (key, place)] = view
-    return result
+def match(envoy, servers, unique):
+    """(pairs, Envoy's without a partner, ours without a partner)."""
+    ours_by_path = collections.defaultdict(list)
+    for view in servers:
+        ours_by_path[view["path"]].append(view)
+    pairs = [(v, ours_by_path[v["path"]][0]) for v in envoy if v["path"] in unique and ours_by_path[v["path"]]]
+    pairs += match_equals(envoy, servers, unique)
+    theirs_taken, ours_taken = {id(t) for t, _ in pairs}, {id(o) for _, o in pairs}
+    return (pairs, [v for v in envoy if id(v) not in theirs_taken], [v for v in servers if id(v) not in ours_taken])
+
+
+def match_equals(envoy, servers, unique):
+    """Pairs of requests with one path among many: the two sequences of each connection, aligned."""
+    by_port = collections.defaultdict(lambda: ([], []))
+    for side, views in enumerate((envoy, servers)):
+        for view in sorted(views, key=lambda v: v["start"]):
+            by_port[view["port"]][side].append(view)
+    pairs = []
+    for theirs, ours in by_port.values():
+        paths = [v["path"] for v in theirs], [v["path"] for v in ours]
+        for block in difflib.SequenceMatcher(None, *paths, autojunk=False).get_matching_blocks():
+            same = zip(theirs[block.a:block.a + block.size], ours[block.b:block.b + block.size])
+            pairs += [(t, o) for t, o in same if t["path"] not in unique]
+    return pairs
 
 
 def judge(envoy_spans, origin_log, spantap_spans):
@@ -88,7 +101,9 @@ def judge(envoy_spans, origin_log, spantap_spans):
     counts = collections.Counter(v["path"] for v in envoy)
     unique = {path for path, n in counts.items() if n == 1}
     verdict.servers, verdict.clients = len(servers), len(clients)
-    pairs = _judge_servers(verdict, keyed(envoy, unique), keyed(servers, unique))
+    pairs, missing, extra = match(envoy, servers, unique)
+    verdict.missing, verdict.extra = [text(v) for v in missing], [text(v) for v in extra]
+    _judge_servers(verdict, pairs)
     forwarded = {split_traceparent(e["headers"].get("traceparent", ""))[1] for e in origin_log}
     _judge_traces(verdict, pairs, unique, forwarded)
     _judge_clients(verdict, clients, origin_log)
@@ -96,17 +111,13 @@ def judge(envoy_spans, origin_log, spantap_spans):
     return verdict
 
 
-def _judge_servers(verdict, envoy, servers):
-    verdict.missing = [text(v) for key, v in envoy.items() if key not in servers]
-    verdict.extra = [text(v) for key, v in servers.items() if key not in envoy]
-    pairs = [(v, servers[key]) for key, v in envoy.items() if key in servers]
+def _judge_servers(verdict, pairs):
     for theirs, ours in pairs:
         for field in WIRE_FIELDS:
             if theirs[field] != ours[field]:
                 verdict.different.append(f"{text(theirs)}: {field} is {ours[field]!r}")
         verdict.start_off_ms.append(((ours["start"] - theirs["start"]) / 1e6, text(theirs)))
         verdict.end_off_ms.append(((ours["end"] - theirs["end"]) / 1e6, text(theirs)))
-    return pairs
 
 
 def _judge_traces(verdict, pairs, unique, forwarded):

@@ -89,7 +89,9 @@ class Env:
 
     def start(self, name, argv, port=None, env=None, wait=10.0, **popen):
         """Starts a child; returns when it accepts connections on `port` (if given)."""
-        process = Process(name, [str(a) for a in argv], self.tmp / f"{name}.log", env=env, **popen)
+        earlier = sum(p.name.split("#")[0] == name for p in self._processes)
+        label = f"{name}#{earlier + 1}" if earlier else name
+        process = Process(label, [str(a) for a in argv], self.tmp / f"{label}.log", env=env, **popen)
         self._processes.append(process)
         self._stack.callback(process.stop)
         if port is not None:

@@ -45,7 +45,7 @@ def kinds():
         (2, lambda i: Request(f"/cut/40000/{i}")),
         (3, lambda i: Request(f"/nowhere/{i}")),
         (2, lambda i: Request(f"/delay/150/abort-{i}", abort="request")),
-        (2, lambda i: Request(f"/bytes/4000000/abort-{i}", abort="response")),
+        (2, lambda i: Request(f"/bytes/4000000/abort-{i}", abort="response", abort_delay=0)),
     ]
 
 
@@ -62,7 +62,8 @@ def mix(count, first, seed, equal_share=0.12):
         if dice.random() < 0.25:
             request.headers = (parent(dice),)
         requests.append(request)
-    big = [Request(f"/bytes/{BIG}/big-{first}"), Request(f"/chunked/{BIG}/big-{first}"),
+    big = [Request(f"/bytes/{BIG}/big-{first}", digest=False),
+           Request(f"/chunked/{BIG}/big-{first}", digest=False),
            Request(f"/echo/big-{first}", method="POST", body=body_of(BIG)),
            Request(f"/echo/bigc-{first}", method="PUT", body=body_of(BIG), chunked=True)]
     for place, request in enumerate(big):

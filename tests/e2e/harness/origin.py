@@ -7,7 +7,8 @@
   /echo/x                   the SHA-256 of the request body, and its length
   /hints/x                  103, then 200      /nocontent/x  204      /notmodified/x  304
   /reset/x                  RST, no answer     /cut/N/x      RST in the middle of N bytes
-  /lines/N/x                N bytes in many small chunks, the request body unread until the end
+  /lines/N/x                N bytes in many small chunks
+  /upgrade/x                101, then every byte comes back; CONNECT anywhere: 200, then the same
 
 Raw sockets, one thread per connection, in the test process. `log` has one dict per request, written
 before the answer: {method, path, status, headers, peer_port, body_bytes, time_ns}; status 0: reset.
@@ -81,11 +82,12 @@ class Origin:
         method, path, version = line.decode("latin-1").split()
         headers = read_headers(reader)
         words = path.split("?")[0].split("/")[1:]
-        what = words[0]
+        what = words[0] if method != "CONNECT" else "connect"
         number = int(words[1]) if len(words) > 2 and words[1].isdigit() else 0
         entry = {"method": method, "path": path, "headers": headers, "peer_port": peer_port,
                  "time_ns": time.time_ns(), "body_bytes": 0,
-                 "status": {"status": number, "reset": 0, "nocontent": 204, "notmodified": 304}.get(what, 200)}
+                 "status": {"status": number, "reset": 0, "nocontent": 204, "notmodified": 304,
+                            "upgrade": 101}.get(what, 200)}
         if headers.get("expect", "").lower() == "100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         digest = hashlib.sha256()
@@ -96,6 +98,8 @@ class Origin:
             self.log.append(entry)
         if what == "reset":
             raise _Reset
+        if what in ("upgrade", "connect"):
+            return _tunnel(connection, reader, what)
         keep = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
         return self._answer(connection, method, what, number, entry, digest, keep)
 
@@ -140,6 +144,16 @@ class Origin:
             send(b"HTTP/1.1 %d Chosen\r\ncontent-length: %d\r\n%s\r\n%s"
                  % (entry["status"], len(body), end, b"" if bare else body))
         return keep
+
+
+def _tunnel(connection, reader, what):
+    if what == "upgrade":
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n")
+    else:
+        connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+    while part := reader.read1(65536):
+        connection.sendall(part)
+    return False
 
 
 def _send_chunked(connection, size, chunk):

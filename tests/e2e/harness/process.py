@@ -16,12 +16,16 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
 
-def _die_with_parent():
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _prepare(die_with_parent, nice):
+    if die_with_parent:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if nice:
+        os.nice(nice)
 
 
 class Process:
-    def __init__(self, name, argv, log_path, env=None, cwd=None, stdout_path=None, die_with_parent=True):
+    def __init__(self, name, argv, log_path, env=None, cwd=None, stdout_path=None, die_with_parent=True,
+                 nice=0):
         self.name = name
         self.log_path = pathlib.Path(log_path)
         self.stdout_path = pathlib.Path(stdout_path) if stdout_path else None
@@ -31,7 +35,7 @@ class Process:
             try:
                 self._popen = subprocess.Popen(
                     argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=log, env=full_env, cwd=cwd,
-                    preexec_fn=_die_with_parent if die_with_parent else None)
+                    preexec_fn=lambda: _prepare(die_with_parent, nice))
             finally:
                 if self.stdout_path:
                     stdout.close()

@@ -19,7 +19,7 @@ class Envoy:
     """`tracer_port`: Envoy's own OpenTelemetry tracer at 100 % to OTLP/HTTP on that port."""
 
     def __init__(self, env, routes, name="envoy", tracer_port=None, concurrency=1, port=None, idle_timeout="60s",
-                 spawn_upstream_span=False, log=True):
+                 spawn_upstream_span=False, log=True, nice=0):
         self.port = port or env.free_port()
         self._log = env.tmp / f"{name}-access.log"
         config = self._config(_routes(routes), name, tracer_port, idle_timeout, spawn_upstream_span)
@@ -30,7 +30,7 @@ class Envoy:
         self.process = env.start(
             name, [tools.envoy(), "-c", path, "--use-dynamic-base-id", "--concurrency", concurrency,
                    "--disable-hot-restart", "-l", "warning", "--service-cluster", name, "--service-node", name],
-            port=self.port)
+            port=self.port, nice=nice)
         self.pid = self.process.pid
 
     def access_log(self):
@@ -135,7 +135,7 @@ class Nginx:
         return f"""{user}daemon off;
 worker_processes {workers};
 pid {root}/pid;
-error_log stderr warn;
+error_log stderr crit;
 events {{ worker_connections 4096; }}
 http {{
   client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
@@ -194,7 +194,8 @@ frontend f
   capture request header traceparent len 64
   capture request header x-request-id len 64
   {log.replace('"', chr(92) + '"').replace(' ', chr(92) + ' ').replace('log-format' + chr(92), 'log-format')}
-{uses}{backends}"""
+{uses}  default_backend up{self._routes[-1][1]}
+{backends}"""
 
 
 def _read_json_log(path):

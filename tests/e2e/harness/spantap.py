@@ -8,13 +8,13 @@ import os
 import re
 import time
 
-from .env import REPO, Fail, Skip, check_equal
+from .env import REPO, Fail, check_equal
 
 
 def binary():
     path = os.environ.get("SPANTAP_BIN") or str(REPO / "build" / "bin" / "spantap")
     if not os.access(path, os.X_OK):
-        raise Skip(f"{path} is not built (make all)")
+        raise Fail(f"{path} is not built (make all)")
     return path
 
 
