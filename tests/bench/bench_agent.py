@@ -10,7 +10,7 @@ from harness import Env
 from harness.load import get
 from harness.proxies import Nginx
 from harness.spantap import Agent, binary
-from measure import print_figure
+from measure import memory_mib, print_figure
 
 
 def replay(rounds, requests):
@@ -75,7 +75,7 @@ def start(rounds):
         print_figure("exec to ready (attached)", ready, "ms", ("<=", 500), digits=0)
         print_figure("exec to the first span in the terminal", shown, "ms", ("<=", 500), digits=0)
         print_figure("exec to the first span at the collector", exported, "ms", ("<=", 500), digits=0)
-        print_figure("RSS after 1 s of light traffic, ring buffer included", memory, "MiB", ("<=", 48))
+        print_figure("peak RSS after 1 s of light traffic, beside the ring buffer", memory, "MiB", ("<=", 32))
     finally:
         env.close(False)
 
@@ -110,6 +110,6 @@ def until_exported(env, pid, number):
 def idle_memory(env, pid, number):
     agent = Agent(env, "--pid", pid, command="trace", name=f"memory{number}")
     time.sleep(1)
-    rss = agent.process.rss_bytes() / 2**20
+    peak, _ = memory_mib(agent.pid)
     agent.stop()
-    return rss
+    return peak

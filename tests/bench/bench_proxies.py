@@ -16,7 +16,7 @@ import time
 from harness import Env, tools
 from harness.proxies import Envoy, Nginx
 from harness.spantap import Agent
-from measure import cpu_seconds, interleave, memory_bytes, print_figure, print_ratio
+from measure import cpu_seconds, interleave, memory_mib, print_figure, print_ratio
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build"
@@ -43,8 +43,7 @@ class Round:
         if agent:
             time.sleep(0.7)  # the last batch
             result["agent_us"] = (cpu_seconds([agent.pid]) - agent_before) / requests * 1e6
-            result["rss"] = memory_bytes(agent.pid, "VmHWM")
-            result["anonymous"] = memory_bytes(agent.pid, "RssAnon")
+            result["rss"], result["anonymous"] = memory_mib(agent.pid)
             result["ledger"] = agent.stop()
         return result
 
@@ -107,8 +106,8 @@ def print_losses(results):
 
 
 def print_memory(results):
-    print_figure("agent peak RSS, ring buffer included", [r["rss"] / 2**20 for r in results], "MiB", ("<=", 32 + 16))
-    print_figure("agent anonymous memory", [r["anonymous"] / 2**20 for r in results], "MiB", ("<=", 32))
+    print_figure("agent peak RSS beside the ring buffer", column(results, "rss"), "MiB", ("<=", 32))
+    print_figure("agent anonymous memory", column(results, "anonymous"), "MiB")
 
 
 def bystanders(rounds, seconds):

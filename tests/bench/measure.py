@@ -5,6 +5,7 @@ Absolute figures move from machine to machine and from minute to minute: everyth
 in the same round, A B B A, and printed as median [min..max].
 """
 import pathlib
+import re
 import statistics
 
 
@@ -57,9 +58,15 @@ def with_children(pids):
     return found
 
 
-def memory_bytes(pid, field):
-    """A field of /proc/PID/status, such as VmRSS."""
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    return 0
+def memory_mib(pid):
+    """(peak RSS without the ring buffer, anonymous memory). The ring is mapped twice in a row, so RSS counts it twice."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    ring = 0
+    inside = False
+    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        if "-" in line.split()[0]:
+            inside = line.endswith("anon_inode:bpf-map")
+        elif inside and line.startswith("Rss:"):
+            ring += int(line.split()[1])
+    peak, anonymous = (int(re.search(rf"^{field}:\s+(\d+) kB", status, re.M)[1]) for field in ("VmHWM", "RssAnon"))
+    return (peak - ring) / 1024, anonymous / 1024

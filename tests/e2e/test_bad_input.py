@@ -121,7 +121,7 @@ def test_wrong_use(env):
     expect(spantap("trace", "--pid", me, env={"SPANTAP_SAMPLE": "lots"}), WRONG_USE, "SPANTAP_SAMPLE", "100")
     expect(spantap("trace", "--config", env.tmp / "none.yaml"), WRONG_USE, "none.yaml")
     bad = env.write("bad.yaml", "pid: 1\nhooks: kprobe\n")
-    expect(spantap("trace", "--config", bad), WRONG_USE, "bad.yaml", "hooks")
+    expect(spantap("trace", "--config", bad), WRONG_USE, "bad.yaml:2", "kprobe", "syscall")
     odd = env.write("odd.yaml", "pids: [1\n")
     expect(spantap("trace", "--config", odd), WRONG_USE, "odd.yaml")
     bpf_objects.check_nothing_left(before)
