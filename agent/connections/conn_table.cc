@@ -47,7 +47,7 @@ struct ConnTable::State {
   PairingEnv env;
   Entries entries;
   absl::flat_hash_map<uint64_t, Entries::iterator> by_id;
-  std::vector<uint64_t> quiet;     // connections that had a hidden end
+  std::vector<uint64_t> quiet;  // connections that had a hidden end
   uint64_t quiet_checked_ns = 0;
 };
 

@@ -71,8 +71,8 @@ class Connection {
   Endpoint endpoint_;
   State state_ = State::kDeciding;
   Role role_ = Role::kServer;
-  bool opened_ = false;             // the open record was seen
-  uint64_t request_ended_ns_ = 0;   // the requests' direction ended
+  bool opened_ = false;            // the open record was seen
+  uint64_t request_ended_ns_ = 0;  // the requests' direction ended
   uint32_t undecided_pieces_ = 0;
   spantap_order order_ = {};
   std::vector<Held> held_;

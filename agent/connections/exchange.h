@@ -28,10 +28,10 @@ enum class Role : uint8_t {
 // How an exchange ended, when not in order. Names double as OpenTelemetry error.type values.
 enum class ExchangeError : uint8_t {
   kNone,
-  kConnectionReset,   // "connection_reset": the connection failed or closed before the response
-  kResponseAborted,   // "response_aborted": it failed or closed inside the response
-  kRequestAborted,    // "request_aborted": it failed or closed inside the request
-  kUnfinished,        // "unfinished": capture ended, or the exchange was given up
+  kConnectionReset,  // "connection_reset": the connection failed or closed before the response
+  kResponseAborted,  // "response_aborted": it failed or closed inside the response
+  kRequestAborted,   // "request_aborted": it failed or closed inside the request
+  kUnfinished,       // "unfinished": capture ended, or the exchange was given up
 };
 
 // When and where a message head crossed the system call boundary.
@@ -40,7 +40,7 @@ struct HeadStamp {
   uint64_t end_mono_ns = 0;  // the call that carried the head's last byte returned
   uint64_t position = 0;     // of the first byte; low 32 bits are the TCP sequence number
   uint32_t tid = 0;
-  bool counted = false;      // `turns` is valid
+  bool counted = false;  // `turns` is valid
   spantap_turns turns = {};
 };
 

@@ -177,7 +177,7 @@ void Pairing::ResponseEnd(uint64_t ns, uint64_t bytes, BodyEnd how) {
 }
 
 void Pairing::TakeEarly() {
-  Early early = std::move(*early_);
+  EarlyResponse early = std::move(*early_);
   early_.reset();
   Attach(std::move(early.head), early.stamp);
   if (early.ended) ResponseEnd(early.end_ns, early.body_bytes, early.how);

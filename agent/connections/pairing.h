@@ -39,6 +39,17 @@ struct PairingEnv {
   uint64_t& next_id;
 };
 
+// A client's response that was reported before its request: another thread read it while the writing
+// one's call had not returned yet.
+struct EarlyResponse {
+  HttpHead head;
+  HeadStamp stamp;
+  bool ended = false;
+  uint64_t end_ns = 0;
+  uint64_t body_bytes = 0;
+  BodyEnd how = BodyEnd::kExact;
+};
+
 class Pairing final : public MessageContext {
  public:
   // `sure`: no request of this connection can be open that we did not see.
@@ -80,9 +91,9 @@ class Pairing final : public MessageContext {
     void OnLost(LossReason reason) override;
     void OnOpaque(const char* reason) override { pairing_.opaque_ = reason; }
 
-    HeadStamp stamp;          // of the message that begins
+    HeadStamp stamp;  // of the message that begins
     bool resumed = false;
-    uint64_t before_ns = 0;   // the last bytes before it
+    uint64_t before_ns = 0;  // the last bytes before it
 
    private:
     // When the message that ends at `end_position` was over.
@@ -94,14 +105,6 @@ class Pairing final : public MessageContext {
     std::unique_ptr<Exchange> exchange;
     Request kind = Request::kOrdinary;
     bool request_broken = false;  // aborted, or still open
-  };
-  struct Early {  // a response seen before its request, see RequestHead()
-    HttpHead head;
-    HeadStamp stamp;
-    bool ended = false;
-    uint64_t end_ns = 0;
-    uint64_t body_bytes = 0;
-    BodyEnd how = BodyEnd::kExact;
   };
   enum class Cycle : uint8_t { kIdle, kAsked, kAnswering, kClean };
   enum class Current : uint8_t { kNone, kPaired, kCycle, kEarly };  // the response being read
@@ -131,21 +134,21 @@ class Pairing final : public MessageContext {
   const Parser* response_parser_ = nullptr;
   CallStamp call_;
   bool at_end_ = false;
-  uint64_t last_ns_[2] = {};       // of bytes, by direction
+  uint64_t last_ns_[2] = {};  // of bytes, by direction
   const char* opaque_ = nullptr;
 
-  std::vector<Slot> slots_;        // open exchanges in order; the first may have its response
+  std::vector<Slot> slots_;           // open exchanges in order; the first may have its response
   Exchange* open_request_ = nullptr;  // whose body is being read; in slots_
   Current current_ = Current::kNone;
   bool sure_;
   bool pipelined_ = false;
   Cycle cycle_ = Cycle::kIdle;
   Request cycle_kind_ = Request::kUnknown;
-  uint32_t cycle_open_ = 0;        // requests since the loss without a response
-  bool cycle_answered_ = false;    // a response since the last request
-  uint32_t alternations_ = 0;      // requests in a row with a response before
-  std::optional<Early> early_;
-  uint64_t refused_ns_ = 0;        // a head-like piece was taken for body, see MayBegin()
+  uint32_t cycle_open_ = 0;      // requests since the loss without a response
+  bool cycle_answered_ = false;  // a response since the last request
+  uint32_t alternations_ = 0;    // requests in a row with a response before
+  std::optional<EarlyResponse> early_;
+  uint64_t refused_ns_ = 0;  // a head-like piece was taken for body, see MayBegin()
 };
 
 }  // namespace spantap

@@ -18,11 +18,11 @@ namespace spantap {
 
 struct Piece {
   uint64_t position = 0;
-  uint64_t bytes = 0;         // true length
-  absl::string_view copied;   // at most `bytes` of them
+  uint64_t bytes = 0;        // true length
+  absl::string_view copied;  // at most `bytes` of them
   bool call_start = false;
   bool call_end = false;
-  uint32_t tid = 0;           // of the calling thread
+  uint32_t tid = 0;  // of the calling thread
   uint64_t mono_ns = 0;
 };
 
@@ -52,8 +52,8 @@ class Stream {
   bool ContinuesCall(const Piece& piece) const;
 
   std::unique_ptr<Parser> parser_;
-  uint64_t expected_ = 0;    // position of the next byte
-  bool known_ = false;       // expected_ is set
+  uint64_t expected_ = 0;  // position of the next byte
+  bool known_ = false;     // expected_ is set
   bool whole_ = false;
   bool missed_calls_ = false;
   bool ended_ = false;

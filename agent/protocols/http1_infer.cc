@@ -22,15 +22,46 @@ constexpr std::array<bool, 256> MakeTokenTable() {
 constexpr std::array<bool, 256> kToken = MakeTokenTable();
 
 // The registered methods (IANA), PURGE and QUERY.
-constexpr absl::string_view kMethods[] = {
-    "GET",        "POST",    "HEAD",     "PUT",     "DELETE",      "OPTIONS",    "PATCH",
-    "CONNECT",    "TRACE",   "PURGE",    "QUERY",   "PROPFIND",    "PROPPATCH",  "REPORT",
-    "SEARCH",     "LOCK",    "UNLOCK",   "MKCOL",   "COPY",        "MOVE",       "ACL",
-    "BIND",       "UNBIND",  "REBIND",   "LINK",    "UNLINK",      "CHECKIN",    "CHECKOUT",
-    "UNCHECKOUT", "MERGE",   "UPDATE",   "LABEL",   "MKACTIVITY",  "MKCALENDAR", "MKWORKSPACE",
-    "ORDERPATCH", "MKREDIRECTREF",       "UPDATEREDIRECTREF",      "VERSION-CONTROL",
-    "BASELINE-CONTROL"};
-
+constexpr absl::string_view kMethods[] = {"GET",
+                                          "POST",
+                                          "HEAD",
+                                          "PUT",
+                                          "DELETE",
+                                          "OPTIONS",
+                                          "PATCH",
+                                          "CONNECT",
+                                          "TRACE",
+                                          "PURGE",
+                                          "QUERY",
+                                          "PROPFIND",
+                                          "PROPPATCH",
+                                          "REPORT",
+                                          "SEARCH",
+                                          "LOCK",
+                                          "UNLOCK",
+                                          "MKCOL",
+                                          "COPY",
+                                          "MOVE",
+                                          "ACL",
+                                          "BIND",
+                                          "UNBIND",
+                                          "REBIND",
+                                          "LINK",
+                                          "UNLINK",
+                                          "CHECKIN",
+                                          "CHECKOUT",
+                                          "UNCHECKOUT",
+                                          "MERGE",
+                                          "UPDATE",
+                                          "LABEL",
+                                          "MKACTIVITY",
+                                          "MKCALENDAR",
+                                          "MKWORKSPACE",
+                                          "ORDERPATCH",
+                                          "MKREDIRECTREF",
+                                          "UPDATEREDIRECTREF",
+                                          "VERSION-CONTROL",
+                                          "BASELINE-CONTROL"};
 
 // A word of the shape "token space target": only '/' '*' and a scheme open the target of a method
 // that we do not know, so that greetings of other text protocols ("EHLO host") are not taken for one.

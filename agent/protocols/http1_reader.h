@@ -26,7 +26,7 @@ class Http1Reader {
     kNeedMore,  // everything was used
     kDone,      // the head (or the chunked body) ends after `used` bytes
     kInvalid,
-    kTooLong,   // the head is longer than kMaxHeadBytes
+    kTooLong,  // the head is longer than kMaxHeadBytes
   };
   // What the head says about the body; valid after kDone.
   struct Framing {

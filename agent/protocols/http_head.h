@@ -25,11 +25,11 @@ struct HttpHeader {
 
 struct HttpHead {
   bool is_request = false;
-  bool truncated = false;  // the head was cut (cap, gap): later headers are unknown
-  uint8_t version = 11;    // 10, 11, 20
-  uint16_t status = 0;     // responses
-  absl::string_view method;     // requests, as on the wire ("GET", "FOO")
-  absl::string_view target;     // requests, as on the wire: "/a?b", "http://h/a", "h:443", "*"
+  bool truncated = false;    // the head was cut (cap, gap): later headers are unknown
+  uint8_t version = 11;      // 10, 11, 20
+  uint16_t status = 0;       // responses
+  absl::string_view method;  // requests, as on the wire ("GET", "FOO")
+  absl::string_view target;  // requests, as on the wire: "/a?b", "http://h/a", "h:443", "*"
   std::vector<HttpHeader> headers;
   uint32_t headers_dropped = 0;
   std::unique_ptr<char[]> text;  // what the views point into

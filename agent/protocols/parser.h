@@ -18,10 +18,10 @@ namespace spantap {
 
 // How sure the end of a message is.
 enum class BodyEnd : uint8_t {
-  kExact,     // by length, by chunk walk, or no body
-  kAtClose,   // the body ran until the connection's end, as HTTP/1.0 means it
-  kGuessed,   // a gap hid the end; taken at the last byte before the next head, or at a last chunk
-  kAborted,   // the connection ended before the message did
+  kExact,    // by length, by chunk walk, or no body
+  kAtClose,  // the body ran until the connection's end, as HTTP/1.0 means it
+  kGuessed,  // a gap hid the end; taken at the last byte before the next head, or at a last chunk
+  kAborted,  // the connection ended before the message did
 };
 
 enum class LossReason : uint8_t {
@@ -68,8 +68,8 @@ class MessageContext {
 
 // What a piece of bytes is known to be, from the capture.
 struct PieceInfo {
-  uint64_t position = 0;     // of its first byte
-  bool call_start = false;   // begins a system call's bytes: where a resumption may begin
+  uint64_t position = 0;    // of its first byte
+  bool call_start = false;  // begins a system call's bytes: where a resumption may begin
   bool call_end = false;
 };
 
@@ -95,7 +95,7 @@ class Parser {
 enum class Verdict : uint8_t { kNeedMore, kNo, kRequest, kResponse };
 
 struct Protocol {
-  const char* name;                           // "http/1"
+  const char* name;  // "http/1"
   // Pure. `resumed`: not the stream's first bytes but a call's; to be believed only on good evidence.
   Verdict (*infer)(absl::string_view bytes, bool resumed);
   // `joined`: earlier bytes of the direction were not seen; begin at the next head.

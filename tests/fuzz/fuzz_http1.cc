@@ -9,11 +9,8 @@
 //   <text  written in one call    {text  written, more of the call follows  (N  N bytes written unseen
 //   E end of input   S shut down   R reset   X closed
 //
-// Built with clang -fsanitize=fuzzer; with -DSPANTAP_FUZZ_MAIN it runs files, for the corpus test.
-#include <cstdio>
+// A first line beginning with "J": the connection is joined while open. Corpus: tests/data/fuzz_http1.
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include "absl/strings/numbers.h"
@@ -51,7 +48,9 @@ void Operation(EventBuilder& events, char operation, absl::string_view text) {
 void CheckHead(const HttpHead& head) {
   const char* const begin = head.text.get();
   const char* const end = begin + head.text_bytes;
-  const auto inside = [&](absl::string_view v) { return v.empty() || (v.data() >= begin && v.data() + v.size() <= end); };
+  const auto inside = [&](absl::string_view v) {
+    return v.empty() || (v.data() >= begin && v.data() + v.size() <= end);
+  };
   bool good = head.text_bytes <= kMaxHeadBytes && head.headers.size() <= kMaxHeaders;
   good = good && inside(head.method) && inside(head.target);
   for (const HttpHeader& header : head.headers) good = good && inside(header.name) && inside(header.value);
@@ -60,7 +59,7 @@ void CheckHead(const HttpHead& head) {
 
 void Run(absl::string_view script) {
   EventBuilder events;
-  const bool from_start = script.empty() || script[0] != 'J';  // 'J' first: joined while open
+  const bool from_start = script.empty() || script[0] != 'J';
   events.Open(1, {.from_start = from_start});
   while (!script.empty()) {
     size_t end = script.find('\n');
@@ -89,15 +88,3 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   spantap::Run(absl::string_view(reinterpret_cast<const char*>(data), size));
   return 0;
 }
-
-#ifdef SPANTAP_FUZZ_MAIN
-int main(int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    std::ifstream file(argv[i], std::ios::binary);
-    const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-  }
-  std::printf("%d inputs\n", argc - 1);
-  return 0;
-}
-#endif

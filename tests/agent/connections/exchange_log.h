@@ -42,10 +42,10 @@ class ExchangeLog final : public ExchangeSink {
 
   static std::string Line(const Exchange& x) {
     static const char* const kEnds[] = {"exact", "at-close", "guessed", "aborted"};
-    std::string line = absl::StrCat(x.role == Role::kServer ? "server " : "client ", x.request.method, " ",
-                                    x.request.target, " -> ", x.response ? x.response->status : 0,
-                                    " req=", x.request_body_bytes, " resp=", x.response_body_bytes, " ",
-                                    kEnds[static_cast<int>(x.body_end)]);
+    std::string line =
+        absl::StrCat(x.role == Role::kServer ? "server " : "client ", x.request.method, " ", x.request.target, " -> ",
+                     x.response ? x.response->status : 0, " req=", x.request_body_bytes,
+                     " resp=", x.response_body_bytes, " ", kEnds[static_cast<int>(x.body_end)]);
     if (x.error != ExchangeError::kNone) absl::StrAppend(&line, " ", ErrorType(x.error));
     return line;
   }

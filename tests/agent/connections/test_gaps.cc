@@ -70,7 +70,8 @@ TEST_CASE("gaps: a hidden end is taken at the last bytes, when the client goes o
   for (int i = 0; i < 2; ++i) {
     events.Read(1, kGet);
     events.Write(1, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-    events.BodyCall(1, true, "40\r\n" + std::string(0x40, 'x') + "\r\n40\r\n" + std::string(0x40, 'y') + "\r\n0\r\nT: v\r\n\r");
+    events.BodyCall(1, true,
+                    "40\r\n" + std::string(0x40, 'x') + "\r\n40\r\n" + std::string(0x40, 'y') + "\r\n0\r\nT: v\r\n\r");
     events.At((3000 + 1000 * i) * kMs).Write(1, "\n");
     events.At((3500 + 1000 * i) * kMs);
   }
@@ -113,7 +114,7 @@ TEST_CASE("gaps: a lost response drops what is open, then a clean cycle makes su
   events.Read(1, kGet);
   events.Miss(1, true, sizeof(kOk5) - 1);
   events.Read(1, kGetB);
-  events.Write(1, kOk0);                   // the answer to /b, for all we see it could be that to /a
+  events.Write(1, kOk0);  // the answer to /b, for all we see it could be that to /a
   Exchanges(events, 2);
   TestTable t;
   CHECK(Run(events, t) ==

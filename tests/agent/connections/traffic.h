@@ -20,14 +20,14 @@ inline int StatusOf(int id) { return 200 + id * 7 % 300; }
 
 struct TrafficOptions {
   int requests = 30;
-  bool client = false;        // seen from the client's side
-  bool pipelined = false;     // bursts of requests, each burst answered before the next
-  bool deceptive = true;      // bodies contain what looks like heads
-  bool whole_calls = false;   // body calls are copied whole
+  bool client = false;       // seen from the client's side
+  bool pipelined = false;    // bursts of requests, each burst answered before the next
+  bool deceptive = true;     // bodies contain what looks like heads
+  bool whole_calls = false;  // body calls are copied whole
   bool from_start = true;
   bool open = true;
   bool close = true;
-  uint64_t step_ns = 1000;    // between records
+  uint64_t step_ns = 1000;  // between records
 };
 
 class RandomTraffic {
@@ -137,8 +137,8 @@ class RandomTraffic {
     std::vector<std::string> body;
     std::string framing;
     if (method == "POST" || method == "PUT") framing = AddBody(&body);
-    const std::string head = absl::StrCat(method, " /", id, " HTTP/1.1\r\nhost: test\r\n", framing, "cookie: ",
-                                          std::string(static_cast<size_t>(Pick(100)), 'c'), "\r\n\r\n");
+    const std::string head = absl::StrCat(method, " /", id, " HTTP/1.1\r\nhost: test\r\n", framing,
+                                          "cookie: ", std::string(static_cast<size_t>(Pick(100)), 'c'), "\r\n\r\n");
     return Join(head, std::move(body), Pick(2) == 0);
   }
 

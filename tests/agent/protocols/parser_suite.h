@@ -91,7 +91,8 @@ class ParserLog final : public ParserSink {
     CHECK(head.text_bytes <= kMaxHeadBytes);
     CHECK(head.headers.size() <= kMaxHeaders);
     const auto inside = [&](absl::string_view view) {
-      return view.empty() || (view.data() >= head.text.get() && view.data() + view.size() <= head.text.get() + head.text_bytes);
+      return view.empty() ||
+             (view.data() >= head.text.get() && view.data() + view.size() <= head.text.get() + head.text_bytes);
     };
     bool all = inside(head.method) && inside(head.target);
     for (const HttpHeader& header : head.headers) all = all && inside(header.name) && inside(header.value);
@@ -108,9 +109,9 @@ struct ParserCase {
   const char* name;
   bool requests;
   std::string wire;
-  std::string expect;                // of the whole, closed in order
+  std::string expect;  // of the whole, closed in order
   MessageContext::Request pending = MessageContext::Request::kOrdinary;
-  bool repeats = true;               // may be followed by itself (not: opaque, until close)
+  bool repeats = true;  // may be followed by itself (not: opaque, until close)
 };
 
 // Fixture text: a line end is CRLF on the wire; "\|" at the end of a line joins it to the next.
@@ -235,7 +236,8 @@ inline void Gaps(const Protocol& protocol, const ParserCase& c) {
       if (j < c.wire.size()) run.Feed(absl::string_view(c.wire).substr(j), false, true);
       for (const std::string& line : run.log.head_lines) {
         // A cut target is reported as a truncated head if the cut was on purpose.
-        const bool known = whole.log.head_lines.count(line) > 0 || (within_call && absl::StrContains(run.log.text, "truncated"));
+        const bool known =
+            whole.log.head_lines.count(line) > 0 || (within_call && absl::StrContains(run.log.text, "truncated"));
         if (!known) {
           CAPTURE(i, j, line);
           CHECK(known);

@@ -23,7 +23,8 @@ GET /a?b=c HTTP/1.1
 Host: h
 hOsT2:   spaced  
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head GET /a?b=c HTTP/1.1
   Host=h
@@ -35,7 +36,8 @@ POST / HTTP/1.0
 Content-Length: 5
 
 hello\|
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head POST / HTTP/1.0
   Content-Length=5
@@ -52,7 +54,8 @@ hello
 0
 X-Trailer: t
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head PUT /up HTTP/1.1
   Transfer-Encoding=chunked
@@ -62,7 +65,8 @@ end 94 body 6 exact
 X-P.url!E *  HTTP/1.1
 A:
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head X-P.url!E * HTTP/1.1
   A=
@@ -76,7 +80,8 @@ A: one
 B:
 C: 
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head OPTIONS http://h:80/x HTTP/1.1
   A=one two three
@@ -89,7 +94,8 @@ CONNECT h:443 HTTP/1.1
 Host: h:443
 Content-Length: 7
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head CONNECT h:443 HTTP/1.1
   Host=h:443
@@ -101,7 +107,8 @@ GET /chat HTTP/1.1
 Connection: Upgrade
 Upgrade: websocket
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head GET /chat HTTP/1.1
   Connection=Upgrade
@@ -117,7 +124,8 @@ Transfer-Encoding: chunked
 ab
 0
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head POST /x HTTP/1.1
   Content-Length=3
@@ -128,7 +136,8 @@ end 79 body 2 exact
 
 GET / HTTP/1.1
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 2
 head GET / HTTP/1.1
 end 20 body 0 exact
@@ -142,7 +151,8 @@ Content-Length: 2
 Server:x
 
 no\|
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head 404 HTTP/1.1
   Content-Length=2
@@ -152,7 +162,8 @@ end 64 body 2 exact
     {__LINE__, "no reason phrase, no body", false, Wire(R"(
 HTTP/1.1 204
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head 204 HTTP/1.1
 end 16 body 0 exact
@@ -161,7 +172,8 @@ end 16 body 0 exact
 HTTP/1.1 304 Not Modified
 Content-Length: 1000
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head 304 HTTP/1.1
   Content-Length=1000
@@ -171,12 +183,14 @@ end 51 body 0 exact
 HTTP/1.1 200 OK
 Content-Length: 1000
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head 200 HTTP/1.1
   Content-Length=1000
 end 41 body 0 exact
-)"), Request::kHead},
+)"),
+     Request::kHead},
     {__LINE__, "informational before the final one", false, Wire(R"(
 HTTP/1.1 100 Continue
 
@@ -190,7 +204,8 @@ Transfer-Encoding: gzip, chunked
 abc
 0
 
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head 100 HTTP/1.1
 end 25 body 0 exact
@@ -206,56 +221,66 @@ end 131 body 3 exact
     {__LINE__, "until close", false, Wire(R"(
 HTTP/1.0 200 OK
 
-all that comes)"), Expected(R"(
+all that comes)"),
+     Expected(R"(
 begin 0
 head 200 HTTP/1.0
 end 33 body 14 at-close
-)"), Request::kOrdinary, false},
+)"),
+     Request::kOrdinary, false},
     {__LINE__, "another coding ends at close", false, Wire(R"(
 HTTP/1.1 200 OK
 Transfer-Encoding: gzip
 
-xyz)"), Expected(R"(
+xyz)"),
+     Expected(R"(
 begin 0
 head 200 HTTP/1.1
   Transfer-Encoding=gzip
 end 47 body 3 at-close
-)"), Request::kOrdinary, false},
+)"),
+     Request::kOrdinary, false},
     {__LINE__, "switching protocols", false, Wire(R"(
 HTTP/1.1 101 Switching Protocols
 Upgrade: websocket
 Connection: upgrade
 
-GET /not-http HTTP/1.1)"), Expected(R"(
+GET /not-http HTTP/1.1)"),
+     Expected(R"(
 begin 0
 head 101 HTTP/1.1
   Upgrade=websocket
   Connection=upgrade
 end 77 body 0 exact
 opaque upgrade
-)"), Request::kOrdinary, false},
+)"),
+     Request::kOrdinary, false},
     {__LINE__, "tunnel", false, Wire(R"(
 HTTP/1.1 200 Connection established
 Content-Length: 9
 
-anything)"), Expected(R"(
+anything)"),
+     Expected(R"(
 begin 0
 head 200 HTTP/1.1
   Content-Length=9
 end 58 body 0 exact
 opaque connect
-)"), Request::kConnect, false},
+)"),
+     Request::kConnect, false},
     {__LINE__, "tunnel refused", false, Wire(R"(
 HTTP/1.1 403 Forbidden
 Content-Length: 2
 
 no\|
-)"), Expected(R"(
+)"),
+     Expected(R"(
 begin 0
 head 403 HTTP/1.1
   Content-Length=2
 end 47 body 2 exact
-)"), Request::kConnect},
+)"),
+     Request::kConnect},
     {__LINE__, "high bytes in a value and in the reason", false,
      "HTTP/1.1 500 \xe9\xff\r\nX: \xc3\xa9\x80\r\nContent-Length: 0\r\n\r\n",
      "begin 0\nhead 500 HTTP/1.1\n  X=\xc3\xa9\x80\n  Content-Length=0\nend 46 body 0 exact\n"},
