@@ -260,7 +260,7 @@ void MessageMask::EndName() {
     bad_framing_ |= field_ != Field::kPlain;
     return;
   }
-  field_ = name == "content-length" ? Field::kContentLength
+  field_ = name == "content-length"      ? Field::kContentLength
            : name == "transfer-encoding" ? Field::kTransferEncoding
                                          : Field::kPlain;
   tail_ = 0;

@@ -53,7 +53,16 @@ class MessageMask {
 
  private:
   enum class State : uint8_t {
-    kLost, kStart, kStartLine, kName, kValue, kBody, kUntilClose, kChunkSize, kChunkData, kChunkEnd,
+    kLost,
+    kStart,
+    kStartLine,
+    kName,
+    kValue,
+    kBody,
+    kUntilClose,
+    kChunkSize,
+    kChunkData,
+    kChunkEnd,
   };
   enum class Field : uint8_t { kPlain, kContentLength, kTransferEncoding };
 
@@ -86,7 +95,7 @@ class MessageMask {
   bool line_start_ = false;  // MaskLoosely: behind LF or at a call's first byte
 
   // The head being read.
-  char start_[16] = {};      // first bytes of the start line
+  char start_[16] = {};  // first bytes of the start line
   uint8_t start_size_ = 0;
   bool vouched_ = false;     // framing says that a message begins here; otherwise only its looks do
   bool whole_line_ = false;  // the start line was checked as a whole
@@ -96,9 +105,9 @@ class MessageMask {
   bool trailer_ = false;
   uint16_t status_ = 0;
   PendingMethods::Kind method_ = PendingMethods::kUnknown;
-  char name_[20] = {};       // lower case
-  size_t name_size_ = 0;     // counts on beyond the array
-  bool name_done_ = false;   // white space followed it
+  char name_[20] = {};      // lower case
+  size_t name_size_ = 0;    // counts on beyond the array
+  bool name_done_ = false;  // white space followed it
   bool has_header_ = false;
   bool folded_ = false;
   bool secret_ = false;

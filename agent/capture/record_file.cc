@@ -130,7 +130,8 @@ void RecordWriter::OnTime(uint64_t mono_ns) {
 absl::Status RecordWriter::Close() {
   if (!state_->fd.valid()) return state_->status;
   state_->Flush();
-  if (close(state_->fd.Release()) != 0 && state_->status.ok()) state_->status = RecordFileError(errno, "write", state_->path);
+  if (close(state_->fd.Release()) != 0 && state_->status.ok())
+    state_->status = RecordFileError(errno, "write", state_->path);
   return state_->status;
 }
 

@@ -75,9 +75,9 @@ struct ReplaySource::State {
       return absl::InvalidArgumentError(absl::StrCat(path, " is not a spantap record file"));
     }
     if (header.event_version != SPANTAP_EVENT_VERSION) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, " was written by event version ", header.event_version, ", this spantap reads ", SPANTAP_EVENT_VERSION,
-          ": replay it with the spantap that wrote it"));
+      return absl::InvalidArgumentError(absl::StrCat(path, " was written by event version ", header.event_version,
+                                                     ", this spantap reads ", SPANTAP_EVENT_VERSION,
+                                                     ": replay it with the spantap that wrote it"));
     }
     const bool sane = header.header_bytes >= sizeof(header) && header.header_bytes <= kMaxFileHeaderBytes;
     if (!sane || header.header_bytes % 8 != 0) {
@@ -166,8 +166,7 @@ void ReplaySource::Order(uint64_t, const spantap_order&) {}
 
 SourceCounters ReplaySource::Counters() const {
   SourceCounters counters = state_->counters;
-  counters.captured =
-      counters.delivered + counters.drop_ring_full + counters.drop_conn_state + counters.drop_malformed;
+  counters.captured = counters.delivered + counters.drop_ring_full + counters.drop_conn_state + counters.drop_malformed;
   return counters;
 }
 

@@ -12,10 +12,10 @@ namespace {
 constexpr absl::string_view kResponse = "HTTP/1.";
 constexpr size_t kMaxMethodBytes = 32;
 constexpr absl::string_view kMethods[] = {
-    "GET",  "HEAD", "POST",   "PUT",    "DELETE", "CONNECT",  "OPTIONS",   "TRACE",     "PATCH", "PROPFIND", "PROPPATCH",
-    "COPY", "LOCK", "UNLOCK", "MKCOL",  "MOVE",   "SEARCH",   "REPORT",    "MKACTIVITY", "CHECKOUT", "MERGE", "M-SEARCH",
-    "LINK", "BIND", "REBIND", "UNBIND", "ACL",    "SUBSCRIBE", "UNSUBSCRIBE", "NOTIFY", "PURGE", "MKCALENDAR", "UNLINK",
-    "SOURCE", "QUERY",
+    "GET",        "HEAD",        "POST",   "PUT",      "DELETE",     "CONNECT", "OPTIONS", "TRACE",  "PATCH",
+    "PROPFIND",   "PROPPATCH",   "COPY",   "LOCK",     "UNLOCK",     "MKCOL",   "MOVE",    "SEARCH", "REPORT",
+    "MKACTIVITY", "CHECKOUT",    "MERGE",  "M-SEARCH", "LINK",       "BIND",    "REBIND",  "UNBIND", "ACL",
+    "SUBSCRIBE",  "UNSUBSCRIBE", "NOTIFY", "PURGE",    "MKCALENDAR", "UNLINK",  "SOURCE",  "QUERY",
 };
 
 bool IsMethodCharacter(char c) { return (c >= 'A' && c <= 'Z') || c == '-' || c == '_'; }
@@ -30,7 +30,8 @@ bool IsRequestLine(absl::string_view line) {
   const size_t method = line.find(' ');
   if (method == 0 || method > kMaxMethodBytes || line.size() < method + 11) return false;
   const absl::string_view version = line.substr(line.size() - 9);
-  return version[0] == ' ' && absl::StartsWith(version.substr(1), kResponse) && absl::ascii_isdigit(static_cast<unsigned char>(version[8]));
+  return version[0] == ' ' && absl::StartsWith(version.substr(1), kResponse) &&
+         absl::ascii_isdigit(static_cast<unsigned char>(version[8]));
 }
 
 absl::string_view SkipLineEnds(absl::string_view bytes) {
@@ -42,7 +43,8 @@ absl::string_view SkipLineEnds(absl::string_view bytes) {
 bool StartsStatusLine(absl::string_view bytes) {
   constexpr absl::string_view kPattern = "HTTP/1.# #";
   for (size_t i = 0; i < std::min(bytes.size(), kPattern.size()); ++i) {
-    const bool fits = kPattern[i] == '#' ? absl::ascii_isdigit(static_cast<unsigned char>(bytes[i])) : bytes[i] == kPattern[i];
+    const bool fits =
+        kPattern[i] == '#' ? absl::ascii_isdigit(static_cast<unsigned char>(bytes[i])) : bytes[i] == kPattern[i];
     if (!fits) return false;
   }
   return true;

@@ -22,7 +22,7 @@ struct Parts {
   const Exchange& exchange;
   const SpanStyle& style;
   RequestHeaders headers;
-  Origin origin;     // servers only: in a client's request it names the leg before
+  Origin origin;  // servers only: in a client's request it names the leg before
   Target target;
   Authority server;  // of the URL: target, else Host
   absl::string_view scheme;
@@ -134,8 +134,7 @@ void AddOutcome(const Exchange& exchange, Span* span) {
   span->status = StatusCode::kError;
   char text[8];
   const size_t digits = static_cast<size_t>(std::to_chars(text, text + sizeof(text), code).ptr - text);
-  span->attributes.AddString("error.type",
-                             transport ? ErrorType(exchange.error) : absl::string_view(text, digits));
+  span->attributes.AddString("error.type", transport ? ErrorType(exchange.error) : absl::string_view(text, digits));
 }
 
 void AddLink(const LinkedExchange& linked, Span* span) {

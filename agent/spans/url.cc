@@ -8,7 +8,7 @@ namespace {
 
 // Parameters whose values are credentials, from the semantic conventions, `url.query`.
 constexpr absl::string_view kSecretParameters[] = {
-    "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "AWSAccessKeyId", "Signature", "sig",
+    "X-Amz-Signature",  "X-Amz-Credential", "X-Amz-Security-Token", "AWSAccessKeyId", "Signature", "sig",
     "X-Goog-Signature",
 };
 
@@ -86,7 +86,8 @@ Authority SplitAuthority(absl::string_view authority) {
     const size_t close = authority.find(']');
     if (close == absl::string_view::npos) return parts;
     parts.host = authority.substr(1, close - 1);
-    if (close + 1 < authority.size() && authority[close + 1] == ':') parts.port = ParsePort(authority.substr(close + 2));
+    if (close + 1 < authority.size() && authority[close + 1] == ':')
+      parts.port = ParsePort(authority.substr(close + 2));
     return parts;
   }
   if (colon != absl::string_view::npos && authority.find(':') != colon) colon = absl::string_view::npos;  // bare IPv6

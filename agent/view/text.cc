@@ -24,8 +24,8 @@ struct Cells {
   std::string request;  // "GET /checkout"
   std::string outcome;
   std::string duration;
-  std::string link;     // "proxy 0.99", "wire 1.00 remote"
-  std::string wire;     // the trace id that adoption replaced
+  std::string link;  // "proxy 0.99", "wire 1.00 remote"
+  std::string wire;  // the trace id that adoption replaced
 };
 
 Cells MakeCells(const Row& row) {

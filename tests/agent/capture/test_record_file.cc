@@ -231,8 +231,8 @@ TEST_CASE("record file: garbage behind the header never breaks the reader", "[re
     Drain(**source, got);
     for (const std::string& record : got.records) CHECK(CheckRecord(record) == RecordVerdict::kGood);
     const SourceCounters counters = (*source)->Counters();
-    CHECK(counters.captured == counters.delivered + counters.drop_malformed + counters.drop_ring_full +
-                                   counters.drop_conn_state);
+    CHECK(counters.captured ==
+          counters.delivered + counters.drop_malformed + counters.drop_ring_full + counters.drop_conn_state);
   }
 }
 

@@ -56,7 +56,8 @@ TEST_CASE("redactor: each secret header, and nothing else in a head", "[redactor
 }
 
 TEST_CASE("redactor: the same at every split point", "[redactor]") {
-  const std::string head = "POST / HTTP/1.1\r\nAUTHORIZATION : Bearer abc\r\nContent-Length: 3\r\n\r\nabc" + std::string(kGet);
+  const std::string head =
+      "POST / HTTP/1.1\r\nAUTHORIZATION : Bearer abc\r\nContent-Length: 3\r\n\r\nabc" + std::string(kGet);
   const std::string masked =
       "POST / HTTP/1.1\r\nAUTHORIZATION : ****** ***\r\nContent-Length: 3\r\n\r\nxxx" + std::string(kGet);
   for (size_t split = 0; split <= head.size(); ++split) {
@@ -174,16 +175,23 @@ class Conversation {
   explicit Conversation(uint32_t seed) : random_(seed) {}
   static constexpr char kSecret[] = "GETSecretPOSTTOKEN";
 
-  std::string Request() { return Head(Pick({"GET / HTTP/1.1", "POST /a?b=c HTTP/1.1", "HEAD / HTTP/1.0", "PUT /x HTTP/1.1"})); }
-  std::string Response() { return Head(Pick({"HTTP/1.1 200 OK", "HTTP/1.1 404 No", "HTTP/1.1 304 Not", "HTTP/1.0 500 Err"})); }
+  std::string Request() {
+    return Head(Pick({"GET / HTTP/1.1", "POST /a?b=c HTTP/1.1", "HEAD / HTTP/1.0", "PUT /x HTTP/1.1"}));
+  }
+  std::string Response() {
+    return Head(Pick({"HTTP/1.1 200 OK", "HTTP/1.1 404 No", "HTTP/1.1 304 Not", "HTTP/1.0 500 Err"}));
+  }
   int Roll(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n)); }
 
  private:
-  std::string Pick(std::initializer_list<const char*> choices) { return choices.begin()[Roll(static_cast<int>(choices.size()))]; }
+  std::string Pick(std::initializer_list<const char*> choices) {
+    return choices.begin()[Roll(static_cast<int>(choices.size()))];
+  }
   std::string Head(const std::string& start) {
     std::string text = start + "\r\nHost: h\r\n";
     for (int i = Roll(3); i >= 0; --i) {
-      text += Pick({"Authorization: Bearer ", "COOKIE:", "set-cookie:  a=", "X-Api-Key: ", "Proxy-Authorization: \r\n "});
+      text +=
+          Pick({"Authorization: Bearer ", "COOKIE:", "set-cookie:  a=", "X-Api-Key: ", "Proxy-Authorization: \r\n "});
       text += kSecret;
       text += Pick({"\r\n", "\r\n\tGETSecretPOSTTOKEN\r\n", "; GETSecretPOSTTOKEN \r\n"});
     }
@@ -232,7 +240,8 @@ TEST_CASE("redactor: no secret survives random splits and gaps", "[redactor]") {
       for (size_t at = 0; at < original.size();) {
         const std::string part = original.substr(at, static_cast<size_t>(1 + talk.Roll(step)));
         at += part.size();
-        const uint16_t flags = static_cast<uint16_t>((response ? kWrite : kRead) & ~(talk.Roll(4) == 0 ? SPANTAP_F_CALL_START : 0));
+        const uint16_t flags =
+            static_cast<uint16_t>((response ? kWrite : kRead) & ~(talk.Roll(4) == 0 ? SPANTAP_F_CALL_START : 0));
         if (lossy && talk.Roll(8) == 0) {
           wire.Lose(flags, part.size());
           masked += std::string(part.size(), '?');

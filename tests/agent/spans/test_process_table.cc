@@ -117,11 +117,10 @@ TEST_CASE("OTEL_RESOURCE_ATTRIBUTES: one error discards all of it", "[spans]") {
     int pairs;  // -1: discarded
   };
   const Row rows[] = {
-      {__LINE__, "", 0},          {__LINE__, "a=b", 1},        {__LINE__, " a = b , c = d ", 2},
-      {__LINE__, "a=b,", 1},      {__LINE__, "a=b,,c=d", 2},   {__LINE__, "a=", 1},
-      {__LINE__, "a=b=c", 1},     {__LINE__, "a=b,c", -1},     {__LINE__, "=b", -1},
-      {__LINE__, "a=%4", -1},     {__LINE__, "a=%zz", -1},     {__LINE__, "a=%", -1},
-      {__LINE__, "a=%41%2c", 1},  {__LINE__, "a=1,a=2", 1},    {__LINE__, "%3D=x", 1},
+      {__LINE__, "", 0},         {__LINE__, "a=b", 1},     {__LINE__, " a = b , c = d ", 2}, {__LINE__, "a=b,", 1},
+      {__LINE__, "a=b,,c=d", 2}, {__LINE__, "a=", 1},      {__LINE__, "a=b=c", 1},           {__LINE__, "a=b,c", -1},
+      {__LINE__, "=b", -1},      {__LINE__, "a=%4", -1},   {__LINE__, "a=%zz", -1},          {__LINE__, "a=%", -1},
+      {__LINE__, "a=%41%2c", 1}, {__LINE__, "a=1,a=2", 1}, {__LINE__, "%3D=x", 1},
   };
   for (const Row& row : rows) {
     INFO("line " << row.line);

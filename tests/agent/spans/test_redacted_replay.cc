@@ -110,7 +110,8 @@ class Traffic {
   }
   void Exchange(uint64_t conn) {
     const std::string method = Pick({"GET", "POST", "HEAD", "PUT", "OPTIONS"});
-    std::string requests = Message(method + " /p" + std::to_string(Roll(9)) + "?sig=abc HTTP/1.1", method != "GET" && Roll(2) == 0);
+    std::string requests =
+        Message(method + " /p" + std::to_string(Roll(9)) + "?sig=abc HTTP/1.1", method != "GET" && Roll(2) == 0);
     const bool pipelined = Roll(8) == 0;
     if (pipelined) requests += Message("GET /pipelined HTTP/1.1", false);
     Send(conn, false, requests);
@@ -124,7 +125,8 @@ class Traffic {
     std::string text = start + "\r\nHost: h\r\nX-Request-Id: r" + std::to_string(Roll(1000)) + "\r\n";
     text += Pick({"", "Authorization: Bearer abcdef\r\n", "Cookie: a=b;\r\n  c=d\r\n", "set-cookie: x \r\n"});
     text += Pick({"", "Via: 1.1 a,\r\n\tb\r\n", "X-Api-Key:k\r\n"});
-    if (!body) return text + (start[1] == 'T' && Roll(2) == 0 ? "Content-Length: 70\r\n\r\n" : "Content-Length: 0\r\n\r\n");
+    if (!body)
+      return text + (start[1] == 'T' && Roll(2) == 0 ? "Content-Length: 70\r\n\r\n" : "Content-Length: 0\r\n\r\n");
     const std::string content = Content();
     if (Roll(2) == 0) return text + "Content-Length: " + std::to_string(content.size()) + "\r\n\r\n" + content;
     text += "Transfer-Encoding: chunked\r\n\r\n";
@@ -166,7 +168,7 @@ class Traffic {
 // SPANTAP_SEEDS=N looks further.
 uint32_t Seeds() {
   const char* seeds = getenv("SPANTAP_SEEDS");
-  return seeds != nullptr ? static_cast<uint32_t>(atoi(seeds)) : 1500;
+  return seeds != nullptr ? static_cast<uint32_t>(atoi(seeds)) : 600;
 }
 
 TEST_CASE("replay: a redacted file gives the same spans", "[spans][redactor]") {
@@ -178,7 +180,7 @@ TEST_CASE("replay: a redacted file gives the same spans", "[spans][redactor]") {
     const std::string redacted = Replay(events, false, &spans);
     CHECK(redacted == secret);
   }
-  CHECK(spans > 10'000);
+  CHECK(spans > 5000);
 }
 
 }  // namespace

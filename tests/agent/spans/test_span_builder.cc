@@ -130,20 +130,21 @@ TEST_CASE("span: forwarded headers name the client and the host it asked for", "
   CHECK(got["url.scheme"] == "https");
   CHECK(got["network.peer.address"] == "10.0.0.2");
 
-  const AttributeReader rfc(Build(MakeLinked(Role::kServer, "GET", "/", 200,
-                                             {{"host", "inner"},
-                                              {"forwarded", "for=\"[2001:db8::1]:4711\";proto=https; host=a.example:444, for=x"}}))
-                                .attributes);
+  const AttributeReader rfc(
+      Build(MakeLinked(Role::kServer, "GET", "/", 200,
+                       {{"host", "inner"},
+                        {"forwarded", "for=\"[2001:db8::1]:4711\";proto=https; host=a.example:444, for=x"}}))
+          .attributes);
   CHECK(rfc["client.address"] == "2001:db8::1");
   CHECK(rfc["server.address"] == "a.example");
   CHECK(rfc["server.port"] == "444");
   CHECK(rfc["url.scheme"] == "https");
 
   // A client's request carries what its process was told: not its own destination.
-  const AttributeReader client(Build(MakeLinked(Role::kClient, "GET", "/", 200,
-                                                {{"host", "next"}, {"x-forwarded-host", "public.example"},
-                                                 {"x-forwarded-proto", "https"}}))
-                                   .attributes);
+  const AttributeReader client(
+      Build(MakeLinked(Role::kClient, "GET", "/", 200,
+                       {{"host", "next"}, {"x-forwarded-host", "public.example"}, {"x-forwarded-proto", "https"}}))
+          .attributes);
   CHECK(client["server.address"] == "next");
   CHECK(client["url.full"] == "http://next/");
 
@@ -246,24 +247,29 @@ TEST_CASE("span: what is not known is not said", "[spans]") {
 }
 
 TEST_CASE("span: hostile bytes are repaired, not passed on", "[spans]") {
-  const AttributeReader got(
-      Build(MakeLinked(Role::kServer, "G\xff", "/\xc3(\x01?\xfe=\x80", 200, {{"host", "\xf0\x9f"}, {"user-agent", "\xed\xa0\x80"}}))
-          .attributes);
+  const AttributeReader got(Build(MakeLinked(Role::kServer, "G\xff", "/\xc3(\x01?\xfe=\x80", 200,
+                                             {{"host", "\xf0\x9f"}, {"user-agent", "\xed\xa0\x80"}}))
+                                .attributes);
   CHECK(got["url.path"] == "/\xEF\xBF\xBD(\x01");
   CHECK(got["url.query"] == "\xEF\xBF\xBD=\xEF\xBF\xBD");
   for (const char* target : {"", "?", "http://", "http://@", "://", "//", "http://[", "[", "h:", "#"}) {
-    CHECK(Build(MakeLinked(Role::kClient, "GET", target, 200, {{"host", target}, {"forwarded", target}})).name == "GET");
+    CHECK(Build(MakeLinked(Role::kClient, "GET", target, 200, {{"host", target}, {"forwarded", target}})).name ==
+          "GET");
     CHECK(Build(MakeLinked(Role::kServer, "CONNECT", target, 0, {{"x-forwarded-for", target}})).name == "CONNECT");
   }
 }
 
 TEST_CASE("span: cost", "[.bench]") {
-  LinkedExchange linked = MakeLinked(
-      Role::kServer, "GET", "/shop/cart/items?id=7&lang=en", 200,
-      {{"Host", "shop.example:8443"}, {"User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"},
-       {"X-Request-Id", "6f1f3c1c-8a7a-4c1e-9a53-0d8d4c2f7d11"}, {"Accept", "*/*"}, {"Accept-Encoding", "gzip, deflate"},
-       {"X-Forwarded-For", "203.0.113.9"}, {"X-Forwarded-Proto", "https"}, {"Cookie", "a=b; c=d"},
-       {"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}});
+  LinkedExchange linked = MakeLinked(Role::kServer, "GET", "/shop/cart/items?id=7&lang=en", 200,
+                                     {{"Host", "shop.example:8443"},
+                                      {"User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"},
+                                      {"X-Request-Id", "6f1f3c1c-8a7a-4c1e-9a53-0d8d4c2f7d11"},
+                                      {"Accept", "*/*"},
+                                      {"Accept-Encoding", "gzip, deflate"},
+                                      {"X-Forwarded-For", "203.0.113.9"},
+                                      {"X-Forwarded-Proto", "https"},
+                                      {"Cookie", "a=b; c=d"},
+                                      {"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}});
   linked.rule = LinkRule::kProxy;
   for (Role role : {Role::kServer, Role::kClient}) {
     linked.exchange->role = role;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Golden texts of the three forms, and hostile bytes. A deliberate change of a form changes the texts here.
-#include <catch2/catch.hpp>
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -31,7 +31,8 @@ void Add(std::vector<LinkedExchange>* tree, LinkedExchange linked, const Place& 
   linked.exchange->tgid = place.tgid;
   linked.exchange->request_stamp.mono_ns = 1'000'000'000 + place.start_us * 1000;
   linked.exchange->end_ns = 1'000'000'000 + place.end_us * 1000;
-  linked.trace_id.bytes = {0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36};
+  linked.trace_id.bytes = {0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6,
+                           0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36};
   linked.span_id = {};
   linked.span_id.bytes[7] = static_cast<uint8_t>(place.id);
   linked.parent_span_id = {};
@@ -45,8 +46,10 @@ std::vector<LinkedExchange> Checkout() {
   std::vector<LinkedExchange> tree;
   Add(&tree, MakeLinked(Role::kServer, "GET", "/checkout?sig=secret", 503, {{"host", "shop"}, {"x-request-id", "r-1"}}),
       {100, 1, 0, 0, 12400, LinkRule::kNone, 1});
-  Add(&tree, MakeLinked(Role::kClient, "GET", "/checkout?sig=secret", 503), {100, 2, 1, 300, 12300, LinkRule::kProxy, 0.99});
-  Add(&tree, MakeLinked(Role::kServer, "GET", "/checkout?sig=secret", 503), {200, 3, 2, 600, 12000, LinkRule::kConnection, 1});
+  Add(&tree, MakeLinked(Role::kClient, "GET", "/checkout?sig=secret", 503),
+      {100, 2, 1, 300, 12300, LinkRule::kProxy, 0.99});
+  Add(&tree, MakeLinked(Role::kServer, "GET", "/checkout?sig=secret", 503),
+      {200, 3, 2, 600, 12000, LinkRule::kConnection, 1});
   Add(&tree, MakeLinked(Role::kClient, "GET", "/price/7", 200), {200, 5, 3, 700, 1500, LinkRule::kThread, 0.99});
   Add(&tree, MakeLinked(Role::kClient, "POST", "/pay", 0), {200, 4, 3, 6000, 11000, LinkRule::kThread, 0.99});
   tree.back().exchange->error = ExchangeError::kConnectionReset;
@@ -113,7 +116,8 @@ TEST_CASE("view: no line is wider than the terminal", "[view]") {
     settings.terminal = true;
     settings.columns = columns;
     std::vector<LinkedExchange> tree = Checkout();
-    Add(&tree, MakeLinked(Role::kServer, "GET", "/" + std::string(300, 'p'), 200), {300, 6, 5, 0, 12400, LinkRule::kWire, 1});
+    Add(&tree, MakeLinked(Role::kServer, "GET", "/" + std::string(300, 'p'), 200),
+        {300, 6, 5, 0, 12400, LinkRule::kWire, 1});
     std::istringstream lines(StripColours(Print(tree, settings)));
     size_t count = 0;
     for (std::string line; std::getline(lines, line); ++count) {
