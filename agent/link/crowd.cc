@@ -78,8 +78,8 @@ void QueueClient(Crowd& crowd, Member& client) {
   lane.undecided.PushBack(client.hooks[kSlotLane]);
   lane.newest = client.id;
   Member* const server = lane.unserved.front();
-  const bool plain = server != nullptr && !RetryWaits(lane);
-  client.order_sure = plain && lane.unserved.one() && !lane.order_guessed && crowd.oldest_open() > lane.odd_order;
+  const bool plain = server != nullptr && !RetryWaits(lane) && crowd.oldest_open() > lane.odd_order;
+  client.order_sure = plain && lane.unserved.one() && !lane.order_guessed;
   if (!plain) lane.odd_order = lane.newest;
   if (server == nullptr) return;
   client.order_choice = server->id;

@@ -66,6 +66,7 @@ struct ProxyClass {
   uint32_t marked = 0;      // outgoing heads that had a proxy's marks added
   uint32_t same_thread = 0; // heads of one exchange that one thread handled
   bool crosses = false;     // some exchange was handled by two threads
+  bool fans_out = false;    // some request had two outgoing ones at once (mirrors, hedges)
   uint64_t distrust_until = 0;  // number of a request: until then, order and pair prove nothing
   bool one_thread() const { return !crosses && same_thread >= 16; }
   // Every outgoing request is some incoming one's.

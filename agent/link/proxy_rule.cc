@@ -68,7 +68,7 @@ double CrowdConfidence(const Member& client, const ProcessState& process) {
   if (!passes_on && !AddsMarks(*client.pair_choice, client)) return kDoubt;
   if (client.order_sure && client.pair_sure) return kBothSure;
   if (client.pair_sure) return kPairSure;
-  return client.order_sure ? kOrderSure : kDoubt;
+  return client.order_sure && !learned.fans_out ? kOrderSure : kDoubt;
 }
 
 class ProxyRule final : public InferenceRule {
@@ -134,7 +134,10 @@ class ProxyRule final : public InferenceRule {
     }
   }
 
-  void OnLinked(Member& client) override { MarkServed(*client.cause); }
+  void OnLinked(Member& client) override {
+    if (client.cause->busy_clients > 1) client.process->proxy_class.fans_out = true;
+    MarkServed(*client.cause);
+  }
 
   void Forget(Member& client) override {
     Crowd* const crowd = client.crowd;

@@ -11,7 +11,7 @@
 // Before 16 are known, a request is claimed only when its own four moments prove the nesting: one
 // thread read the request, sent ours, read our response and wrote the answer, with no other request
 // read by it in between; and only while no thread of the process has ever taken a second request
-// before answering the first, or answered what another had read. An event loop with one thread breaks
+// before answering the first, or answered what another had read, in at least 4 overlapping ones. An event loop with one thread breaks
 // this with its second concurrent request, before it can mislead; one with several threads breaks it
 // when two requests meet on one of them, and as long as they do not, thread identity is right there,
 // too; a runtime that moves requests between threads (Go) answers most of them elsewhere.
@@ -24,6 +24,7 @@ namespace spantap {
 namespace {
 
 constexpr uint32_t kKnown = 16;
+constexpr uint32_t kSomeKnown = 4;
 constexpr double kThreadShare = 0.97;
 constexpr double kConfidence = 0.99;
 constexpr double kNestedConfidence = 0.92;
@@ -64,7 +65,7 @@ class ThreadRule final : public InferenceRule {
     }
     if (learned.broken > 0) return LinkDecision::NotMine();
     if (server->responded) {
-      return Nested(question.client, *server) ? LinkDecision::Link(server, kNestedConfidence) : Doubt();
+      return learned.kept.total >= kSomeKnown && Nested(question.client, *server) ? LinkDecision::Link(server, kNestedConfidence) : Doubt();
     }
     if (!question.first) return Doubt();
     server->waiters.PushBack(question.client.hooks[kSlotWaiter]);

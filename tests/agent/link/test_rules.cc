@@ -250,20 +250,27 @@ TEST_CASE("thread: a known thread-per-request process", "[link]") {
 
 TEST_CASE("thread: before the process is known, four moments on one thread", "[link]") {
   World world;
+  for (int i = 0; i < 2; ++i) {
+    Exchange* a = world.Read(kApp, 1, "/a", kCurl);
+    Exchange* b = world.Read(kApp, 2, "/b", kCurl);
+    world.Answer(a);
+    world.Answer(b);
+  }
   Exchange* a = world.Read(kApp, 1, "/a", kCurl);
   Exchange* b = world.Read(kApp, 2, "/b", kCurl);
   Exchange* from_b = world.Write(kApp, 2, "/db");
   Exchange* from_a = world.Write(kApp, 1, "/db");
+  REQUIRE(a->id == 5);
   SECTION("nested") {
     world.Answer(from_a);
     world.Answer(from_b);
     world.Answer(b);
     world.Answer(a);
     world.End();
-    CHECK(world.IsChild(3, 2));
-    CHECK(world.IsChild(4, 1));
-    CHECK(world[3].rule == LinkRule::kThread);
-    CHECK(world[3].confidence == 0.92);
+    CHECK(world.IsChild(7, 6));
+    CHECK(world.IsChild(8, 5));
+    CHECK(world[7].rule == LinkRule::kThread);
+    CHECK(world[7].confidence == 0.92);
   }
   SECTION("answered by another thread") {
     world.Answer(from_a);
@@ -271,8 +278,8 @@ TEST_CASE("thread: before the process is known, four moments on one thread", "[l
     world.Answer(b, 1);
     world.Answer(a);
     world.End();
-    CHECK(world[3].rule == LinkRule::kNone);
-    CHECK(world[4].rule == LinkRule::kNone);
+    CHECK(world[7].rule == LinkRule::kNone);
+    CHECK(world[8].rule == LinkRule::kNone);
   }
   SECTION("aborted") {
     world.Finish(b, ExchangeError::kConnectionReset);
@@ -280,9 +287,9 @@ TEST_CASE("thread: before the process is known, four moments on one thread", "[l
     world.Answer(from_a);
     world.Answer(a);
     world.End();
-    CHECK(world[3].rule == LinkRule::kNone);
-    CHECK(world[3].refused == "thread_unknown");
-    CHECK(world.IsChild(4, 1));
+    CHECK(world[7].rule == LinkRule::kNone);
+    CHECK(world[7].refused == "thread_unknown");
+    CHECK(world.IsChild(8, 5));
   }
 }
 
