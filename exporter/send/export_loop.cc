@@ -95,9 +95,17 @@ absl::Duration ExportLoop::State::StopTimeLeft() const {
 
 void ExportLoop::State::Run() {
   std::vector<Span> batch;
-  while (queue.Pop(batch, settings.max_batch_spans, settings.max_batch_spans, settings.max_batch_bytes,
+  uint64_t last_ns = 0;
+  for (;;) {
+    // On a quiet node the first spans go out at once; gathering begins with traffic.
+    const bool quiet = last_ns == 0 || Since(last_ns) >= settings.max_delay;
+    if (!queue.Pop(batch, quiet ? 1 : settings.max_batch_spans, settings.max_batch_spans, settings.max_batch_bytes,
                    settings.max_delay)) {
-    if (!batch.empty()) Export(batch);
+      break;
+    }
+    if (batch.empty()) continue;
+    Export(batch);
+    last_ns = MonoNs();
   }
   batch.clear();
   ended.store(true, std::memory_order_release);
