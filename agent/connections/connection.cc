@@ -97,6 +97,8 @@ bool Connection::OnEnd(const spantap_end_event& end) {
       // Bytes not read before the close are the peer's message cut short; ours went out.
       EndDirection(kIn, end.read_position, true);
       EndDirection(kOut, end.write_position, reset);
+      // Asked after the answers had ended.
+      if (pairing_ != nullptr) pairing_->ResponsesEnded(end.header.mono_ns);
       return true;
     default:
       return false;

@@ -243,6 +243,13 @@ TEST_CASE("connections: a client that leaves ends the exchange when it leaves", 
   t.Send(events);
   REQUIRE(t.log.finished.size() == 1);
   CHECK(t.log.finished[0]->end_ns == 3000 * kMs);
+  // A request written after the server has hung up has failed when the connection is closed.
+  events.Open(3);
+  events.Eof(3);
+  events.Write(3, kGetB);
+  events.Closed(3);
+  t.Send(events);
+  CHECK(ExchangeLog::Line(*t.log.finished.back()) == "client GET /b -> 0 req=0 resp=0 exact connection_reset");
   // A half-closed client still gets its answer.
   events.Open(2);
   events.Read(2, kGet);
