@@ -130,7 +130,7 @@ test_bin   = $(BUILD)/test/$(subst /,_,$(1))
 TEST_AREAS := $(foreach s,$(STAGES) bpf,$(if $(wildcard tests/$(s)/*.cc),$(s)))
 define test_rule
 $(call test_bin,$(1)): $(call objects,tests/$(1)) $(BUILD)/obj/tests/main.cc.o \
-    $(if $(filter $(1),$(STAGES)),$(foreach s,$(shell echo $(STAGES) | sed 's|.*\($(1)\)|\1|'),$(call lib,$(s))),$(STAGE_LIBS))
+    $(if $(filter $(1),$(STAGES)),$(foreach s,$(shell echo $(STAGES) | sed 's|.*\($(1)\)|\1|'),$(call lib,$(s))),$(if $(filter bpf,$(1)),$(call lib,agent/capture),$(STAGE_LIBS)))
 	$$(call msg,LINK,$$@)
 	$$(Q)mkdir -p $$(@D) && $$(CXX) $$(LDFLAGS) -o $$@ $$^ $$(LIBS) $$(TEST_LIBS)
 endef

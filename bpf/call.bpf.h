@@ -51,8 +51,8 @@ static __always_inline void call_end(const struct sock *sk, struct spantap_conn 
 /*
  * One call of a target on a connection. `result` > 0: bytes moved; 0 or fatal: maybe its end.
  */
-static __always_inline void call_take(const struct sock *sk, struct spantap_conn *conn, long result, u32 write,
-				      struct select_call *call)
+static __always_inline void call_take(const struct sock *sk, struct spantap_conn *conn, long result,
+				      u32 write, struct select_call *call)
 {
 	struct spantap_direction *direction;
 

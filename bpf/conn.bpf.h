@@ -32,7 +32,8 @@ static __always_inline u32 conn_read_sequence(const struct sock *sk)
 	const struct tcp_sock *tcp = (const struct tcp_sock *)sk;
 	u32 copied = BPF_CORE_READ(tcp, copied_seq);
 
-	if ((BPF_CORE_READ(sk, __sk_common.skc_flags) & SOCK_DONE_BIT) && copied == BPF_CORE_READ(tcp, rcv_nxt))
+	if ((BPF_CORE_READ(sk, __sk_common.skc_flags) & SOCK_DONE_BIT) &&
+	    copied == BPF_CORE_READ(tcp, rcv_nxt))
 		copied--;
 	return copied;
 }
@@ -55,12 +56,13 @@ static __always_inline void conn_sync_positions(const struct sock *sk, struct sp
 		return;
 	conn->direction[0].position = conn_extend(conn->direction[0].position, conn_read_sequence(sk));
 	if (!(conn->flags & CONN_SHUTDOWN)) /* afterwards write_seq counts our FIN */
-		conn->direction[1].position = conn_extend(conn->direction[1].position, conn_write_sequence(sk));
+		conn->direction[1].position =
+		    conn_extend(conn->direction[1].position, conn_write_sequence(sk));
 }
 
 /* Position after a call that moved bytes in direction `write`. */
-static __always_inline u64 conn_position_after(const struct sock *sk, const struct spantap_conn *conn, u32 write,
-					       u32 bytes)
+static __always_inline u64 conn_position_after(const struct sock *sk, const struct spantap_conn *conn,
+					       u32 write, u32 bytes)
 {
 	u64 previous = conn->direction[write & 1].position;
 

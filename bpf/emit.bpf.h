@@ -12,6 +12,10 @@
 #include "bpf/count.bpf.h"
 #include <bpf/bpf_core_read.h>
 
+/* Not inlined, and not used by every file that includes this. Static: a socket is no argument for a global
+ * one. */
+#define EMIT_SUBPROGRAM static __noinline __attribute__((unused))
+
 static __always_inline void *emit_reserve(const u64 size)
 {
 	void *record;
@@ -107,7 +111,7 @@ static __always_inline void emit_addresses(struct spantap_open_event *event, con
 }
 
 /* False if the ring is full: the next call tries again. */
-static __noinline __attribute__((unused)) int emit_open(const struct sock *sk, struct spantap_conn *conn, u64 mono_ns, u32 tid)
+EMIT_SUBPROGRAM int emit_open(const struct sock *sk, struct spantap_conn *conn, u64 mono_ns, u32 tid)
 {
 	struct spantap_open_event *event = emit_reserve(sizeof(*event));
 	u16 flags = 0;
@@ -118,7 +122,8 @@ static __noinline __attribute__((unused)) int emit_open(const struct sock *sk, s
 		flags |= SPANTAP_F_READ_FROM_START;
 	if (conn->flags & CONN_WRITE_START)
 		flags |= SPANTAP_F_WRITE_FROM_START;
-	emit_header(&event->header, sizeof(*event), SPANTAP_EVENT_OPEN, flags, mono_ns, conn->id, conn->tgid, tid);
+	emit_header(&event->header, sizeof(*event), SPANTAP_EVENT_OPEN, flags, mono_ns, conn->id, conn->tgid,
+		    tid);
 	event->family = conn->family;
 	event->role = conn->role;
 	event->pad = 0;
@@ -131,14 +136,15 @@ static __noinline __attribute__((unused)) int emit_open(const struct sock *sk, s
 	return 1;
 }
 
-static __noinline __attribute__((unused)) int emit_end(const struct spantap_conn *conn, u32 reason_and_flags, u32 error, u32 tid)
+/* `reason_and_flags`: enum spantap_end_reason, and enum spantap_event_flag shifted left by 8. */
+EMIT_SUBPROGRAM int emit_end(const struct spantap_conn *conn, u32 reason_and_flags, u32 error, u32 tid)
 {
 	struct spantap_end_event *event = emit_reserve(sizeof(*event));
 
 	if (!event)
 		return 0;
-	emit_header(&event->header, sizeof(*event), SPANTAP_EVENT_END, reason_and_flags >> 8, bpf_ktime_get_ns(),
-		    conn->id, conn->tgid, tid);
+	emit_header(&event->header, sizeof(*event), SPANTAP_EVENT_END, reason_and_flags >> 8,
+		    bpf_ktime_get_ns(), conn->id, conn->tgid, tid);
 	event->read_position = conn->direction[0].position;
 	event->write_position = conn->direction[1].position;
 	event->reason = reason_and_flags & 0xff;

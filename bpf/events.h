@@ -75,14 +75,14 @@ enum spantap_event_flag {
 	SPANTAP_F_CALL_START = 1u << 3, /* data: first byte of a system call's bytes */
 	SPANTAP_F_CALL_END = 1u << 4,	/* data: last byte of a system call's bytes */
 	SPANTAP_F_UNREADABLE = 1u << 5, /* data: bytes wanted, user memory not readable (counted) */
-	SPANTAP_F_KERNEL_BYTES = 1u << 6, /* data: sendfile, splice, MSG_TRUNC: no user buffer */
+	SPANTAP_F_KERNEL_BYTES = 1u << 6, /* data: no user buffer (sendfile, splice, MSG_TRUNC) or none we know */
 	SPANTAP_F_READ_FROM_START = 1u << 7,  /* open: the incoming position is the first byte's */
 	SPANTAP_F_WRITE_FROM_START = 1u << 8, /* open: the outgoing position is the first byte's */
 };
 
 /*
  * What a thread had done when it read or wrote a message head (linking; reference: DESIGN §3).
- * Valid only with SPANTAP_F_COUNTED. Wrap-around is harmless: only differences are used.
+ * Valid only with SPANTAP_F_COUNTED, which only heads carry; the head itself is counted. Wrap-around is harmless: only differences are used.
  */
 struct spantap_turns {
 	__u32 turn;   /* returns from epoll/poll/select */
@@ -141,7 +141,7 @@ enum spantap_end_reason {
 	SPANTAP_END_EOF = 1,	  /* incoming: the peer's FIN was read (the call returned 0) */
 	SPANTAP_END_SHUTDOWN = 2, /* outgoing: this end sent FIN (close or shutdown) */
 	SPANTAP_END_RESET = 3,	  /* the connection failed; errno in `error` */
-	SPANTAP_END_CLOSED = 4,	  /* the socket is gone; ends both directions */
+	SPANTAP_END_CLOSED = 4,	  /* the socket is gone, after its last byte; ends both directions */
 };
 
 struct spantap_end_event {
@@ -185,7 +185,7 @@ enum spantap_counter {
 	/* Not drops of records: conditions worth knowing. */
 	SPANTAP_COUNT_UNREADABLE = 3,	   /* pieces whose user memory could not be read */
 	SPANTAP_COUNT_TASK32 = 4,	   /* calls of 32-bit tasks, skipped */
-	SPANTAP_COUNT_FOREIGN_FRAME = 5,   /* socket calls whose frame is not theirs (io_uring): a gap */
+	SPANTAP_COUNT_FOREIGN_FRAME = 5,   /* calls whose buffers are unknown (io_uring, recvmmsg of several) */
 	SPANTAP_COUNT_IOVECS = 6,	   /* calls with more iovecs than SPANTAP_MAX_IOVECS */
 	SPANTAP_COUNT_RUNS = 7,		   /* times a data hook ran for a target */
 	SPANTAP_COUNT_TARGETS_FULL = 8,	   /* processes not observed: the target map is full */

@@ -51,7 +51,7 @@ enum frame_syscall {
 
 /* Where the bytes of a call lie in user memory. */
 struct frame_buffers {
-	u64 base; /* one buffer, if `iovecs` is 0 */
+	u64 base;   /* one buffer, if `iovecs` is 0 */
 	u64 iovecs; /* address of an array of struct iovec */
 	u32 iovec_count;
 	u32 known; /* 0: no user buffer, or none that is surely this call's */
@@ -164,7 +164,8 @@ struct frame_transfer {
 };
 
 /* False if the call moves no socket bytes. splice and sendfile: see syscall.bpf.c for the other end. */
-static __always_inline int frame_read_transfer(u64 number, const struct pt_regs *regs, struct frame_transfer *out)
+static __always_inline int frame_read_transfer(u64 number, const struct pt_regs *regs,
+					       struct frame_transfer *out)
 {
 	out->fd = regs->di;
 	out->write = 0;

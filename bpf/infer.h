@@ -49,8 +49,8 @@ spantap_infer(const __u8 bytes[SPANTAP_INFER_BYTES], __u32 length)
 		__u8 c = bytes[i];
 
 		if (i >= length)
-			return method ? (response ? SPANTAP_INFER_RESPONSE : SPANTAP_INFER_REQUEST) :
-					SPANTAP_INFER_NO;
+			return method ? (response ? SPANTAP_INFER_RESPONSE : SPANTAP_INFER_REQUEST)
+				      : SPANTAP_INFER_NO;
 		if (!method && (c == '\r' || c == '\n'))
 			continue;
 		if (response && matched < 7 && c == (__u8)(version >> (8 * matched))) {

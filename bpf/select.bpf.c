@@ -9,7 +9,7 @@
 
 /* "\r\n\r\n" as a little-endian word: a call that ends so ends its head. */
 #define SELECT_HEAD_END 0x0a0d0a0du
-/* Steps of one walk: an iovec takes one to load and at most three ranges; heads go in 4 KiB steps. */
+/* Steps of one walk: an iovec takes one per range that it touches, at most four; heads go by 4 KiB. */
 #define SELECT_MAX_STEPS (4 * SPANTAP_MAX_IOVECS)
 #define SELECT_BODY_WHOLE 128u
 
@@ -17,8 +17,8 @@
 struct select_walk {
 	struct select_call call;
 	struct emit_piece piece;
-	u64 address;   /* of the byte at `cursor`, if left > 0 */
-	u32 left;      /* bytes of the loaded buffer from there on */
+	u64 address; /* of the byte at `cursor`, if left > 0 */
+	u32 left;    /* bytes of the loaded buffer from there on */
 	u32 cursor;
 	u32 iovec;     /* next to load */
 	u32 skip;      /* muted bytes at the start */
@@ -153,8 +153,8 @@ static __always_inline int select_load(struct select_walk *walk)
 }
 
 /* Spends the head's budget; a call that ends in an empty line ends the head. */
-static __always_inline void select_spend_head(const struct select_walk *walk, struct spantap_direction *direction,
-					      u32 bytes)
+static __always_inline void select_spend_head(const struct select_walk *walk,
+					      struct spantap_direction *direction, u32 bytes)
 {
 	u32 tail = 0;
 
@@ -166,7 +166,8 @@ static __always_inline void select_spend_head(const struct select_walk *walk, st
 		direction->head_left = 0;
 }
 
-static __always_inline void select_emit(struct select_walk *walk, struct spantap_direction *direction, u32 bytes)
+static __always_inline void select_emit(struct select_walk *walk, struct spantap_direction *direction,
+					u32 bytes)
 {
 	walk->piece.address = walk->address;
 	walk->piece.position = walk->call.start + walk->cursor;
@@ -201,8 +202,10 @@ __noinline int select_step(struct select_walk *walk, struct spantap_direction *d
 
 	if (!walk || !direction || walk->cursor >= walk->call.bytes)
 		return 1;
-	if (!walk->left)
-		return !select_load(walk);
+	if (!walk->left && !select_load(walk))
+		return 1;
+	if (!walk->left) /* an empty buffer */
+		return 0;
 	if (walk->cursor >= walk->skip && !walk->decided)
 		select_decide(walk, direction);
 	bytes = select_min(walk->left, select_next_edge(walk) - walk->cursor);
@@ -213,7 +216,7 @@ __noinline int select_step(struct select_walk *walk, struct spantap_direction *d
 	walk->address += bytes;
 	walk->cursor += bytes;
 	walk->left -= bytes;
-	return 0;
+	return walk->cursor >= walk->call.bytes;
 }
 
 struct select_loop {
@@ -229,7 +232,8 @@ static int select_loop_step(u32 step, struct select_loop *loop)
 /* ------------------------------------------------------------------ entry */
 
 /* A call whose bytes lie in no user buffer that we know: one piece without content. */
-static __always_inline void select_without_buffer(struct select_walk *walk, struct spantap_direction *direction)
+static __always_inline void select_without_buffer(struct select_walk *walk,
+						  struct spantap_direction *direction)
 {
 	direction->head_left = 0;
 	if (!walk->skip)
@@ -247,7 +251,7 @@ static __always_inline void select_without_buffer(struct select_walk *walk, stru
 __noinline int select_bytes(struct select_call *call, struct spantap_direction *direction)
 {
 	struct select_walk walk = {};
-	struct select_loop loop = { &walk, direction };
+	struct select_loop loop = {&walk, direction};
 	u64 muted;
 
 	if (!call || !direction)

@@ -8,7 +8,7 @@
 
 #include "bpf/kernel_types.h"
 
-#define SPANTAP_FAMILY_SOCKET 1 /* state in socket storage, hooks on sock_*_length */
+#define SPANTAP_FAMILY_SOCKET 1	 /* state in socket storage, hooks on sock_*_length */
 #define SPANTAP_FAMILY_SYSCALL 2 /* state by socket address, hook on sys_exit */
 
 /* Which hook family is loaded: SPANTAP_FAMILY_SOCKET or SPANTAP_FAMILY_SYSCALL. */

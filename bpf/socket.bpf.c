@@ -25,7 +25,7 @@ static __always_inline void socket_fill_buffers(struct select_call *call, int fl
 static __always_inline int socket_message(struct sock *sk, int result, int flags, const u32 write)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct select_call call = { .tgid = pid_tgid >> 32, .tid = pid_tgid };
+	struct select_call call = {.tgid = pid_tgid >> 32, .tid = pid_tgid};
 	struct spantap_conn *conn;
 
 	if (result < 0 && !call_is_fatal(result))

@@ -27,7 +27,8 @@ static __always_inline const struct sock *syscall_socket(int fd)
 }
 
 /* splice: the socket may be at either end. */
-static __always_inline const struct sock *syscall_find(const struct pt_regs *regs, struct frame_transfer *transfer)
+static __always_inline const struct sock *syscall_find(const struct pt_regs *regs,
+						       struct frame_transfer *transfer)
 {
 	const struct sock *sk = syscall_socket(transfer->fd);
 
@@ -37,7 +38,8 @@ static __always_inline const struct sock *syscall_find(const struct pt_regs *reg
 	return syscall_socket(regs->dx);
 }
 
-static __always_inline void syscall_fill_buffers(struct select_call *call, const struct pt_regs *regs, int flags)
+static __always_inline void syscall_fill_buffers(struct select_call *call, const struct pt_regs *regs,
+						 int flags)
 {
 	call->syscall = frame_number(regs);
 	call->buffers.known = 0;

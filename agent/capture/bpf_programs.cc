@@ -240,8 +240,8 @@ HookFamily BpfPrograms::family() const { return state_->family; }
 uint32_t BpfPrograms::target_flags() const { return state_->target_flags; }
 
 absl::Status BpfPrograms::AddTarget(uint32_t tgid, uint32_t flags) {
-  const int error = bpf_map__update_elem(state_->skeleton->maps.targets, &tgid, sizeof(tgid), &flags, sizeof(flags),
-                                         BPF_NOEXIST);
+  const int error =
+      bpf_map__update_elem(state_->skeleton->maps.targets, &tgid, sizeof(tgid), &flags, sizeof(flags), BPF_NOEXIST);
   if (error == 0 || error == -EEXIST) return absl::OkStatus();
   return absl::ResourceExhaustedError(
       absl::StrCat("process ", tgid, " is not observed: the target map is full (", strerror(-error), ")"));

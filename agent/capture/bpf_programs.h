@@ -25,9 +25,9 @@ namespace spantap {
 
 // What can become a target inside the kernel; see bpf/target.bpf.h.
 struct KernelTargets {
-  std::vector<std::string> names;                       // compared with comm: the first 15 characters
+  std::vector<std::string> names;  // compared with comm: the first 15 characters
   std::vector<uint16_t> ports;
-  std::vector<std::pair<uint64_t, uint32_t>> cgroups;   // id and level below the hierarchy's root
+  std::vector<std::pair<uint64_t, uint32_t>> cgroups;  // id and level below the hierarchy's root
 };
 
 class BpfPrograms {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/capture/bpf_programs.h"
 #include "agent/capture/process_announcer.h"
+#include "agent/capture/record_check.h"
 #include "agent/capture/target_set.h"
 #include "include/base/clock.h"
 #include "include/base/status_macros.h"
@@ -25,31 +26,6 @@ constexpr int kBusyRestMs = 1;
 constexpr int kIdleRestMs = 100;
 constexpr uint64_t kSecondNs = 1'000'000'000;
 
-// The fixed part of a record of this type, 0 for a type that the kernel side does not write.
-size_t FixedSize(uint8_t type) {
-  switch (type) {
-    case SPANTAP_EVENT_OPEN:
-      return sizeof(spantap_open_event);
-    case SPANTAP_EVENT_DATA:
-      return sizeof(spantap_data_event);
-    case SPANTAP_EVENT_END:
-      return sizeof(spantap_end_event);
-    case SPANTAP_EVENT_FORK:
-    case SPANTAP_EVENT_EXEC:
-    case SPANTAP_EVENT_EXIT:
-      return sizeof(spantap_task_event);
-  }
-  return 0;
-}
-
-bool WellFormed(const spantap_event_header& header, size_t reserved) {
-  const size_t fixed = FixedSize(header.type);
-  if (fixed == 0 || header.size < fixed || header.size > reserved) return false;
-  if (header.type != SPANTAP_EVENT_DATA) return true;
-  const auto& data = reinterpret_cast<const spantap_data_event&>(header);
-  return data.copied_bytes <= header.size - fixed && data.copied_bytes <= data.piece_bytes;
-}
-
 void RestMs(int milliseconds) {
   const timespec rest = {0, milliseconds * 1'000'000L};
   (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &rest, nullptr);
@@ -62,8 +38,7 @@ absl::Status CheckSettings(const BpfSettings& settings) {
         absl::StrCat("ring buffer of ", bytes, " bytes: give a power of two of at least 4096"));
   }
   if (settings.head_bytes == 0 || settings.head_bytes > 64 * 1024) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("head capture of ", settings.head_bytes, " bytes: give 1 to 65536"));
+    return absl::InvalidArgumentError(absl::StrCat("head capture of ", settings.head_bytes, " bytes: give 1 to 65536"));
   }
   return absl::OkStatus();
 }
@@ -92,12 +67,14 @@ struct BpfSource::State {
 };
 
 void BpfSource::State::OnRecord(const void* record, size_t size) {
+  // The kernel side reserves by size class: the header says how much of it is meant.
   const auto* header = static_cast<const spantap_event_header*>(record);
-  if (size < sizeof(*header) || !WellFormed(*header, size)) {
+  const absl::string_view meant(static_cast<const char*>(record), std::min<size_t>(size, header->size));
+  if (CheckRecord(meant) != RecordVerdict::kGood) {
     ++malformed;
     return;
   }
-  Deliver({header, absl::string_view(static_cast<const char*>(record), header->size)});
+  Deliver({header, meant});
 }
 
 void BpfSource::State::Deliver(const EventView& event) {

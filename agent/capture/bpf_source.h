@@ -26,7 +26,7 @@ struct BpfSettings {
   HookFamily hooks = HookFamily::kAuto;
   uint32_t ring_bytes = 16 << 20;  // a power of two, at least one page
   uint32_t head_bytes = SPANTAP_HEAD_BYTES;
-  bool turns = false;              // count loop turns (linking), costs every epoll wait of the targets
+  bool turns = false;  // count loop turns (linking), costs every epoll wait of the targets
 };
 
 class BpfSource final : public EventSource {
@@ -42,8 +42,8 @@ class BpfSource final : public EventSource {
   SourceCounters Counters() const override;
   void StopCapture() override;
 
-  HookFamily hooks() const;           // the family in use
-  std::string DescribeKernel() const; // for --version and the log: what this kernel offers
+  HookFamily hooks() const;            // the family in use
+  std::string DescribeKernel() const;  // for --version and the log: what this kernel offers
 
  private:
   struct State;

@@ -56,8 +56,8 @@ absl::StatusOr<std::pair<uint64_t, uint32_t>> FindCgroup(const std::string& give
   }
   struct stat folder = {};
   if (stat(path.c_str(), &folder) != 0 || !S_ISDIR(folder.st_mode)) {
-    return absl::NotFoundError(absl::StrCat("--cgroup ", given, ": no cgroup ", path, " (", strerror(errno),
-                                            "); give a path below ", mount));
+    return absl::NotFoundError(
+        absl::StrCat("--cgroup ", given, ": no cgroup ", path, " (", strerror(errno), "); give a path below ", mount));
   }
   if (parts.size() > kMaxCgroupLevel) {
     return absl::InvalidArgumentError(
@@ -78,11 +78,12 @@ absl::Status CheckPid(uint32_t pid) {
   while (std::getline(status, line)) {
     absl::string_view value = line;
     if (absl::ConsumePrefix(&value, "Tgid:")) (void)absl::SimpleAtoi(value, &tgid);
-    if (absl::ConsumePrefix(&value, "State:")) zombie = absl::StrContains(value, "Z (") || absl::StrContains(value, "X (");
+    if (absl::ConsumePrefix(&value, "State:"))
+      zombie = absl::StrContains(value, "Z (") || absl::StrContains(value, "X (");
   }
   if (tgid == 0 || zombie) {
-    return absl::NotFoundError(absl::StrCat("--pid ", pid, ": no process ", pid,
-                                            zombie ? " any more (it has exited)" : "", "; see `ps -e`"));
+    return absl::NotFoundError(
+        absl::StrCat("--pid ", pid, ": no process ", pid, zombie ? " any more (it has exited)" : "", "; see `ps -e`"));
   }
   if (tgid != pid) {
     return absl::InvalidArgumentError(

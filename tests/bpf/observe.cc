@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <cstring>
 
-
 namespace spantap::testing {
 namespace {
 
@@ -161,8 +160,8 @@ std::string Connection::Text(bool write) const {
 }
 
 size_t Observation::Tasks(uint8_t type) const {
-  return static_cast<size_t>(std::count_if(tasks.begin(), tasks.end(),
-                                           [type](const spantap_task_event& task) { return task.header.type == type; }));
+  return static_cast<size_t>(std::count_if(
+      tasks.begin(), tasks.end(), [type](const spantap_task_event& task) { return task.header.type == type; }));
 }
 
 const Connection& Observation::Local(uint16_t port) const {
@@ -254,6 +253,10 @@ Observation Observe(const Observed& how, const std::function<void()>& before, co
     if (how.on_phase) how.on_phase(**source, seen);
     send(line[0], "g", 1, 0);
   }
+  Drain(**source, sink);
+  seen.finished_with_child = (*source)->Finished();
+  for (int i = 0; i < 200 && !how.targets && !(*source)->Finished(); ++i) REQUIRE((*source)->Poll(sink, 5).ok());
+  seen.finished = (*source)->Finished();
   (*source)->StopCapture();
   Drain(**source, sink);
   close(line[0]);

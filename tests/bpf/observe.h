@@ -65,6 +65,8 @@ struct Observation {
   size_t clocks = 0;
   SourceCounters counters;
   uint32_t child = 0;
+  bool finished_with_child = false;  // BpfSource::Finished() when the child itself had exited
+  bool finished = false;             // and within a second after that
 
   size_t Tasks(uint8_t type) const;
   // The connection whose own port is / whose peer's port is `port`; fails the test if there is not one.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every system call that moves socket bytes, with both hook families and the same expectations.
+#include <fcntl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include <fcntl.h>
 
 #include <catch2/catch.hpp>
 
@@ -15,7 +15,8 @@
 namespace spantap::testing {
 namespace {
 
-constexpr Send kSends[] = {Send::kWrite, Send::kWritev, Send::kSendto, Send::kSendmsg, Send::kSendmmsg, Send::kPwritev2};
+constexpr Send kSends[] = {Send::kWrite,   Send::kWritev,   Send::kSendto,
+                           Send::kSendmsg, Send::kSendmmsg, Send::kPwritev2};
 constexpr Receive kReceives[] = {Receive::kRead,    Receive::kReadv,    Receive::kRecvfrom,
                                  Receive::kRecvmsg, Receive::kRecvmmsg, Receive::kPreadv2};
 constexpr uint16_t kSendNumbers[] = {1, 20, 44, 46, 307, 328};

@@ -102,7 +102,8 @@ TEST_CASE("targets: descendants are observed, threads are no processes", "[bpf]"
   CHECK(seen.connections.size() == 6);
   for (const uint32_t tgid : {old_child, grandchild, seen.child}) {
     CHECK(std::count_if(seen.connections.begin(), seen.connections.end(), [tgid](const auto& entry) {
-            return entry.second.open.header.tgid == tgid && entry.second.Text(true) + entry.second.Text(false) == kRequest;
+            return entry.second.open.header.tgid == tgid &&
+                   entry.second.Text(true) + entry.second.Text(false) == kRequest;
           }) == 2);
     CHECK(seen.processes.at(tgid).front().exe.find("bpf") != std::string::npos);
     CHECK(FindTask(seen, SPANTAP_EVENT_EXIT, tgid) != nullptr);
@@ -110,6 +111,21 @@ TEST_CASE("targets: descendants are observed, threads are no processes", "[bpf]"
   CHECK(seen.Tasks(SPANTAP_EVENT_FORK) == 2);
   CHECK(seen.Tasks(SPANTAP_EVENT_EXIT) == 4);
   REQUIRE(FindTask(seen, SPANTAP_EVENT_FORK, seen.child) != nullptr);
+}
+
+TEST_CASE("targets: the source is finished with the last descendant", "[bpf]") {
+  if (!CanLoad()) return;
+  const bool orphan = GENERATE(false, true);
+  const Observation seen = Observe({}, [orphan] {
+    if (!orphan) return;
+    const pid_t left_behind = fork();
+    if (left_behind == 0) {
+      usleep(300'000);
+      _exit(0);
+    }
+  });
+  CHECK(seen.finished_with_child == !orphan);
+  CHECK(seen.finished);
 }
 
 TEST_CASE("targets: an executable started later, and what it becomes by exec", "[bpf]") {
@@ -125,7 +141,8 @@ TEST_CASE("targets: an executable started later, and what it becomes by exec", "
     const int listener = Listen(&port);
     Shared().port = port;
     MUST(listener >= 0);
-    const std::string talk = "exec 3<>/dev/tcp/127.0.0.1/" + std::to_string(port) + "; printf 'GET /x HTTP/1.1\\r\\n\\r\\n' >&3";
+    const std::string talk =
+        "exec 3<>/dev/tcp/127.0.0.1/" + std::to_string(port) + "; printf 'GET /x HTTP/1.1\\r\\n\\r\\n' >&3";
     RunAs("/bin/bash", talk);  // not a target
     RunAs(program, talk);
   });
@@ -171,6 +188,7 @@ TEST_CASE("targets: an executable that is running already", "[bpf]") {
       });
   REQUIRE(seen.connections.size() == 1);
   CHECK(seen.Peer(Shared().port).Text(true) == "hello\n");
+  CHECK_FALSE(seen.finished);  // another one may start
 }
 
 TEST_CASE("targets: who listens on a port, now or later", "[bpf]") {
@@ -261,7 +279,8 @@ TEST_CASE("targets: the agent itself is never one", "[bpf]") {
     ReceiveAll(server, kRequest.size());
     for (const int socket : {listener, client, server}) close(socket);
   };
-  const Observation seen = Observe(how, [] { close(Listen(&Shared().port)); }, [] { Phase(); });
+  const Observation seen = Observe(
+      how, [] { close(Listen(&Shared().port)); }, [] { Phase(); });
   CHECK(seen.connections.empty());
 }
 

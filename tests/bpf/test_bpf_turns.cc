@@ -45,13 +45,13 @@ TEST_CASE("turns: waits, sleeps and heads of a thread", "[bpf]") {
   const Observation seen = Observe({.hooks = hooks, .turns = true}, [] {
     const Pair pair = TcpPair();
     const int epoll = epoll_create1(EPOLL_CLOEXEC);
-    SendAll(pair.client, kRequest);                 // nwrite 1
-    ReceiveAll(pair.server, kRequest.size());       // nread 1, nreq 1
-    WaitEveryWay(epoll, pair.client);               // 14 turns, 7 that could sleep
-    SendAll(pair.server, kResponse);                // nwrite 2
-    ReceiveAll(pair.client, kResponse.size());      // nread 2
-    SendAll(pair.client, std::string(50, 'b'));     // a body: not counted
-    SendAll(pair.client, kRequest);                 // nwrite 3
+    SendAll(pair.client, kRequest);              // nwrite 1
+    ReceiveAll(pair.server, kRequest.size());    // nread 1, nreq 1
+    WaitEveryWay(epoll, pair.client);            // 14 turns, 7 that could sleep
+    SendAll(pair.server, kResponse);             // nwrite 2
+    ReceiveAll(pair.client, kResponse.size());   // nread 2
+    SendAll(pair.client, std::string(50, 'b'));  // a body: not counted
+    SendAll(pair.client, kRequest);              // nwrite 3
   });
   const Connection& client = seen.Peer(Shared().port);
   const Connection& server = seen.Local(Shared().port);
