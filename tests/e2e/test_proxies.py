@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """nginx and HAProxy observed like Envoy, judged by their own access logs and their upstream's."""
 import collections
+import random
 import socket
 import time
 
 import truth
 from harness import deadline
 from harness.env import check, check_equal
-from harness.load import run
-from harness.mix import check_load, unique_mix
+from harness.load import Request, run
+from harness.mix import check_load, parent, unique_mix
 from harness.origin import Origin, read_headers
 from harness.proxies import HAProxy, Nginx
 from harness.sink import OtlpSink
@@ -64,6 +65,7 @@ def check_proxy(env, kind, requests, hooks="socket"):
                f"{len(asked)} of them sent on; different {len(different)}; links {dict(rules)}, wrong {len(wrong)}")
     check(not different, f"different: {len(different)}, first {different[:8]}")
     check(not wrong, f"not linked to its server span: {len(wrong)}, first {wrong[:8]}")
+    check(set(rules) <= {"wire", "proxy"}, f"rules {dict(rules)}")
     check(not traces, f"trace context: {len(traces)}, first {traces[:8]}")
 
 
@@ -87,12 +89,12 @@ def check_links(requests, by_path, client_of):
         header = dict(request.headers).get("traceparent")
         if not header:
             continue
-        trace, parent = truth.split_traceparent(header)
+        trace, parent_id = truth.split_traceparent(header)
         server, client = by_path[request.path], client_of.get(request.path)
-        if (server["trace"], server["parent"], server["rule"]) != (trace, parent, "wire"):
+        if (server["trace"], server["parent"], server["rule"]) != (trace, parent_id, "wire"):
             traces.append(f"{request.path}: server span {server['trace']} below {server['parent']} "
                           f"by {server['rule']!r}")
-        if client and client["id"] in (parent, server["id"]):
+        if client and client["id"] in (parent_id, server["id"]):
             traces.append(f"{request.path}: the client span has the id of another span")
     return rules, wrong, traces
 
@@ -115,6 +117,27 @@ def test_nginx_syscall_hooks(env):
 @deadline(60)
 def test_haproxy_syscall_hooks(env):
     check_proxy(env, HAProxy, unique_mix(400, 14), hooks="syscall")
+
+
+@deadline(30)
+def test_one_traceparent_for_many(env):
+    """Concurrent calls of one span share a traceparent, passed on verbatim: it names no exchange by itself."""
+    dice = random.Random(15)
+    parents = [parent(dice) for _ in range(4)]
+    requests = [Request(f"/delay/{i % 5}/{i}", headers=(parents[i % 4],)) for i in range(400)]
+    origin, sink = Origin(env), OtlpSink(env)
+    nginx = Nginx(env, origin.port)
+    agent = Agent(env, "--pid", nginx.pid, "--endpoint", sink.endpoint)
+    run(nginx.port, requests, 16)
+    agent.stop(15)
+    spans = [dict(truth.spantap_view(s), kind=s["kind"]) for s in sink.snapshot()]
+    paths = [r.path for r in requests]
+    servers = one_per_path([s for s in spans if s["kind"] == "SERVER"], paths, "server spans")
+    clients = one_per_path([s for s in spans if s["kind"] == "CLIENT"], paths, "client spans")
+    rules, wrong, traces = check_links(requests, servers, clients)
+    env.figure(f"links {dict(rules)}, wrong or missing {len(wrong)}")
+    check(not wrong, f"not linked to its server span: {len(wrong)}, first {wrong[:8]}")
+    check(not traces, f"trace context: {len(traces)}, first {traces[:8]}")
 
 
 def talk(port, text):

@@ -48,7 +48,7 @@ def report(env, verdict, spans, requests):
         env.figure(f"{what} against Envoy's: median {median:.3f} ms, p99.9 {p999:.2f} ms; "
                    f"over 2 ms: {sum(abs(ms) > 2 for ms, _ in offsets)} {worst}")
     env.figure(f"trace ids wrong {len(verdict.wrong_trace)}, not taken {len(verdict.no_trace)}, "
-               f"left open among equal heads {verdict.doubtful}")
+               f"left open among equal heads {verdict.doubtful}, sent on after the client had gone {verdict.late}")
     env.figure(f"client spans {verdict.clients}, missing {len(verdict.client_missing)}, "
                f"left over {len(verdict.client_extra)}, different {len(verdict.client_different)}")
     confidences = collections.Counter(

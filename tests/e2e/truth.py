@@ -27,6 +27,7 @@ class Verdict:
     wrong_trace: list = dataclasses.field(default_factory=list)   # carries another request's trace id
     no_trace: list = dataclasses.field(default_factory=list)      # a context was on the wire, not taken
     doubtful: int = 0                                             # the same among equal heads in flight
+    late: list = dataclasses.field(default_factory=list)          # the same, sent on after the client had gone
     client_missing: list = dataclasses.field(default_factory=list)
     client_extra: list = dataclasses.field(default_factory=list)
     client_different: list = dataclasses.field(default_factory=list)
@@ -104,8 +105,7 @@ def judge(envoy_spans, origin_log, spantap_spans):
     pairs, missing, extra = match(envoy, servers, unique)
     verdict.missing, verdict.extra = [text(v) for v in missing], [text(v) for v in extra]
     _judge_servers(verdict, pairs)
-    forwarded = {split_traceparent(e["headers"].get("traceparent", ""))[1] for e in origin_log}
-    _judge_traces(verdict, pairs, unique, forwarded)
+    _judge_traces(verdict, pairs, unique, clients)
     _judge_clients(verdict, clients, origin_log)
     _judge_links(verdict, pairs, clients, unique)
     return verdict
@@ -120,18 +120,28 @@ def _judge_servers(verdict, pairs):
         verdict.end_off_ms.append(((ours["end"] - theirs["end"]) / 1e6, text(theirs)))
 
 
-def _judge_traces(verdict, pairs, unique, forwarded):
+def _judge_traces(verdict, pairs, unique, clients):
     envoy_traces = {theirs["trace"] for theirs, _ in pairs}
+    sent_on = {client["id"]: client for client in clients}  # Envoy sends its own span's id upstream
     for theirs, ours in pairs:
         if ours["trace"] == theirs["trace"]:
             continue
-        on_the_wire = theirs["id"] in forwarded
+        client = sent_on.get(theirs["id"])
         if ours["trace"] in envoy_traces:
             verdict.wrong_trace.append(f"{text(theirs)}: {ours['trace']} instead of {theirs['trace']}")
-        elif on_the_wire and theirs["path"] in unique:
+        elif client is None:
+            continue
+        elif _is_late(ours, client):
+            verdict.late.append(text(theirs))
+        elif theirs["path"] in unique:
             verdict.no_trace.append(text(theirs))
-        elif on_the_wire:
+        else:
             verdict.doubtful += 1
+
+
+def _is_late(server, client):
+    """Envoy kept the request in its buffer, and wrote it when the client had already left."""
+    return server["status"] == 0 and client["start"] >= server["end"]
 
 
 def _judge_clients(verdict, clients, origin_log):
@@ -168,7 +178,7 @@ def _judge_links(verdict, pairs, clients, unique):
             verdict.right_links[client["rule"]] += 1
         elif client["parent"] in server_ids:
             verdict.wrong_links.append((client["confidence"], client["rule"], text(client)))
-        elif client["path"] in unique:
+        elif client["path"] in unique and not _is_late(right, client):
             verdict.no_links.append(text(client))
 
 
