@@ -181,6 +181,7 @@ static __always_inline void select_emit(struct select_walk *walk, struct spantap
 		select_spend_head(walk, direction, bytes);
 	emit_data(&walk->piece);
 	walk->piece.flags &= SPANTAP_F_WRITE;
+	walk->piece.turns = (struct spantap_turns){};
 }
 
 /* Up to where the walk may go in one step, given what is decided. */

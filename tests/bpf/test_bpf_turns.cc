@@ -72,6 +72,7 @@ TEST_CASE("turns: waits, sleeps and heads of a thread", "[bpf]") {
   same(server.out[0], {14, 7, 1, 1, 2});
   same(client.in[0], {14, 7, 1, 2, 2});
   CHECK_FALSE(client.out[1].Has(SPANTAP_F_COUNTED));
+  CHECK(client.out[1].turns.nwrite == 0);
   same(client.out[2], {14, 7, 1, 2, 3});
 }
 
