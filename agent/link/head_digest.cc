@@ -2,8 +2,8 @@
 #include "agent/link/head_digest.h"
 
 #include <cstring>
+#include <iterator>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -82,19 +82,36 @@ const PrefixRow kPrefixRows[kPrefixes] = {
     {"x-datadog-", HeaderKind::kIgnored},  {"proxy-", HeaderKind::kIgnored},
 };
 
-using KindMap = absl::flat_hash_map<uint64_t, HeaderKind>;
-const KindMap& Kinds() {
-  static const KindMap* const kinds = [] {
-    auto* map = new KindMap;
-    for (const HeaderRow& row : kRows) map->emplace(HashBytes(row.name, true), row.kind);
-    return map;
-  }();
-  return *kinds;
-}
+// The rows by hash of the name, open addressing: one probe for most names, listed or not.
+class KindTable {
+ public:
+  KindTable() {
+    for (const HeaderRow& row : kRows) {
+      const uint64_t hash = HashBytes(row.name, true);
+      size_t slot = hash % kSlots;
+      while (slots_[slot].hash != 0) slot = (slot + 1) % kSlots;
+      slots_[slot] = {hash, row.kind};
+    }
+  }
+  HeaderKind Find(uint64_t hash) const {
+    for (size_t slot = hash % kSlots; slots_[slot].hash != 0; slot = (slot + 1) % kSlots) {
+      if (slots_[slot].hash == hash) return slots_[slot].kind;
+    }
+    return HeaderKind::kEndToEnd;
+  }
+
+ private:
+  static constexpr size_t kSlots = 256;
+  static_assert(std::size(kRows) * 4 <= kSlots);
+  struct {
+    uint64_t hash = 0;
+    HeaderKind kind = HeaderKind::kEndToEnd;
+  } slots_[kSlots];
+};
 
 HeaderKind KindOf(absl::string_view name, uint64_t name_hash) {
-  const KindMap& kinds = Kinds();
-  if (const auto it = kinds.find(name_hash); it != kinds.end()) return it->second;
+  static const KindTable* const table = new KindTable;
+  if (const HeaderKind kind = table->Find(name_hash); kind != HeaderKind::kEndToEnd) return kind;
   const char first = name.empty() ? '\0' : static_cast<char>(name[0] | 0x20);
   if (first != 'x' && first != 'p') return HeaderKind::kEndToEnd;
   for (const PrefixRow& row : kPrefixRows) {
@@ -169,30 +186,33 @@ void DigestHeader(const HttpHeader& header, HeadDigest& digest, Seen& seen) {
   ++digest.header_count;
 }
 
-uint64_t Load(const char* from, size_t bytes) {
-  uint64_t word = 0;
-  std::memcpy(&word, from, bytes);
+uint64_t Load8(const char* from) {
+  uint64_t word;
+  std::memcpy(&word, from, 8);
   return word;
 }
 
-uint64_t Multiply(uint64_t a, uint64_t b) {
-  const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+// Up to 8 bytes without a loop; bytes may be read twice, which does no harm to a hash with the length in it.
+uint64_t LoadTail(const char* from, size_t bytes) {
+  if (bytes >= 4) {
+    uint32_t low, high;
+    std::memcpy(&low, from, 4);
+    std::memcpy(&high, from + bytes - 4, 4);
+    return uint64_t{high} << 32 | low;
+  }
+  const auto byte = [from](size_t i) { return static_cast<uint64_t>(static_cast<uint8_t>(from[i])); };
+  return byte(0) | byte(bytes / 2) << 8 | byte(bytes - 1) << 16;
 }
 
 }  // namespace
-
-uint64_t HashCombine(uint64_t a, uint64_t b) {
-  return Multiply(a ^ 0x9e3779b97f4a7c15u, (b << 32 | b >> 32) ^ 0xc2b2ae3d27d4eb4fu);
-}
 
 uint64_t HashBytes(absl::string_view bytes, bool fold) {
   const uint64_t mask = fold ? 0x2020202020202020u : 0;
   uint64_t hash = 0x51ed270b9f652295u ^ bytes.size();
   const char* at = bytes.data();
   size_t left = bytes.size();
-  for (; left > 8; left -= 8, at += 8) hash = HashCombine(hash, Load(at, 8) | mask);
-  return left == 0 ? hash : HashCombine(hash, Load(at, left) | mask);
+  for (; left > 8; left -= 8, at += 8) hash = HashCombine(hash, Load8(at) | mask);
+  return left == 0 ? hash : HashCombine(hash, LoadTail(at, left) | mask);
 }
 
 absl::string_view OriginForm(absl::string_view target) {
