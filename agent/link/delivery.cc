@@ -6,6 +6,24 @@
 #include "agent/link/linker_state.h"
 
 namespace spantap {
+namespace {
+
+// A proxy that gives up a response half-way closes the connection only after a delay of its own (Envoy:
+// delayed_close_timeout, a second). The response was over when what it was made from was.
+void EndAbortedResponse(const Node& server) {
+  Exchange& exchange = *server.owned;
+  if (exchange.role != Role::kServer || exchange.error != ExchangeError::kResponseAborted) return;
+  uint64_t last_ns = 0;
+  for (const Node* child = server.first_child; child != nullptr; child = child->next_sibling) {
+    if (child->role != Role::kClient) continue;
+    if (child->owned == nullptr) return;
+    last_ns = std::max(last_ns, child->owned->end_ns);
+  }
+  if (last_ns == 0) return;
+  exchange.end_ns = std::min(exchange.end_ns, std::max(last_ns, exchange.response_stamp.end_mono_ns));
+}
+
+}  // namespace
 
 // A tree in which nothing is open or undecided waits for its connections' other ends only.
 void Linker::State::CheckReady(Node& root) {
@@ -101,6 +119,7 @@ LinkedExchange Linker::State::MakeLinked(Node& node) {
   if (!linked.sampled) ++counters.unsampled;
   if (!node.joined && node.join_key != 0) join.NoteLonely(node, true);
   join.Forget(node);
+  EndAbortedResponse(node);
   linked.exchange = std::move(node.owned);
   PopFinished(node);
   node.delivered = true;

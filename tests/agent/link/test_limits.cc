@@ -204,6 +204,28 @@ TEST_CASE("delivery: exchanges out of order, halves that never come, two ends of
   CHECK(world[2].rule == LinkRule::kNone);
 }
 
+TEST_CASE("delivery: a response given up half-way ends with what it was made from, not with the delayed close",
+          "[link]") {
+  World world;
+  Exchange* server = world.Read(kProxy, 1, "/cut", {});
+  Exchange* client = world.Write(kProxy, 1, "/cut", {});
+  world.Respond(client);
+  world.Respond(server);
+  world.Finish(client, ExchangeError::kResponseAborted);
+  const uint64_t given_up_ns = world.now_ns();
+  world.Pass(1000);
+  world.Finish(server, ExchangeError::kResponseAborted);
+  Exchange* alone = world.Read(kApp, 1, "/cut", {});
+  world.Respond(alone);
+  world.Pass(1000);
+  world.Finish(alone, ExchangeError::kResponseAborted);
+  const uint64_t closed_ns = world.now_ns();
+  world.Pass(1000);
+  REQUIRE(world.IsChild(2, 1));
+  CHECK(world[1].exchange->end_ns == given_up_ns);
+  CHECK(world[3].exchange->end_ns == closed_ns);
+}
+
 TEST_CASE("delivery: a process that ends is forgotten", "[link]") {
   World world;
   for (int i = 0; i < 20; ++i) {
