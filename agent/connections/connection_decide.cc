@@ -84,7 +84,11 @@ void Connection::Become(const Protocol& protocol, Role role, Direction direction
   role_ = role;
   const bool lost = streams_[kIn].missed_calls() || streams_[kOut].missed_calls();
   if (lost) ++env_.counters.gaps_lost;
-  pairing_ = std::make_unique<Pairing>(env_, endpoint_, role, opened_ && !lost);
+  const bool whole = streams_[kIn].whole() && streams_[kOut].whole();
+  const Pairing::Start start = !opened_ || lost ? Pairing::Start::kUnknown
+                               : whole          ? Pairing::Start::kWhole
+                                                : Pairing::Start::kJoined;
+  pairing_ = std::make_unique<Pairing>(env_, endpoint_, role, start);
   for (const Direction d : {kIn, kOut}) {
     const bool requests = IsRequest(d);
     ParserSink& sink = requests ? pairing_->requests() : pairing_->responses();

@@ -9,7 +9,8 @@ namespace {
 // How much later than its response's read a request's write may be reported: a thread can write and
 // another read the answer before the first one's call has returned.
 constexpr uint64_t kFlipNs = 10'000'000;
-constexpr uint32_t kAlternations = 8;
+// Clean cycles wanted of a client that was never seen, without loss, to have nothing open.
+constexpr uint32_t kCyclesOfStranger = 8;
 
 MessageContext::Request KindOf(const HttpHead& head) {
   if (head.method == "HEAD") return MessageContext::Request::kHead;
@@ -19,8 +20,15 @@ MessageContext::Request KindOf(const HttpHead& head) {
 
 }  // namespace
 
-Pairing::Pairing(const PairingEnv& env, const Endpoint& endpoint, Role role, bool sure)
-    : env_(env), endpoint_(endpoint), role_(role), requests_(*this, true), responses_(*this, false), sure_(sure) {}
+Pairing::Pairing(const PairingEnv& env, const Endpoint& endpoint, Role role, Start start)
+    : env_(env),
+      endpoint_(endpoint),
+      role_(role),
+      requests_(*this, true),
+      responses_(*this, false),
+      sure_(start != Start::kUnknown),
+      drained_(start == Start::kJoined),
+      joined_(start == Start::kJoined) {}
 
 // ---------------------------------------------------------------- from the parsers
 
@@ -66,11 +74,25 @@ MessageContext::Request Pairing::PendingRequest() const {
   return !sure_ && cycle_ == Cycle::kAsked ? cycle_kind_ : Request::kUnknown;
 }
 
+// Of a request while another is unanswered, and of a response while none is, what looks like a head
+// is taken for body. In case it was none, RequestHead() doubts what comes after it.
 bool Pairing::MayBegin(bool request) {
-  if (request) return !Unanswered() && (sure_ || cycle_ != Cycle::kAsked);
+  if (request) {
+    const bool may = !Unanswered() && (sure_ || cycle_open_ == 0);
+    refused_request_ |= !may;
+    return may;
+  }
   const bool may = PendingRequest() != Request::kUnknown;
   if (!may) refused_ns_ = call_.mono_ns;
   return may;
+}
+
+// A response is only written (read) after its request was read (written): while we are sure and none is
+// open, no gap holds one. A request can hide inside a call that begins with something else only if
+// the client pipelines; between calls it can always.
+bool Pairing::MayHide(bool request, bool within_call) const {
+  if (request) return !within_call || pipelined_;
+  return sure_ ? Unanswered() : !within_call || Unanswered() || cycle_open_ > 0;
 }
 
 // ---------------------------------------------------------------- requests
@@ -84,7 +106,10 @@ void Pairing::RequestHead(HttpHead head) {
   const bool take_early = flip && ns <= early_->stamp.mono_ns + kFlipNs;
   const bool refused = refused_ns_ != 0 && role_ == Role::kClient && ns <= refused_ns_ + kFlipNs;
   refused_ns_ = 0;
-  if ((early_.has_value() && !take_early) || refused) Unsure();
+  if ((early_.has_value() && !take_early) || refused || refused_request_) Unsure();
+  asked_ = true;
+  pipelined_ |= refused_request_;  // most likely a pipelined one
+  refused_request_ = false;
   if (!sure_ && !CycleRequest(kind)) {
     ++env_.counters.exchanges_lost;
     return;
@@ -93,6 +118,7 @@ void Pairing::RequestHead(HttpHead head) {
     ++env_.counters.pending_overflow;
     return Unsure();
   }
+  drained_ |= slots_.empty() && paired_;
   Report(std::move(head), kind);
   if (take_early) TakeEarly();
 }
@@ -139,6 +165,10 @@ void Pairing::ResponseHead(HttpHead head) {
   if (head.status / 100 == 1 && head.status != 101) return;
   if (!slots_.empty()) return Attach(std::move(head), responses_.stamp);
   if (!sure_) return CycleResponse();
+  if (joined_ && !asked_) {  // its request was before our time
+    refused_ns_ = call_.mono_ns;
+    return;
+  }
   if (role_ == Role::kClient && !early_.has_value()) {
     early_.emplace();
     early_->head = std::move(head);
@@ -153,6 +183,7 @@ void Pairing::ResponseHead(HttpHead head) {
 void Pairing::Attach(HttpHead head, const HeadStamp& stamp) {
   Exchange& exchange = *slots_[0].exchange;
   if (slots_.size() > 1) pipelined_ = true;
+  paired_ = true;
   exchange.response = std::move(head);
   exchange.response_stamp = stamp;
   current_ = Current::kPaired;
@@ -210,13 +241,11 @@ bool Pairing::EndHiddenResponse() {
 
 // Returns whether this request is the first that is sure again.
 bool Pairing::CycleRequest(Request kind) {
-  alternations_ = cycle_answered_ ? alternations_ + 1 : 0;
-  cycle_answered_ = false;
-  // What never drains though requests and responses take turns was counted wrong.
-  if (alternations_ >= kAlternations) cycle_open_ = alternations_ = 0;
   const bool quiet = slots_.empty() && current_ == Current::kNone && cycle_open_ == 0;
-  if (quiet && cycle_ == Cycle::kClean && !pipelined_) {
+  clean_cycles_ = quiet && cycle_ == Cycle::kClean ? clean_cycles_ + 1 : 0;
+  if (clean_cycles_ >= (drained_ ? 1 : kCyclesOfStranger) && !pipelined_) {
     sure_ = true;
+    clean_cycles_ = 0;
     return true;
   }
   ++cycle_open_;
@@ -232,14 +261,14 @@ void Pairing::CycleResponse() {
   } else {
     cycle_ = Cycle::kIdle;
   }
+  pipelined_ |= cycle_open_ > 1;
   if (cycle_open_ > 0) --cycle_open_;
-  cycle_answered_ = true;
 }
 
 void Pairing::Unsure() {
   sure_ = false;
   cycle_ = Cycle::kIdle;
-  cycle_open_ = alternations_ = 0;
+  cycle_open_ = clean_cycles_ = 0;
   early_.reset();
   if (current_ != Current::kPaired) current_ = Current::kNone;
 }

@@ -52,8 +52,13 @@ struct EarlyResponse {
 
 class Pairing final : public MessageContext {
  public:
-  // `sure`: no request of this connection can be open that we did not see.
-  Pairing(const PairingEnv& env, const Endpoint& endpoint, Role role, bool sure);
+  // How the connection came to be known.
+  enum class Start : uint8_t {
+    kWhole,    // from its first bytes on
+    kJoined,   // open already; nothing lost since
+    kUnknown,  // something is missing: its open record, or whole calls
+  };
+  Pairing(const PairingEnv& env, const Endpoint& endpoint, Role role, Start start);
 
   ParserSink& requests() { return requests_; }
   ParserSink& responses() { return responses_; }
@@ -79,7 +84,7 @@ class Pairing final : public MessageContext {
   Request PendingRequest() const override;
   bool MayBegin(bool request) override;
   bool Sure() const override { return sure_; }
-  bool Pipelined() const override { return pipelined_; }
+  bool MayHide(bool request, bool within_call) const override;
 
  private:
   class Side final : public ParserSink {
@@ -144,10 +149,14 @@ class Pairing final : public MessageContext {
   bool pipelined_ = false;
   Cycle cycle_ = Cycle::kIdle;
   Request cycle_kind_ = Request::kUnknown;
-  uint32_t cycle_open_ = 0;      // requests since the loss without a response
-  bool cycle_answered_ = false;  // a response since the last request
-  uint32_t alternations_ = 0;    // requests in a row with a response before
+  uint32_t cycle_open_ = 0;    // requests since the loss without a response
+  uint32_t clean_cycles_ = 0;  // in a row
+  bool asked_ = false;         // a request has been seen
+  bool paired_ = false;        // a response has been paired
+  bool drained_;               // sure, and after a pair, a request found nothing open
+  const bool joined_;
   std::optional<EarlyResponse> early_;
+  bool refused_request_ = false;
   uint64_t refused_ns_ = 0;  // a head-like piece was taken for body, see MayBegin()
 };
 

@@ -248,13 +248,8 @@ void Http1Parser::Skip(uint64_t position, uint64_t count, bool within_call) {
   }
 }
 
-// Missing bytes while the end of a message, or the beginning of the next, is being sought: can they
-// hold a head? A response needs an open request. A request can hide inside a call that begins with
-// something else only if the client pipelines; between calls it can always.
 void Http1Parser::SkipHidden(bool within_call) {
-  const bool may_hide =
-      requests_ ? !within_call || context_.Pipelined() : context_.PendingRequest() != MessageContext::Request::kUnknown;
-  if (may_hide) Lose(LossReason::kGap);
+  if (context_.MayHide(requests_, within_call)) Lose(LossReason::kGap);
 }
 
 void Http1Parser::End(bool reset) {

@@ -54,16 +54,16 @@ class MessageContext {
  public:
   virtual ~MessageContext() = default;
   enum class Request : uint8_t { kUnknown, kOrdinary, kHead, kConnect };
-  // The request that the next final response on this connection answers. kUnknown: none is open, and
-  // since a request is read before its answer is written, no final response can lie in a gap.
+  // The request that the next final response on this connection answers; kUnknown if none is open.
   virtual Request PendingRequest() const = 0;
   // Asked while the end of the direction's last message is hidden and bytes at a call's start look
   // like a head: can they be one? (Otherwise they belong to the body.)
   virtual bool MayBegin(bool request) = 0;
   // No message can have been missed; where this is false, parsers prefer to doubt.
   virtual bool Sure() const = 0;
-  // This connection's requests have been seen to overlap.
-  virtual bool Pipelined() const = 0;
+  // Asked where bytes are missing while the end of the direction's last message is hidden, or its next
+  // one is sought: can a head be among them? `within_call` as in Parser::Skip.
+  virtual bool MayHide(bool request, bool within_call) const = 0;
 };
 
 // What a piece of bytes is known to be, from the capture.

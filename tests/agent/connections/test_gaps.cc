@@ -108,23 +108,28 @@ TEST_CASE("gaps: a head over the capture's cap", "[gaps]") {
   CHECK(cut.Find("cookie").data() == nullptr);
 }
 
-TEST_CASE("gaps: a lost response drops what is open, then a clean cycle makes sure again", "[gaps]") {
+// One clean cycle is enough of a client that has been seen with nothing open, eight of another.
+TEST_CASE("gaps: a lost response drops what is open, then clean cycles make sure again", "[gaps]") {
+  const bool known = GENERATE(true, false);
   EventBuilder events;
   events.Open(1);
+  Exchanges(events, known ? 1 : 0);
   events.Read(1, kGet);
   events.Miss(1, true, sizeof(kOk5) - 1);
   events.Read(1, kGetB);
   events.Write(1, kOk0);  // the answer to /b, for all we see it could be that to /a
-  Exchanges(events, 2);
+  Exchanges(events, known ? 2 : 9);
   TestTable t;
-  CHECK(Run(events, t) ==
+  Run(events, t);
+  t.log.finished.erase(t.log.finished.begin(), t.log.finished.begin() + (known ? 1 : 0));
+  CHECK(t.log.Text() ==
         "server GET /a -> 0 req=0 resp=0 exact unfinished\n"
         "server GET /b -> 0 req=0 resp=0 exact unfinished\n"
         "server GET /a -> 200 req=0 resp=5 exact\n");
   CHECK(t.log.finished[0]->had_gap);
   CHECK(t.counters().gaps_lost == 1);
-  CHECK(t.counters().exchanges_lost == 3);
-  CHECK(t.counters().exchanges == 3);
+  CHECK(t.counters().exchanges_lost == (known ? 3 : 10));
+  CHECK(t.counters().exchanges == (known ? 4 : 3));
 }
 
 TEST_CASE("gaps: a lost request leaves what was asked before it", "[gaps]") {
@@ -156,11 +161,12 @@ TEST_CASE("gaps: once requests overlapped, a loss is for good", "[gaps]") {
 TEST_CASE("gaps: bytes that are no message", "[gaps]") {
   EventBuilder events;
   events.Open(1);
-  Exchanges(events, 1);
+  Exchanges(events, 2);
   events.Read(1, "\x01\x02 garbage");
   Exchanges(events, 2);
   TestTable t;
-  CHECK(Run(events, t) == "server GET /a -> 200 req=0 resp=5 exact\nserver GET /a -> 200 req=0 resp=5 exact\n");
+  Run(events, t);
+  CHECK(t.log.finished.size() == 3);
   CHECK(t.counters().invalid == 1);
 }
 

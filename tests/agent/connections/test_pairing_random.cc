@@ -57,7 +57,9 @@ TEST_CASE("pairing: without loss every exchange is reported", "[pairing]") {
     TrafficOptions options = OptionsOf(seed);
     options.open = options.from_start = true;
     // What a selector leaves out of chunked bodies costs nothing unless requests are pipelined.
-    options.whole_calls = options.pipelined;
+    // (And where the end of a message is hidden, a body that imitates heads costs a doubt.)
+    options.whole_calls = options.pipelined || seed % 4 == 0;
+    options.deceptive = options.whole_calls;
     options.step_ns = 20'000'000;  // beyond the time within which the two directions may be swapped
     RandomTraffic traffic(seed, options);
     TestTable t;
@@ -70,6 +72,18 @@ TEST_CASE("pairing: without loss every exchange is reported", "[pairing]") {
     REQUIRE(counters.exchanges == static_cast<uint64_t>(traffic.sent));
     REQUIRE(counters.exchanges_lost == 0);
     REQUIRE(counters.invalid == 0);
+  }
+}
+
+TEST_CASE("pairing: what a capture leaves out of pipelined traffic is never made up for wrongly", "[pairing]") {
+  for (uint32_t seed = 0; seed < 2000; ++seed) {
+    TrafficOptions options = OptionsOf(seed);
+    options.open = options.from_start = true;
+    options.window = 2 + static_cast<int>(seed % 3);
+    RandomTraffic traffic(seed, options);
+    TestTable t;
+    CAPTURE(seed, options.client, options.window);
+    REQUIRE(RunTraffic(traffic, t).wrong == "");
   }
 }
 

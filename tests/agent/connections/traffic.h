@@ -22,6 +22,7 @@ struct TrafficOptions {
   int requests = 30;
   bool client = false;       // seen from the client's side
   bool pipelined = false;    // bursts of requests, each burst answered before the next
+  int window = 0;            // if > 0: that many requests ahead at all times
   bool deceptive = true;     // bodies contain what looks like heads
   bool whole_calls = false;  // body calls are copied whole
   bool from_start = true;
@@ -40,6 +41,21 @@ class RandomTraffic {
       events.position(1, false) = 77;
       events.position(1, true) = 99;
     }
+    options_.window > 0 ? SendWindow() : SendBursts();
+    if (options_.close) events.Closed(1);
+  }
+
+  EventBuilder events;
+  int sent = 0;
+  std::vector<std::string> methods{""};  // by id
+
+ private:
+  struct Message {
+    std::vector<std::string> calls;
+  };
+
+  // Bursts of requests (of one, unless pipelined), each answered before the next.
+  void SendBursts() {
     for (int id = 1; id <= options_.requests;) {
       const int burst = options_.pipelined ? 1 + Pick(4) : 1;
       const int first = id;
@@ -58,17 +74,18 @@ class RandomTraffic {
       for (int n = first; n < id; ++n) Emit(false, Response(n).calls);
       sent = id - 1;
     }
-    if (options_.close) events.Closed(1);
   }
 
-  EventBuilder events;
-  int sent = 0;
-  std::vector<std::string> methods{""};  // by id
-
- private:
-  struct Message {
-    std::vector<std::string> calls;
-  };
+  // Always the same number of requests ahead.
+  void SendWindow() {
+    for (int id = 1; id <= options_.window; ++id) Emit(true, Request(id).calls);
+    for (int id = 1; id <= options_.requests; ++id) {
+      Emit(false, Response(id).calls);
+      const int next = id + options_.window;
+      if (next <= options_.requests) Emit(true, Request(next).calls);
+    }
+    sent = options_.requests;
+  }
 
   int Pick(int n) { return static_cast<int>(random_() % static_cast<uint32_t>(n)); }
 

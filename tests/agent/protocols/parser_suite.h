@@ -29,12 +29,13 @@ namespace spantap {
 struct FakeContext final : MessageContext {
   Request pending = Request::kOrdinary;
   bool may_begin = true;
-  bool pipelined = false;
   bool sure = true;
   Request PendingRequest() const override { return pending; }
   bool MayBegin(bool) override { return may_begin; }
   bool Sure() const override { return sure; }
-  bool Pipelined() const override { return pipelined; }
+  bool MayHide(bool request, bool within_call) const override {
+    return request ? !within_call : pending != Request::kUnknown;
+  }
 };
 
 // Writes the calls down and checks their order.
