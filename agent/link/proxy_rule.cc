@@ -21,20 +21,21 @@ namespace spantap {
 namespace {
 
 constexpr double kSure = 0.99;
-constexpr double kLikely = 0.95;    // one candidate, the process not known well
-constexpr double kBothSure = 0.99;  // order and pair, neither a guess
-constexpr double kPairSure = 0.95;  // order agrees, but was a guess
-constexpr double kOrderSure = 0.92; // the pair agrees, but was a guess
+constexpr double kLikely = 0.95;     // one candidate, the process not known well
+constexpr double kBothSure = 0.99;   // order and pair, neither a guess
+constexpr double kPairSure = 0.95;   // order agrees, but was a guess
+constexpr double kOrderSure = 0.92;  // the pair agrees, but was a guess
+constexpr double kFirstOnes = 0.92; // order and pair, neither a guess, of a process not known yet
 constexpr double kHeadersAdded = 0.95;
 constexpr double kPathRewritten = 0.92;
-constexpr double kDoubt = 0.8;      // never drawn at the default threshold
+constexpr double kDoubt = 0.8;  // never drawn at the default threshold
 
-constexpr uint32_t kKnown = 16;        // outgoing heads until the share of agreeing ones is believed
-constexpr uint64_t kDistrust = 256;    // incoming requests for which a lost response spoils order and pair
-constexpr uint64_t kManyRequests = 64; // incoming ones until "rare" means something
-constexpr int kMaxLooked = 64;         // open requests looked at for a head that is not equal
-constexpr size_t kMinPathBytes = 4;    // "/x" in common says nothing
-constexpr uint16_t kMinHeaders = 2;    // nor does an empty set of headers
+constexpr uint32_t kKnown = 16;         // outgoing heads until the share of agreeing ones is believed
+constexpr uint64_t kDistrust = 256;     // incoming requests for which a lost response spoils order and pair
+constexpr uint64_t kManyRequests = 64;  // incoming ones until "rare" means something
+constexpr int kMaxLooked = 64;          // open requests looked at for a head that is not equal
+constexpr size_t kMinPathBytes = 4;     // "/x" in common says nothing
+constexpr uint16_t kMinHeaders = 2;     // nor does an empty set of headers
 
 bool ThreadClassKnown(const ProcessState& process) {
   return process.thread_class.kept.total >= kKnown && process.thread_class.kept.value() > 0.97;
@@ -64,7 +65,10 @@ double CrowdConfidence(const Member& client, const ProcessState& process) {
   if (client.pair_choice == nullptr || client.order_choice != client.pair_choice->id) return kDoubt;
   const ProxyClass& learned = process.proxy_class;
   if (!learned.one_thread() || process.arrivals < learned.distrust_until) return kDoubt;
-  const bool passes_on = learned.agrees.total >= kKnown && learned.agrees.value() >= 0.9;
+  const bool known = learned.agrees.total >= kKnown;
+  const bool passes_on = known && learned.agrees.value() >= 0.9;
+  // A process's first requests: the response passed on at once says as much as a known habit.
+  if (!known && learned.agrees.value() >= 1 && client.order_sure && client.pair_sure) return kFirstOnes;
   if (!passes_on && !AddsMarks(*client.pair_choice, client)) return kDoubt;
   if (client.order_sure && client.pair_sure) return kBothSure;
   if (client.pair_sure) return kPairSure;
@@ -92,7 +96,13 @@ class ProxyRule final : public InferenceRule {
     }
     Member* const server = crowd->open.front();
     if (AddsMarks(*server, client)) ++process.proxy_class.marked;
-    return LinkDecision::Link(server, SingleConfidence(*server, client, process));
+    const double confidence = SingleConfidence(*server, client, process);
+    // Too early to say what kind of process this is: the responses will tell.
+    if (confidence <= kDoubt && process.proxy_class.agrees.total < kKnown) {
+      QueueClient(*crowd, client);
+      return LinkDecision::Later();
+    }
+    return LinkDecision::Link(server, confidence);
   }
 
   void OnRequest(Member& member) override {
@@ -279,8 +289,6 @@ class ProxyRule final : public InferenceRule {
 
 }  // namespace
 
-std::unique_ptr<InferenceRule> MakeProxyRule() {
-  return std::make_unique<ProxyRule>();
-}
+std::unique_ptr<InferenceRule> MakeProxyRule() { return std::make_unique<ProxyRule>(); }
 
 }  // namespace spantap
