@@ -4,6 +4,7 @@
 The child gets SIGKILL when the test process dies (PR_SET_PDEATHSIG counts for the starting thread, so
 start children from the main thread). Its output goes to a file, never to a pipe that could fill up.
 """
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -16,16 +17,17 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
 
-def _prepare(die_with_parent, nice):
+def _prepare(die_with_parent, realtime):
     if die_with_parent:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if nice:
-        os.nice(nice)
+    if realtime:
+        with contextlib.suppress(PermissionError):  # then it runs as everybody else
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 class Process:
     def __init__(self, name, argv, log_path, env=None, cwd=None, stdout_path=None, die_with_parent=True,
-                 nice=0):
+                 realtime=False):
         self.name = name
         self.log_path = pathlib.Path(log_path)
         self.stdout_path = pathlib.Path(stdout_path) if stdout_path else None
@@ -35,7 +37,7 @@ class Process:
             try:
                 self._popen = subprocess.Popen(
                     argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=log, env=full_env, cwd=cwd,
-                    preexec_fn=lambda: _prepare(die_with_parent, nice))
+                    preexec_fn=lambda: _prepare(die_with_parent, realtime))
             finally:
                 if self.stdout_path:
                     stdout.close()

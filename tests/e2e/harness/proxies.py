@@ -16,10 +16,11 @@ def _routes(routes):
 
 
 class Envoy:
-    """`tracer_port`: Envoy's own OpenTelemetry tracer at 100 % to OTLP/HTTP on that port."""
+    """`tracer_port`: Envoy's own OpenTelemetry tracer at 100 % to OTLP/HTTP on that port. `realtime`: it goes
+    before everything else on the machine, for tests that compare times."""
 
     def __init__(self, env, routes, name="envoy", tracer_port=None, concurrency=1, port=None, idle_timeout="60s",
-                 spawn_upstream_span=False, log=True, nice=0):
+                 spawn_upstream_span=False, log=True, realtime=False):
         self.port = port or env.free_port()
         self._log = env.tmp / f"{name}-access.log"
         config = self._config(_routes(routes), name, tracer_port, idle_timeout, spawn_upstream_span)
@@ -30,7 +31,7 @@ class Envoy:
         self.process = env.start(
             name, [tools.envoy(), "-c", path, "--use-dynamic-base-id", "--concurrency", concurrency,
                    "--disable-hot-restart", "-l", "warning", "--service-cluster", name, "--service-node", name],
-            port=self.port, nice=nice)
+            port=self.port, realtime=realtime)
         self.pid = self.process.pid
 
     def access_log(self):
