@@ -68,7 +68,8 @@ $(BUILD)/bpf/%.o: bpf/%.c $(wildcard bpf/*.h)
 $(BUILD)/gen/spantap.skel.h: $(patsubst bpf/%.c,$(BUILD)/bpf/%.o,$(BPF_SOURCES))
 	$(call msg,SKEL,$@)
 	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen object $(BUILD)/bpf/spantap.linked.o $^ && \
-	    $(BPFTOOL) gen skeleton $(BUILD)/bpf/spantap.linked.o name spantap_bpf > $@
+	    { echo '/* NOLINTBEGIN: generated */'; $(BPFTOOL) gen skeleton $(BUILD)/bpf/spantap.linked.o name spantap_bpf && \
+	      echo '/* NOLINTEND */'; } > $@
 $(BUILD)/obj/agent/capture/bpf_programs.cc.o: $(BUILD)/gen/spantap.skel.h
 
 # ---------------------------------------------------------------- third party, built from packages

@@ -184,7 +184,7 @@ absl::Status BpfPrograms::State::FillMaps(const KernelTargets& targets) const {
   int error = bpf_map__update_elem(skeleton->maps.targets, &self, sizeof(self), &deny, sizeof(deny), BPF_ANY);
   for (const std::string& name : targets.names) {
     char comm[SPANTAP_COMM_LEN] = {};
-    memcpy(comm, name.data(), std::min(name.size(), sizeof(comm) - 1));
+    (void)name.copy(comm, sizeof(comm) - 1);
     if (error == 0)
       error = bpf_map__update_elem(skeleton->maps.target_names, comm, sizeof(comm), &one, sizeof(one), BPF_ANY);
   }

@@ -171,19 +171,21 @@ void TargetSet::OnFork(uint32_t parent, uint32_t child) {
 void TargetSet::OnExit(uint32_t tgid) { roots_.erase(tgid); }
 
 std::string TargetSet::ConfiguredName(uint32_t tgid, const ProcessFacts& facts) const {
-  const auto root = roots_.find(tgid);
   for (const auto& [target, name] : spec_.service_names) {
-    uint32_t number = 0;
-    if (absl::SimpleAtoi(target, &number)) {
-      if (number == tgid || number == facts.listen_port || (root != roots_.end() && root->second == number))
-        return name;
-    } else if (FileName(target) == FileName(facts.exe) || FileName(target).substr(0, kCommChars) == facts.comm) {
-      return name;
-    } else if (absl::StrContains(target, '/') && InCgroup(tgid, target)) {
-      return name;
-    }
+    if (RuleMatches(target, tgid, facts)) return name;
   }
   return spec_.service_name;
+}
+
+bool TargetSet::RuleMatches(const std::string& target, uint32_t tgid, const ProcessFacts& facts) const {
+  uint32_t number = 0;
+  if (absl::SimpleAtoi(target, &number)) {
+    const auto root = roots_.find(tgid);
+    return number == tgid || number == facts.listen_port || (root != roots_.end() && root->second == number);
+  }
+  const std::string file = FileName(target);
+  return file == FileName(facts.exe) || file.substr(0, kCommChars) == facts.comm ||
+         (absl::StrContains(target, '/') && InCgroup(tgid, target));
 }
 
 bool TargetSet::InCgroup(uint32_t tgid, const std::string& target) {

@@ -43,6 +43,7 @@ class TargetSet {
 
  private:
   bool MatchesExe(uint32_t tgid) const;
+  bool RuleMatches(const std::string& target, uint32_t tgid, const ProcessFacts& facts) const;
   static bool InCgroup(uint32_t tgid, const std::string& target);
 
   TargetSpec spec_;
