@@ -198,7 +198,7 @@ SOURCES := $(shell git ls-files '*.cc' '*.h' '*.c' 2>/dev/null)
 CXX_SOURCES := $(filter %.cc,$(SOURCES))
 lint: deps-build
 	$(Q)tests/setup/install_packages.sh $(TEST_PACKAGES) $(LINT_PACKAGES)
-	$(Q)$(MAKE) --no-print-directory $(BUILD)/gen/spantap.skel.h
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all test-programs bench-programs
 	$(Q)/usr/bin/python3 tests/lint/check_arrows.py
 	$(Q)clang-format-14 --dry-run -Werror $(SOURCES)
 	$(Q)/usr/bin/python3 tests/lint/run_clang.py --jobs $(shell nproc) --flags '-std=c++20 $(CPPFLAGS) -I/usr/share/include/llhttp' $(CXX_SOURCES)

@@ -18,8 +18,8 @@ std::string Where(const std::string& path, const YAML::Mark& mark) { return absl
 absl::Status Append(const std::string& path, const Option& option, const YAML::Node& node, Values& values) {
   if (!node.IsScalar()) {
     return absl::InvalidArgumentError(absl::StrCat(Where(path, node.Mark()), ": ", option.name, " takes ",
-                                                   option.repeatable ? "a value or a list of values" : "one value", ": ",
-                                                   option.accepted));
+                                                   option.repeatable ? "a value or a list of values" : "one value",
+                                                   ": ", option.accepted));
   }
   std::string value = node.Scalar();
   if (option.value == nullptr) value = value == "true" ? "on" : value == "false" ? "off" : value;

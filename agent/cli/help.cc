@@ -50,7 +50,8 @@ std::string Examples(const CommandInfo& command) {
 absl::Span<const CommandInfo> Commands() { return kCommands; }
 
 std::string GeneralHelp() {
-  std::string text = "spantap: traces of service-mesh proxies, observed from the kernel.\n\nUsage: spantap COMMAND [OPTIONS]\n\n";
+  std::string text =
+      "spantap: traces of service-mesh proxies, observed from the kernel.\n\nUsage: spantap COMMAND [OPTIONS]\n\n";
   for (const CommandInfo& command : kCommands) {
     absl::StrAppendFormat(&text, "  %-8s %s\n", command.name, command.purpose);
   }
@@ -74,15 +75,15 @@ std::string CommandHelp(const CommandInfo& command) {
       absl::StrAppendFormat(&text, "  %-32s also %s\n", "", absl::StrReplaceAll(option.standard, {{",", ", "}}));
     }
   }
-  absl::StrAppendFormat(&text, "  %-32s %s\n  %-32s %s\n", "--config FILE", "YAML file with the same words as keys", "--help",
-                        "this text");
+  absl::StrAppendFormat(&text, "  %-32s %s\n  %-32s %s\n", "--config FILE", "YAML file with the same words as keys",
+                        "--help", "this text");
   absl::StrAppend(&text, "\nEXAMPLES\n", Examples(command), "\n", kExitCodes);
   return text;
 }
 
 std::string VersionText() {
-  return absl::StrCat("spantap " SPANTAP_VERSION "\nevent version ", SPANTAP_EVENT_VERSION, "\nkernel: ",
-                      DescribeKernelSupport(), "\n");
+  return absl::StrCat("spantap " SPANTAP_VERSION "\nevent version ", SPANTAP_EVENT_VERSION,
+                      "\nkernel: ", DescribeKernelSupport(), "\n");
 }
 
 }  // namespace spantap

@@ -11,8 +11,8 @@ namespace spantap {
 
 struct CommandInfo {
   const char* name;
-  unsigned bit;         // of enum Command
-  const char* purpose;  // one sentence
+  unsigned bit;            // of enum Command
+  const char* purpose;     // one sentence
   const char* positional;  // "FILE" or ""
 };
 absl::Span<const CommandInfo> Commands();

@@ -14,13 +14,13 @@
 namespace spantap {
 
 struct Option {
-  const char* name;       // flag "--name", variable SPANTAP_NAME, file key `name`
-  const char* value;      // placeholder of the value in --help; nullptr: a switch (on / off in the file)
-  unsigned commands;      // bits of Command
-  bool repeatable;        // a list in the file, comma-separated in the variable
-  const char* standard;   // OTEL_* variables with the same meaning, most specific first, ',' between; or ""
-  const char* help;       // one line, with unit and default
-  const char* accepted;   // the accepted form, for messages
+  const char* name;      // flag "--name", variable SPANTAP_NAME, file key `name`
+  const char* value;     // placeholder of the value in --help; nullptr: a switch (on / off in the file)
+  unsigned commands;     // bits of Command
+  bool repeatable;       // a list in the file, comma-separated in the variable
+  const char* standard;  // OTEL_* variables with the same meaning, most specific first, ',' between; or ""
+  const char* help;      // one line, with unit and default
+  const char* accepted;  // the accepted form, for messages
   // Checks and stores one value. The error says what is wrong; the caller adds where and `accepted`.
   absl::Status (*apply)(absl::string_view value, Settings& settings);
 };

@@ -51,7 +51,8 @@ void Declare(CLI::App& app, const CommandInfo& command, Raw& raw) {
 
 absl::Status Apply(const Option& option, const std::vector<RawValue>& values, Settings& settings) {
   if (!option.repeatable && values.size() > 1) {
-    return absl::InvalidArgumentError(absl::StrCat(values[1].where, ": given more than once; it takes one value: ", option.accepted));
+    return absl::InvalidArgumentError(
+        absl::StrCat(values[1].where, ": given more than once; it takes one value: ", option.accepted));
   }
   for (const RawValue& value : values) {
     const absl::Status status = option.apply(value.value, settings);
@@ -82,7 +83,8 @@ std::vector<RawValue> FromEnvironment(const std::string& name, const Option& opt
 std::vector<RawValue> FromCommandLine(const Raw& raw, const Option& option) {
   std::vector<RawValue> values;
   const std::string flag = absl::StrCat("--", option.name);
-  if (const auto it = raw.switches.find(option.name); it != raw.switches.end() && it->second) values.push_back({flag, "on"});
+  if (const auto it = raw.switches.find(option.name); it != raw.switches.end() && it->second)
+    values.push_back({flag, "on"});
   if (const auto it = raw.values.find(option.name); it != raw.values.end()) {
     for (const std::string& value : it->second) values.push_back({flag, value});
   }
@@ -105,7 +107,7 @@ absl::Status Fill(const Raw& raw, unsigned command_bit, Values file, Settings& s
     if (values.empty()) values = FromEnvironment(VariableName(option), option);
     if (values.empty()) values = FromStandard(option);
     if (values.empty()) values = file[option.name];
-    const absl::Status status = Apply(option, values, settings);
+    absl::Status status = Apply(option, values, settings);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();
@@ -115,8 +117,8 @@ absl::Status CheckWhole(const CommandInfo& command, const Raw& raw, Settings& se
   settings.command = static_cast<Command>(command.bit);
   settings.file = raw.file;
   if (*command.positional && raw.file.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("spantap ", command.name, ": no FILE given; usage: spantap ",
-                                                   command.name, " FILE [OPTIONS]"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("spantap ", command.name, ": no FILE given; usage: spantap ", command.name, " FILE [OPTIONS]"));
   }
   if (settings.command != Command::kReplay && settings.targets.empty()) {
     return absl::InvalidArgumentError(

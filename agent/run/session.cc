@@ -108,7 +108,8 @@ class Session {
 
   std::string Balance() const {
     if (source_ == nullptr) return LedgerLine(ledger_.Snapshot(), SourceCounters{}, pipeline_.get(), 0);
-    return LedgerLine(ledger_.Snapshot(), source_->Counters(), pipeline_.get(), recording_ ? recording_->captured() : 0);
+    return LedgerLine(ledger_.Snapshot(), source_->Counters(), pipeline_.get(),
+                      recording_ ? recording_->captured() : 0);
   }
 
  private:
@@ -154,7 +155,8 @@ class Session {
     pipeline_ = std::make_unique<Pipeline>(
         pipeline, *ids_, ledger_, queue_.get(),
         [this](uint64_t conn_id, const spantap_order& order) { source_->Order(conn_id, order); });
-    if (settings_.command == Command::kTrace || (replay_ != nullptr && (settings_.json || settings_.endpoints.empty()))) {
+    if (settings_.command == Command::kTrace ||
+        (replay_ != nullptr && (settings_.json || settings_.endpoints.empty()))) {
       pipeline_->SetView(std::make_unique<TraceView>(ViewFor(settings_), std::cout,
                                                      [this](uint32_t tgid) { return pipeline_->ServiceName(tgid); }));
     }
@@ -162,12 +164,14 @@ class Session {
 
   absl::Status CheckReplay() {
     if (replay_->Truncated()) {
-      return absl::DataLossError(absl::StrCat(settings_.file, ": the file is cut off; replayed up to its last whole record"));
+      return absl::DataLossError(
+          absl::StrCat(settings_.file, ": the file is cut off; replayed up to its last whole record"));
     }
     const LedgerSnapshot spans = ledger_.Snapshot();
     if (loop_ != nullptr && spans.acknowledged != spans.created) {
-      return absl::UnavailableError(absl::StrCat(settings_.endpoints[0], ": ", spans.created - spans.acknowledged, " of ",
-                                                 spans.created, " spans were not accepted; the ledger says why"));
+      return absl::UnavailableError(absl::StrCat(settings_.endpoints[0], ": ", spans.created - spans.acknowledged,
+                                                 " of ", spans.created,
+                                                 " spans were not accepted; the ledger says why"));
     }
     return absl::OkStatus();
   }

@@ -26,7 +26,7 @@ def main():
     parser.add_argument('--flags', default='')
     parser.add_argument('files', nargs='+')
     args = parser.parse_args()
-    flags = shlex.split(args.flags)
+    flags = shlex.split(args.flags) + ['-USPANTAP_VERSION', '-DSPANTAP_VERSION="lint"']
     bad = 0
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for path, findings in zip(args.files, pool.map(lambda f: check(f, flags), args.files)):

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/parse.h"
 
+#include <unistd.h>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <fstream>
-#include <unistd.h>
 #include <vector>
 
 #include "agent/cli/help.h"
@@ -52,7 +52,8 @@ struct Variable {
 };
 
 TEST_CASE("parse: targets are a union, in order", "[cli]") {
-  const Settings s = MustParse({"trace", "--pid", "12", "--exe", "nginx", "--pid", "13", "--port", "8080", "--cgroup", "/a"});
+  const Settings s =
+      MustParse({"trace", "--pid", "12", "--exe", "nginx", "--pid", "13", "--port", "8080", "--cgroup", "/a"});
   CHECK(s.command == Command::kTrace);
   CHECK(s.targets.pids == std::vector<uint32_t>{12, 13});
   CHECK(s.targets.exes == std::vector<std::string>{"nginx"});
@@ -63,7 +64,8 @@ TEST_CASE("parse: targets are a union, in order", "[cli]") {
 
 TEST_CASE("parse: agent exports to the standard endpoint unless told otherwise", "[cli]") {
   CHECK(MustParse({"agent", "--pid", "1"}).endpoints == std::vector<std::string>{"http://localhost:4318"});
-  const Settings s = MustParse({"agent", "--pid=1", "--endpoint=http://[::1]:9/x", "--header", "Authentication=a=b", "--timeout", "5000"});
+  const Settings s = MustParse(
+      {"agent", "--pid=1", "--endpoint=http://[::1]:9/x", "--header", "Authentication=a=b", "--timeout", "5000"});
   CHECK(s.endpoints == std::vector<std::string>{"http://[::1]:9/x"});
   CHECK(s.headers == std::vector<std::pair<std::string, std::string>>{{"Authentication", "a=b"}});
   CHECK(s.timeout == absl::Seconds(5));

@@ -93,8 +93,9 @@ TEST_CASE("ledger line: source drops are named, zero ones are left out", "[run]"
   source.captured = 10;
   source.drop_ring_full = 3;
   const std::string line = LedgerLine(LedgerSnapshot{}, source, nullptr, 7);
-  CHECK(line == "ledger created=0 acknowledged=0 in_flight=0 spooled=0 dropped=0 events_captured=10 events_processed=7 "
-                "events_dropped.ring_full=3");
+  CHECK(line ==
+        "ledger created=0 acknowledged=0 in_flight=0 spooled=0 dropped=0 events_captured=10 events_processed=7 "
+        "events_dropped.ring_full=3");
 }
 
 }  // namespace
