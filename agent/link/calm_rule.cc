@@ -49,8 +49,6 @@ class CalmRule final : public InferenceRule {
 
 }  // namespace
 
-std::unique_ptr<InferenceRule> MakeCalmRule() {
-  return std::make_unique<CalmRule>();
-}
+std::unique_ptr<InferenceRule> MakeCalmRule() { return std::make_unique<CalmRule>(); }
 
 }  // namespace spantap

@@ -138,9 +138,7 @@ Member* PairResponse(Member& server) {
   return found;
 }
 
-bool MayBeRetried(const Member& client) {
-  return !client.responded || client.response.status / 100 != 2;
-}
+bool MayBeRetried(const Member& client) { return !client.responded || client.response.status / 100 != 2; }
 
 void TakeHopeless(const Crowd& crowd, Lane& lane, Wake& wake) {
   for (const Hook* hook = lane.undecided.first(); hook->member != nullptr; hook = hook->next) {

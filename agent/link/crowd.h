@@ -25,9 +25,9 @@ namespace spantap {
 
 struct Lane {
   uint32_t tid = 0;
-  MemberList unserved;     // server exchanges
-  MemberList undecided;    // clients, in order of their requests
-  MemberList answered;     // clients, in order of their responses; failed ones too (not responded)
+  MemberList unserved;   // server exchanges
+  MemberList undecided;  // clients, in order of their requests
+  MemberList answered;   // clients, in order of their responses; failed ones too (not responded)
   bool order_guessed = false;
   bool pair_guessed = false;
   // Something happened that one request for one outgoing request, and one response for one, do not

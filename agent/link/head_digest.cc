@@ -78,8 +78,8 @@ struct PrefixRow {
 };
 constexpr size_t kPrefixes = 5;
 const PrefixRow kPrefixRows[kPrefixes] = {
-    {"x-forwarded-", HeaderKind::kMark},   {"x-envoy-", HeaderKind::kMark},      {"x-b3-", HeaderKind::kIgnored},
-    {"x-datadog-", HeaderKind::kIgnored},  {"proxy-", HeaderKind::kIgnored},
+    {"x-forwarded-", HeaderKind::kMark},  {"x-envoy-", HeaderKind::kMark},  {"x-b3-", HeaderKind::kIgnored},
+    {"x-datadog-", HeaderKind::kIgnored}, {"proxy-", HeaderKind::kIgnored},
 };
 
 // The rows by hash of the name, open addressing: one probe for most names, listed or not.
@@ -123,9 +123,9 @@ HeaderKind KindOf(absl::string_view name, uint64_t name_hash) {
 // The hash of an x-request-id. Envoy rewrites the 15th character of a UUID (its trace reason).
 uint64_t HashRequestId(absl::string_view value) {
   if (value.empty()) return 0;
-  const uint64_t hash = value.size() == 36 ? HashCombine(HashBytes(value.substr(0, 14), true),
-                                                         HashBytes(value.substr(15), true))
-                                           : HashBytes(value);
+  const uint64_t hash = value.size() == 36
+                            ? HashCombine(HashBytes(value.substr(0, 14), true), HashBytes(value.substr(15), true))
+                            : HashBytes(value);
   return hash != 0 ? hash : 1;
 }
 

@@ -58,8 +58,8 @@ absl::string_view OriginForm(absl::string_view target);
 // Equality hash of bytes; `fold` ignores ASCII case (and a few other bits, harmless for header names).
 uint64_t HashBytes(absl::string_view bytes, bool fold = false);
 inline uint64_t HashCombine(uint64_t a, uint64_t b) {
-  const unsigned __int128 product = static_cast<unsigned __int128>(a ^ 0x9e3779b97f4a7c15u) *
-                                    ((b << 32 | b >> 32) ^ 0xc2b2ae3d27d4eb4fu);
+  const unsigned __int128 product =
+      static_cast<unsigned __int128>(a ^ 0x9e3779b97f4a7c15u) * ((b << 32 | b >> 32) ^ 0xc2b2ae3d27d4eb4fu);
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 

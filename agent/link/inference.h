@@ -60,20 +60,20 @@ struct Member {
   uint32_t busy_clients = 0;  // server: of these, without a response yet
   bool answered = false;      // server: a client of its got a response, the last being
   HeadDigest last_answer;
-  MemberList waiters;         // server: clients asked again when this one is answered or over
+  MemberList waiters;  // server: clients asked again when this one is answered or over
   Hook hooks[kSlotCount];
 
   // Learned at arrival, see the rules.
-  uint64_t arrival = 0;       // server: number of its request in the process
-  bool overlapped = false;    // server: another request was open when it came
-  uint8_t target_seen = 0;    // server: recent requests with its method and target
+  uint64_t arrival = 0;     // server: number of its request in the process
+  bool overlapped = false;  // server: another request was open when it came
+  uint8_t target_seen = 0;  // server: recent requests with its method and target
   uint8_t request_id_seen = 0;
-  Crowd* crowd = nullptr;      // server: the requests with an equal head
-  Lane* lane = nullptr;        // both: those of one thread
-  uint64_t order_choice = 0;   // client: id of the server exchange that order proposes; 0: none
-  bool order_sure = false;     // no other could have come next
+  Crowd* crowd = nullptr;         // server: the requests with an equal head
+  Lane* lane = nullptr;           // both: those of one thread
+  uint64_t order_choice = 0;      // client: id of the server exchange that order proposes; 0: none
+  bool order_sure = false;        // no other could have come next
   Member* pair_choice = nullptr;  // client: the server exchange whose response followed, while it is told
-  bool pair_sure = false;      // no other response could have been meant
+  bool pair_sure = false;         // no other response could have been meant
 };
 
 // Clients that are to be asked again.
@@ -96,7 +96,7 @@ struct LinkDecision {
   enum class State : uint8_t { kNotMine, kLater, kLinked, kRefused } state = State::kNotMine;
   Member* server = nullptr;  // for kLinked
   double confidence = 0;
-  const char* reason = "";   // for kRefused: why nothing is claimed; a static name
+  const char* reason = "";  // for kRefused: why nothing is claimed; a static name
 
   static LinkDecision NotMine() { return {}; }
   static LinkDecision Later() { return {State::kLater, nullptr, 0, ""}; }

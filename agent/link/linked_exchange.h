@@ -30,7 +30,7 @@ struct LinkedExchange {
   std::unique_ptr<Exchange> exchange;  // finished
   TraceId trace_id;
   SpanId span_id;
-  SpanId parent_span_id;          // invalid: a root
+  SpanId parent_span_id;  // invalid: a root
   LinkRule rule = LinkRule::kNone;
   double confidence = 1.0;        // of the link to the parent; 1.0 for roots
   uint8_t flags = 0;              // W3C flags to export

@@ -9,33 +9,21 @@ Linker::Linker(const LinkSettings& settings, IdGenerator& ids, LinkedSink& sink)
     : state_(std::make_unique<State>(settings, ids, sink)) {}
 Linker::~Linker() = default;
 
-void Linker::OnRequest(Exchange& exchange) {
-  state_->OnRequest(exchange);
-}
+void Linker::OnRequest(Exchange& exchange) { state_->OnRequest(exchange); }
 
-void Linker::OnResponse(Exchange& exchange) {
-  state_->OnResponse(exchange);
-}
+void Linker::OnResponse(Exchange& exchange) { state_->OnResponse(exchange); }
 
-void Linker::OnFinished(std::unique_ptr<Exchange> exchange) {
-  state_->OnFinished(std::move(exchange));
-}
+void Linker::OnFinished(std::unique_ptr<Exchange> exchange) { state_->OnFinished(std::move(exchange)); }
 
-void Linker::OnProcessEnd(uint32_t tgid) {
-  state_->processes.Forget(tgid);
-}
+void Linker::OnProcessEnd(uint32_t tgid) { state_->processes.Forget(tgid); }
 
 void Linker::OnTime(uint64_t mono_ns) {
   state_->Touch(mono_ns);
   state_->Pump();
 }
 
-void Linker::Flush() {
-  state_->Flush();
-}
+void Linker::Flush() { state_->Flush(); }
 
-const LinkCounters& Linker::counters() const {
-  return state_->counters;
-}
+const LinkCounters& Linker::counters() const { return state_->counters; }
 
 }  // namespace spantap

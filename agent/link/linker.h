@@ -24,9 +24,9 @@
 namespace spantap {
 
 struct LinkSettings {
-  double threshold = 0.9;       // links below it are not drawn
-  bool adopt = true;            // --adopt=on|off
-  double sample_ratio = 1.0;    // of new roots
+  double threshold = 0.9;     // links below it are not drawn
+  bool adopt = true;          // --adopt=on|off
+  double sample_ratio = 1.0;  // of new roots
   uint64_t decision_limit_ns = 2'000'000'000;
   uint64_t settle_ns = 50'000'000;  // how long after a root's end stragglers may still arrive
   size_t max_exchanges = 65536;
@@ -34,13 +34,13 @@ struct LinkSettings {
 };
 
 struct LinkCounters {
-  uint64_t linked[8] = {};          // by LinkRule
+  uint64_t linked[8] = {};  // by LinkRule
   uint64_t roots = 0;
-  uint64_t refused_ambiguous = 0;   // candidates, but none sure enough
-  uint64_t refused_unknown = 0;     // no candidate
+  uint64_t refused_ambiguous = 0;  // candidates, but none sure enough
+  uint64_t refused_unknown = 0;    // no candidate
   uint64_t adopted = 0;
-  uint64_t unsampled = 0;           // exchanges that sampling left out
-  uint64_t forced = 0;              // delivered early because of max_exchanges
+  uint64_t unsampled = 0;  // exchanges that sampling left out
+  uint64_t forced = 0;     // delivered early because of max_exchanges
   uint64_t request_id_reused = 0;
   uint64_t own_export_skipped = 0;  // OTLP export requests of observed processes: counted, never spans
   uint64_t late = 0;                // links found after the ids of one side were delivered: not drawn

@@ -111,9 +111,9 @@ void Linker::State::JoinByIds(Node& server) {
     int matches = 0;
     const bool all = clients_by_request_id.Each(head.request_id_hash, kMaxLooked, [&](Member& member) {
       Node& client = static_cast<Node&>(member);
-      const bool around = client.start_ns <= server.start_ns + kJitterNs &&
-                          (!client.finished || client.owned == nullptr ||
-                           client.owned->end_ns + kJitterNs >= server.exchange->end_ns);
+      const bool around =
+          client.start_ns <= server.start_ns + kJitterNs &&
+          (!client.finished || client.owned == nullptr || client.owned->end_ns + kJitterNs >= server.exchange->end_ns);
       if (around && !client.joined && !client.delivered && client.process != server.process &&
           client.request.method_target == head.method_target) {
         found = &client;

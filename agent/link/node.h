@@ -38,14 +38,14 @@ struct Node : Member {
   bool undecided = false;
   bool asked = false;
   bool had_candidates = false;
-  uint8_t asking = 0;          // index of the rule that said kLater
+  uint8_t asking = 0;  // index of the rule that said kLater
   absl::string_view refused;
 
   // Over the tree, kept at its root. What is waited for, and (an upper bound of) its height.
   int height = 0;
-  uint32_t blockers = 0;       // members unfinished or undecided
-  uint64_t settle_at = 0;      // until then the other end of some connection may still turn up
-  uint64_t queued_for = 0;     // the time at which its delivery is queued; 0: it is not
+  uint32_t blockers = 0;    // members unfinished or undecided
+  uint64_t settle_at = 0;   // until then the other end of some connection may still turn up
+  uint64_t queued_for = 0;  // the time at which its delivery is queued; 0: it is not
 
   // In the list of finished and undelivered nodes.
   Node* older = nullptr;
@@ -63,10 +63,10 @@ struct Node : Member {
   uint8_t flags = 0;
   bool sampled = true;
   uint8_t depth = 0;
-  bool cut = false;        // another trace than the parent's: the link is not shown (--adopt=off)
-  size_t segment = 0;      // scratch of TraceIds::Assign
-  SpanId claimed;          // client: the outgoing parent-id, if it is this exchange's own
-  bool repeated = false;   // client: the outgoing parent-id came in with a request of this process
+  bool cut = false;       // another trace than the parent's: the link is not shown (--adopt=off)
+  size_t segment = 0;     // scratch of TraceIds::Assign
+  SpanId claimed;         // client: the outgoing parent-id, if it is this exchange's own
+  bool repeated = false;  // client: the outgoing parent-id came in with a request of this process
 };
 
 }  // namespace spantap

@@ -56,17 +56,17 @@ struct ThreadState {
   uint64_t last_read = 0;  // id of the last request it read
 };
 struct ThreadClass {
-  Share kept;            // of overlapping requests, those answered by their reader with none read between
-  uint32_t broken = 0;   // times a thread took a second request, or answered another thread's
+  Share kept;           // of overlapping requests, those answered by their reader with none read between
+  uint32_t broken = 0;  // times a thread took a second request, or answered another thread's
 };
 
 // Rule `proxy`.
 struct ProxyClass {
-  Share agrees;             // of outgoing requests, those with the head of an open incoming one
-  uint32_t marked = 0;      // outgoing heads that had a proxy's marks added
-  uint32_t same_thread = 0; // heads of one exchange that one thread handled
-  bool crosses = false;     // some exchange was handled by two threads
-  bool fans_out = false;    // some request had two outgoing ones at once (mirrors, hedges)
+  Share agrees;                 // of outgoing requests, those with the head of an open incoming one
+  uint32_t marked = 0;          // outgoing heads that had a proxy's marks added
+  uint32_t same_thread = 0;     // heads of one exchange that one thread handled
+  bool crosses = false;         // some exchange was handled by two threads
+  bool fans_out = false;        // some request had two outgoing ones at once (mirrors, hedges)
   uint64_t distrust_until = 0;  // number of a request: until then, order and pair prove nothing
   bool one_thread() const { return !crosses && same_thread >= 16; }
   // Every outgoing request is some incoming one's.
@@ -90,9 +90,9 @@ struct ProcessState {
   uint32_t members = 0;    // exchanges held, either role: it must not go while there are any
   uint64_t last_used = 0;  // exchange id
 
-  MemberList open;         // server exchanges not finished, by arrival
+  MemberList open;  // server exchanges not finished, by arrival
   uint32_t open_count = 0;
-  uint32_t unanswered = 0; // of these, without a response
+  uint32_t unanswered = 0;  // of these, without a response
   uint64_t arrivals = 0;
   MemberIndex by_trace;       // key: TraceKey()
   MemberIndex by_request_id;  // key: HeadDigest::request_id_hash

@@ -37,8 +37,6 @@ class RequestIdRule final : public InferenceRule {
 
 }  // namespace
 
-std::unique_ptr<InferenceRule> MakeRequestIdRule() {
-  return std::make_unique<RequestIdRule>();
-}
+std::unique_ptr<InferenceRule> MakeRequestIdRule() { return std::make_unique<RequestIdRule>(); }
 
 }  // namespace spantap

@@ -11,10 +11,10 @@
 // Before 16 are known, a request is claimed only when its own four moments prove the nesting: one
 // thread read the request, sent ours, read our response and wrote the answer, with no other request
 // read by it in between; and only while no thread of the process has ever taken a second request
-// before answering the first, or answered what another had read, in at least 4 overlapping ones. An event loop with one thread breaks
-// this with its second concurrent request, before it can mislead; one with several threads breaks it
-// when two requests meet on one of them, and as long as they do not, thread identity is right there,
-// too; a runtime that moves requests between threads (Go) answers most of them elsewhere.
+// before answering the first, or answered what another had read, in at least 4 overlapping ones. An event loop with one
+// thread breaks this with its second concurrent request, before it can mislead; one with several threads breaks it when
+// two requests meet on one of them, and as long as they do not, thread identity is right there, too; a runtime that
+// moves requests between threads (Go) answers most of them elsewhere.
 //
 // Never for a proxy: "last read on this thread" was right for 4 % of Envoy's requests at 16 connections.
 #include "agent/link/process_state.h"
@@ -43,8 +43,7 @@ Member* HeldBy(const ThreadState* thread) {
 
 bool Nested(const Member& client, const Member& server) {
   const uint32_t tid = server.exchange->request_stamp.tid;
-  return client.responded && client.exchange->response_stamp.tid == tid &&
-         server.exchange->response_stamp.tid == tid;
+  return client.responded && client.exchange->response_stamp.tid == tid && server.exchange->response_stamp.tid == tid;
 }
 
 class ThreadRule final : public InferenceRule {
@@ -65,7 +64,9 @@ class ThreadRule final : public InferenceRule {
     }
     if (learned.broken > 0) return LinkDecision::NotMine();
     if (server->responded) {
-      return learned.kept.total >= kSomeKnown && Nested(question.client, *server) ? LinkDecision::Link(server, kNestedConfidence) : Doubt();
+      return learned.kept.total >= kSomeKnown && Nested(question.client, *server)
+                 ? LinkDecision::Link(server, kNestedConfidence)
+                 : Doubt();
     }
     if (!question.first) return Doubt();
     server->waiters.PushBack(question.client.hooks[kSlotWaiter]);
@@ -132,8 +133,6 @@ class ThreadRule final : public InferenceRule {
 
 }  // namespace
 
-std::unique_ptr<InferenceRule> MakeThreadRule() {
-  return std::make_unique<ThreadRule>();
-}
+std::unique_ptr<InferenceRule> MakeThreadRule() { return std::make_unique<ThreadRule>(); }
 
 }  // namespace spantap

@@ -15,9 +15,7 @@ uint64_t IncomingKey(uint32_t tgid, const SpanId& id) {
   return HashCombine(tgid, word);
 }
 
-const TraceParent* WireOf(const Node& node) {
-  return node.request.traceparent ? &*node.request.traceparent : nullptr;
-}
+const TraceParent* WireOf(const Node& node) { return node.request.traceparent ? &*node.request.traceparent : nullptr; }
 
 }  // namespace
 
@@ -99,8 +97,7 @@ void TraceIds::Settle(Segment& segment, uint64_t now_ns) {
     random = kFlagRandom;
   }
   const TraceParent* const decided = WireOf(*segment.leader);
-  segment.sampled =
-      decided != nullptr ? decided->sampled() : SampledByRatio(segment.trace_id, settings_.sample_ratio);
+  segment.sampled = decided != nullptr ? decided->sampled() : SampledByRatio(segment.trace_id, settings_.sample_ratio);
   segment.flags = random | (segment.sampled ? kFlagSampled : 0);
 }
 
@@ -121,9 +118,8 @@ void TraceIds::Fix(Node& node) {
   node.trace_id = segment.trace_id;
   node.flags = segment.flags;
   node.sampled = segment.sampled;
-  node.depth = node.parent == nullptr || node.cut
-                   ? 0
-                   : static_cast<uint8_t>(std::min<int>(node.parent->depth + 1, UINT8_MAX));
+  node.depth =
+      node.parent == nullptr || node.cut ? 0 : static_cast<uint8_t>(std::min<int>(node.parent->depth + 1, UINT8_MAX));
   // Passed on verbatim, the id is the span that sent it here, not this one.
   const auto& incoming = node.cause != nullptr ? node.cause->request.traceparent : std::nullopt;
   const bool own = node.claimed.valid() && !(incoming && incoming->parent_id == node.claimed);

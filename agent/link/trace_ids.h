@@ -39,8 +39,8 @@ class TraceIds {
   struct Segment {
     const Node* leader = nullptr;
     TraceId trace_id;
-    bool known = false;              // an id is settled, or was delivered
-    bool fixed = false;              // flags and sampling, too
+    bool known = false;  // an id is settled, or was delivered
+    bool fixed = false;  // flags and sampling, too
     const TraceParent* wire = nullptr;
     const Node* request_id = nullptr;  // the first member that has one
     uint8_t flags = 0;
@@ -70,7 +70,7 @@ class TraceIds {
   LinkCounters& counters_;
   std::vector<Segment> segments_;  // of the tree at hand
   Recent<absl::flat_hash_map<SpanId, uint64_t>> claims_;
-  Recent<absl::flat_hash_set<uint64_t>> incoming_;  // (process, parent-id)
+  Recent<absl::flat_hash_set<uint64_t>> incoming_;               // (process, parent-id)
   absl::flat_hash_map<uint64_t, uint32_t> roots_by_request_id_;  // in this minute
   uint64_t minute_ = 0;
 };

@@ -37,8 +37,6 @@ class WireRule final : public InferenceRule {
 
 }  // namespace
 
-std::unique_ptr<InferenceRule> MakeWireRule() {
-  return std::make_unique<WireRule>();
-}
+std::unique_ptr<InferenceRule> MakeWireRule() { return std::make_unique<WireRule>(); }
 
 }  // namespace spantap

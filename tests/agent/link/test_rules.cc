@@ -121,11 +121,17 @@ TEST_CASE("proxy: the one open request that agrees", "[link]") {
 TEST_CASE("proxy: what proxies add and rewrite is not compared", "[link]") {
   World world;
   Exchange* busy = world.Read(kEnvoy, 1, "/other", kCurl);
-  Exchange* in = world.Read(kEnvoy, 1, "http://shop/item/7?q=1",
-                            {{"Host", "shop"}, {"USER-AGENT", "x"}, {"Connection", "keep-alive"}, {"Expect", "100-continue"}});
+  Exchange* in =
+      world.Read(kEnvoy, 1, "http://shop/item/7?q=1",
+                 {{"Host", "shop"}, {"USER-AGENT", "x"}, {"Connection", "keep-alive"}, {"Expect", "100-continue"}});
   Exchange* out = world.Write(kEnvoy, 1, "/item/7?q=1",
-                              {{"user-agent", "x"}, {"host", "10.0.0.7:80"}, {"via", "1.1 p"}, {"x-real-ip", "10.0.0.9"},
-                               {"connection", "close"}, {"proxy-x", "y"}, {"X-B3-TraceId", "z"}});
+                              {{"user-agent", "x"},
+                               {"host", "10.0.0.7:80"},
+                               {"via", "1.1 p"},
+                               {"x-real-ip", "10.0.0.9"},
+                               {"connection", "close"},
+                               {"proxy-x", "y"},
+                               {"X-B3-TraceId", "z"}});
   for (Exchange* exchange : {out, in, busy}) world.Answer(exchange);
   world.End();
   CHECK(world.IsChild(3, 2));
@@ -136,7 +142,8 @@ TEST_CASE("proxy: a retry hangs on the same request, each try with an id of its 
   World world;
   Exchange* busy = world.Read(kEnvoy, 1, "/other", kCurl);
   Exchange* in = world.Read(kEnvoy, 1, "/item/1", kCurl);
-  for (int i = 0; i < 2; ++i) world.Answer(world.Write(kEnvoy, 1, "/item/1", ByEnvoy(kCurl, 'a', 'b')), 1, i == 0 ? 503 : 200);
+  for (int i = 0; i < 2; ++i)
+    world.Answer(world.Write(kEnvoy, 1, "/item/1", ByEnvoy(kCurl, 'a', 'b')), 1, i == 0 ? 503 : 200);
   world.Answer(in);
   world.Answer(busy);
   world.End();
@@ -364,7 +371,8 @@ TEST_CASE("the exporter's own requests are counted and never seen", "[link]") {
   Tcp tcp = world.Connect(kEnvoy, kApp);
   Exchange* out = world.Write(tcp.client, 1, "/v1/traces", exporter, "POST");
   Exchange* received = world.Read(tcp.server, 1, "/v1/traces", exporter, "POST");
-  Exchange* rpc = world.Write(tcp.client, 1, "/opentelemetry.proto.collector.trace.v1.TraceService/Export", exporter, "POST");
+  Exchange* rpc =
+      world.Write(tcp.client, 1, "/opentelemetry.proto.collector.trace.v1.TraceService/Export", exporter, "POST");
   Exchange* others = world.Write(kEnvoy, 1, "/v1/traces", kCurl);
   for (Exchange* exchange : {received, out, rpc, others, in}) world.Answer(exchange);
   world.End();

@@ -211,7 +211,9 @@ TEST_CASE("ids: derived from x-request-id, with its version digit set", "[link]"
     for (int i = 0; i < 70; ++i) world.Answer(world.Read(kApp, 1, "/a", constant));
     world.End();
     size_t derived = 0;
-    for (uint64_t id = 3; id <= 72; ++id) derived += FormatHex(world[id].trace_id)[0] == '2' && FormatHex(world[id].trace_id)[1] == '2' && FormatHex(world[id].trace_id)[31] == '5';
+    for (uint64_t id = 3; id <= 72; ++id)
+      derived += FormatHex(world[id].trace_id)[0] == '2' && FormatHex(world[id].trace_id)[1] == '2' &&
+                 FormatHex(world[id].trace_id)[31] == '5';
     CHECK(derived == 64);
     CHECK(world.counters().request_id_reused == 6);
     world.Pass(61'000);

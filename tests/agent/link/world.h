@@ -155,7 +155,8 @@ class World final : public LinkedSink {
     return it == by_id_.end() ? nullptr : it->second;
   }
   bool IsChild(uint64_t child, uint64_t parent) const {
-    return (*this)[child].parent_span_id == (*this)[parent].span_id && (*this)[child].trace_id == (*this)[parent].trace_id;
+    return (*this)[child].parent_span_id == (*this)[parent].span_id &&
+           (*this)[child].trace_id == (*this)[parent].trace_id;
   }
   const std::vector<std::vector<LinkedExchange>>& trees() const { return trees_; }
   size_t delivered() const { return by_id_.size(); }
