@@ -109,12 +109,12 @@ def test_truth_one_worker(env):
 
 @deadline(90)
 def test_truth_two_workers(env):
-    compare_timed(env, 2, lambda: [(4, mix(300, 30_000, 4)), (16, mix(500, 40_000, 5))])
+    compare_timed(env, 2, lambda: [(4, mix(600, 30_000, 4)), (16, mix(1500, 40_000, 5))])
 
 
 @deadline(90)
 def test_truth_syscall_hooks(env):
-    compare_timed(env, 1, lambda: [(1, mix(150, 50_000, 6)), (16, mix(650, 60_000, 7))], hooks="syscall")
+    compare_timed(env, 1, lambda: [(1, mix(400, 50_000, 6)), (16, mix(1700, 60_000, 7))], hooks="syscall")
 
 
 @deadline(60)
