@@ -166,7 +166,8 @@ static __always_inline void emit_task(u8 type, u32 tgid, u32 tid, u32 other, con
 	event->other_tgid = other;
 	event->pad = 0;
 	bpf_probe_read_kernel(event->comm, sizeof(event->comm), comm);
-	emit_submit(event);
+	/* Rare, and the reader may have to attach the data hooks: worth a wake-up. */
+	bpf_ringbuf_submit(event, reader_waiting ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 #endif /* SPANTAP_BPF_EMIT_H */

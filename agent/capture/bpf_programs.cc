@@ -65,6 +65,9 @@ struct BtfDeleter {
 struct SkeletonDeleter {
   void operator()(spantap_bpf* skeleton) const { spantap_bpf::destroy(skeleton); }
 };
+struct LinkDeleter {
+  void operator()(bpf_link* link) const { (void)bpf_link__destroy(link); }
+};
 struct RingDeleter {
   void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
 };
@@ -131,6 +134,9 @@ struct BpfPrograms::State {
   uint32_t target_flags = 0;
   std::unique_ptr<spantap_bpf, SkeletonDeleter> skeleton;
   std::unique_ptr<ring_buffer, RingDeleter> ring;
+  std::vector<bpf_program*> data_programs;  // loaded, of the family in use
+  std::vector<std::unique_ptr<bpf_link, LinkDeleter>> data_links;
+  bool cgroups = false;
 
   // Valid during Consume().
   const std::function<void(const void*, size_t)>* on_record = nullptr;
@@ -145,7 +151,7 @@ struct BpfPrograms::State {
   }
 
   void FillSettings(const BpfSettings& settings, const KernelTargets& targets) const;
-  void ChoosePrograms(const BpfSettings& settings, bool raw_exit) const;
+  void ChoosePrograms(const BpfSettings& settings, bool raw_exit);
   absl::Status Open(const BpfSettings& settings, const KernelTargets& targets, bool raw_exit);
   absl::Status FillMaps(const KernelTargets& targets) const;
 };
@@ -166,15 +172,23 @@ void BpfPrograms::State::FillSettings(const BpfSettings& settings, const KernelT
   if (!settings.turns) bpf_map__set_max_entries(skeleton->maps.threads, 1);
 }
 
-void BpfPrograms::State::ChoosePrograms(const BpfSettings& settings, bool raw_exit) const {
+void BpfPrograms::State::ChoosePrograms(const BpfSettings& settings, bool raw_exit) {
   const auto& programs = skeleton->progs;
   const bool socket = family == HookFamily::kSocket;
-  bpf_program__set_autoload(programs.on_sock_send, socket);
-  bpf_program__set_autoload(programs.on_sock_recv, socket);
-  bpf_program__set_autoload(programs.on_sys_exit, !socket && !raw_exit);
-  bpf_program__set_autoload(programs.on_sys_exit_raw, !socket && raw_exit);
-  bpf_program__set_autoload(programs.on_wait_enter, settings.turns);
-  bpf_program__set_autoload(programs.on_wait_exit, settings.turns);
+  const std::pair<bpf_program*, bool> data[] = {
+      {programs.on_sock_send, socket},
+      {programs.on_sock_recv, socket},
+      {programs.on_sys_exit, !socket && !raw_exit},
+      {programs.on_sys_exit_raw, !socket && raw_exit},
+      {programs.on_wait_enter, settings.turns},
+      {programs.on_wait_exit, settings.turns},
+  };
+  data_programs.clear();
+  for (const auto& [program, wanted] : data) {
+    bpf_program__set_autoload(program, wanted);
+    bpf_program__set_autoattach(program, false);
+    if (wanted) data_programs.push_back(program);
+  }
 }
 
 absl::Status BpfPrograms::State::FillMaps(const KernelTargets& targets) const {
@@ -201,6 +215,8 @@ absl::Status BpfPrograms::State::FillMaps(const KernelTargets& targets) const {
 
 absl::Status BpfPrograms::State::Open(const BpfSettings& settings, const KernelTargets& targets, bool raw_exit) {
   libbpf_log.clear();
+  data_links.clear();
+  cgroups = !targets.cgroups.empty();
   skeleton.reset(spantap_bpf::open());
   if (skeleton == nullptr) return LoadError("opening the eBPF object", -errno);
   FillSettings(settings, targets);
@@ -265,6 +281,25 @@ size_t BpfPrograms::CountTargets() const {
   return targets;
 }
 
+absl::Status BpfPrograms::AttachData(bool attached) {
+  State& state = *state_;
+  if (attached == !state.data_links.empty()) return absl::OkStatus();
+  state.data_links.clear();
+  if (!attached) return absl::OkStatus();
+  for (bpf_program* program : state.data_programs) {
+    bpf_link* link = bpf_program__attach(program);
+    if (link == nullptr) {
+      const int error = -errno;
+      state.data_links.clear();
+      return LoadError(absl::StrCat("attaching the eBPF program ", bpf_program__name(program)), error);
+    }
+    state.data_links.emplace_back(link);
+  }
+  return absl::OkStatus();
+}
+
+bool BpfPrograms::NeedsData() const { return state_->cgroups || CountTargets() > 0; }
+
 void BpfPrograms::SetOrder(uint64_t conn_id, const spantap_order& order) {
   (void)bpf_map__update_elem(state_->skeleton->maps.orders, &conn_id, sizeof(conn_id), &order, sizeof(order), BPF_ANY);
 }
@@ -303,6 +338,7 @@ void BpfPrograms::Sleep(int timeout_ms) {
 
 void BpfPrograms::Detach() {
   if (state_->skeleton == nullptr) return;
+  state_->data_links.clear();
   spantap_bpf::detach(state_->skeleton.get());
   // Hooks run inside RCU read sections: afterwards no program is running, and the counters are final.
   (void)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);

@@ -32,8 +32,8 @@ struct KernelTargets {
 
 class BpfPrograms {
  public:
-  // Loads the programs of the family that the settings and the kernel allow, and attaches them. The
-  // calling process is marked as never observed first.
+  // Loads the programs of the family that the settings and the kernel allow, and attaches those that
+  // watch processes and connections. The calling process is marked as never observed first.
   static absl::StatusOr<std::unique_ptr<BpfPrograms>> Load(const BpfSettings& settings, const KernelTargets& targets);
   ~BpfPrograms();
 
@@ -43,6 +43,10 @@ class BpfPrograms {
   absl::Status AddTarget(uint32_t tgid, uint32_t flags);
   bool IsTarget(uint32_t tgid) const;
   size_t CountTargets() const;  // without the agent itself; walks the map
+  // Attaches or detaches the hooks that every socket call (or system call) of the machine pays for.
+  absl::Status AttachData(bool attached);
+  // A membership in a target cgroup shows only at a call: then they are needed all the time.
+  bool NeedsData() const;
   void SetOrder(uint64_t conn_id, const spantap_order& order);
   std::array<uint64_t, SPANTAP_COUNT_MAX> ReadCounters() const;
 

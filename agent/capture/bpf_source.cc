@@ -24,6 +24,7 @@ constexpr int kMaxRecordsPerPoll = 4096;
 constexpr int kBusyRestMs = 1;
 constexpr int kIdleRestMs = 100;
 constexpr uint64_t kSecondNs = 1'000'000'000;
+constexpr uint64_t kLookNs = 100'000'000;
 
 void RestMs(int milliseconds) {
   const timespec rest = {0, milliseconds * 1'000'000L};
@@ -54,12 +55,15 @@ struct BpfSource::State {
   uint64_t delivered = 0;
   uint64_t malformed = 0;
   uint64_t next_clock_ns = 0;
+  uint64_t next_look_ns = 0;  // for whether there are targets
+  bool task_seen = false;     // a process came or went: look now
   int rest_ms = 0;
   bool stopped = false;
   bool final_loss_written = false;
 
   void OnRecord(const void* record, size_t size);
   void Deliver(const EventView& event);
+  absl::Status LookForTargets();
   void WriteClock();
   void WriteLoss();
   void Rest(int timeout_ms) const;
@@ -83,8 +87,19 @@ void BpfSource::State::Deliver(const EventView& event) {
   } else if (event.header->type == SPANTAP_EVENT_EXIT) {
     targets.OnExit(event.header->tgid);
   }
+  task_seen |= event.header->type >= SPANTAP_EVENT_FORK && event.header->type <= SPANTAP_EVENT_EXIT;
   ++delivered;
   sink->OnEvent(event);
+}
+
+// The data hooks cost every process of the machine something, so they wait for the first target. FORK,
+// EXEC and EXIT records tell at once; a process that begins to listen on a target port is found by looking.
+absl::Status BpfSource::State::LookForTargets() {
+  const uint64_t now_ns = MonoNs();
+  if (stopped || (!task_seen && now_ns < next_look_ns)) return absl::OkStatus();
+  task_seen = false;
+  next_look_ns = now_ns + kLookNs;
+  return programs->AttachData(programs->NeedsData());
 }
 
 void BpfSource::State::WriteClock() {
@@ -127,6 +142,7 @@ absl::StatusOr<std::unique_ptr<BpfSource>> BpfSource::Open(const BpfSettings& se
   auto state = std::make_unique<State>(std::move(checked));
   SPANTAP_ASSIGN_OR_RETURN(state->programs, BpfPrograms::Load(settings, state->targets.kernel()));
   SPANTAP_ASSIGN_OR_RETURN(const std::vector<uint32_t> running, state->targets.AddRunning(*state->programs));
+  SPANTAP_RETURN_IF_ERROR(state->LookForTargets());
   for (const uint32_t tgid : running) state->announcer.Prime(tgid);
   return std::unique_ptr<BpfSource>(new BpfSource(std::move(state)));
 }
@@ -147,6 +163,7 @@ absl::StatusOr<int> BpfSource::Poll(EventSink& sink, int timeout_ms) {
   } else {
     state.rest_ms = taken > 0 ? kBusyRestMs : std::clamp(state.rest_ms * 2, kBusyRestMs, kIdleRestMs);
   }
+  SPANTAP_RETURN_IF_ERROR(state.LookForTargets());
   int events = taken;
   if (state.stopped && taken == 0 && !state.final_loss_written) {
     state.WriteLoss();

@@ -27,7 +27,7 @@ void Pipeline::OnEvent(const EventView& event) {
     case SPANTAP_EVENT_EXIT:
       ++events_processed_;
       connections_.OnEvent(event);
-      if (event.header->type == SPANTAP_EVENT_EXIT) processes_.OnExit(event.header->tgid);
+      OnTask(*event.header);
       break;
     case SPANTAP_EVENT_PROCESS:
       processes_.OnProcess(event.As<spantap_process_event>(), event.record);
@@ -40,6 +40,12 @@ void Pipeline::OnEvent(const EventView& event) {
     default:
       ++events_unknown_;
   }
+}
+
+// What was learned about a process ends with its program; another may get its pid.
+void Pipeline::OnTask(const spantap_event_header& header) {
+  if (header.type == SPANTAP_EVENT_EXIT) processes_.OnExit(header.tgid);
+  if (header.type == SPANTAP_EVENT_EXIT || header.type == SPANTAP_EVENT_EXEC) linker_.OnProcessEnd(header.tgid);
 }
 
 void Pipeline::OnTime(uint64_t mono_ns) {

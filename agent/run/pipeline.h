@@ -49,6 +49,7 @@ class Pipeline final : public EventSink, private LinkedSink {
 
  private:
   void OnTree(std::vector<LinkedExchange> tree) override;
+  void OnTask(const spantap_event_header& header);
 
   SpanStyle style_;
   Ledger& ledger_;

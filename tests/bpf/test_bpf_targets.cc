@@ -221,6 +221,7 @@ TEST_CASE("targets: who listens on a port, now or later", "[bpf]") {
           const uint16_t wanted = Shared().port;
           listener = socket(AF_INET, SOCK_STREAM, 0);
           ListenOn(listener, wanted);
+          usleep(400'000);  // the data hooks come with the first target; a listener is looked for ten times a second
         }
         const pid_t client = fork();
         if (client == 0) {
