@@ -13,7 +13,8 @@ namespace {
 
 // Alignment gives way beyond this: one long path must not push the others' status off the screen.
 constexpr size_t kMaxPaddedCell = 48;
-constexpr int kMaxIndent = 24;
+constexpr int kMaxIndent = 32;
+constexpr uint8_t kDeep = 10;  // levels from which on each is set in by one column only
 constexpr int kMinRequestColumns = 12;
 constexpr int kMinColumns = 40;
 
@@ -28,10 +29,10 @@ struct Cells {
   std::string wire;  // the trace id that adoption replaced
 };
 
-Cells MakeCells(const Row& row) {
+Cells MakeCells(const Row& row, int step) {
   const LinkedExchange& linked = *row.linked;
   Cells cells;
-  cells.indent = std::min(2 + 2 * row.depth, kMaxIndent);
+  cells.indent = std::min(2 + step * row.depth, kMaxIndent);
   AppendEscaped(row.service, 64, &cells.service);
   AppendEscaped(linked.exchange->request.method, 32, &cells.request);
   cells.request.push_back(' ');
@@ -152,7 +153,9 @@ void AppendWire(const Cells& cells, LineWriter* line) {
 void AppendTrace(const Trace& trace, int columns, std::string* out) {
   std::vector<Cells> rows;
   rows.reserve(trace.rows.size());
-  for (const Row& row : trace.rows) rows.push_back(MakeCells(row));
+  const bool deep =
+      std::any_of(trace.rows.begin(), trace.rows.end(), [](const Row& row) { return row.depth >= kDeep; });
+  for (const Row& row : trace.rows) rows.push_back(MakeCells(row, deep ? 1 : 2));
   Widths widths = Measure(rows);
   if (columns > 0) FitTerminal(columns, &widths);
   LineWriter line(columns, out);
