@@ -55,7 +55,8 @@ static __always_inline void conn_sync_positions(const struct sock *sk, struct sp
 	if (!conn_is_sequenced(sk, conn))
 		return;
 	conn->direction[0].position = conn_extend(conn->direction[0].position, conn_read_sequence(sk));
-	if (!(conn->flags & CONN_SHUTDOWN)) /* afterwards write_seq counts our FIN */
+	/* Afterwards write_seq counts our FIN, or jumps ahead (tcp_disconnect adds a window). */
+	if (!(conn->flags & (CONN_SHUTDOWN | CONN_WRITE_FINAL)))
 		conn->direction[1].position =
 		    conn_extend(conn->direction[1].position, conn_write_sequence(sk));
 }

@@ -36,6 +36,7 @@ enum spantap_conn_flag {
 	CONN_SEQUENCED = 1u << 5,  /* positions are TCP sequence numbers, else our own counts */
 	CONN_READ_START = 1u << 6, /* first seen before its first incoming byte was read */
 	CONN_WRITE_START = 1u << 7,
+	CONN_WRITE_FINAL = 1u << 8, /* TCP_CLOSE: nothing can be written any more */
 };
 
 /* A connection. Index 0 of `direction`: incoming, 1: outgoing. */

@@ -140,12 +140,13 @@ static __always_inline void state_closed(const struct sock *sk, struct spantap_c
 {
 	const struct tcp_sock *tcp = (const struct tcp_sock *)sk;
 
+	conn_sync_positions(sk, conn);
+	conn->flags |= CONN_WRITE_FINAL;
 	conn->error = BPF_CORE_READ(sk, sk_err);
 	if (!conn->error || !(conn->flags & CONN_OPENED) || (conn->flags & CONN_RESET))
 		return;
 	if (BPF_CORE_READ(tcp, copied_seq) != BPF_CORE_READ(tcp, rcv_nxt))
 		return;
-	conn_sync_positions(sk, conn);
 	if (emit_end(conn, SPANTAP_END_RESET, conn->error, 0))
 		conn->flags |= CONN_RESET;
 }
