@@ -43,12 +43,12 @@
 /* ------------------------------------------------------------------ records */
 
 enum spantap_event_type {
-	SPANTAP_EVENT_OPEN = 1,	   /* struct spantap_open_event: first sight of a connection */
-	SPANTAP_EVENT_DATA = 2,	   /* struct spantap_data_event: one piece of one call */
-	SPANTAP_EVENT_END = 3,	   /* struct spantap_end_event: a direction or the connection ended */
-	SPANTAP_EVENT_FORK = 4,	   /* struct spantap_task_event: other_tgid is the new child */
-	SPANTAP_EVENT_EXEC = 5,	   /* struct spantap_task_event */
-	SPANTAP_EVENT_EXIT = 6,	   /* struct spantap_task_event: the process's last thread is gone */
+	SPANTAP_EVENT_OPEN = 1, /* struct spantap_open_event: first sight of a connection */
+	SPANTAP_EVENT_DATA = 2, /* struct spantap_data_event: one piece of one call */
+	SPANTAP_EVENT_END = 3,	/* struct spantap_end_event: a direction or the connection ended */
+	SPANTAP_EVENT_FORK = 4, /* struct spantap_task_event: other_tgid is the new child */
+	SPANTAP_EVENT_EXEC = 5, /* struct spantap_task_event */
+	SPANTAP_EVENT_EXIT = 6, /* struct spantap_task_event: the process's last thread is gone */
 
 	/* Written by the agent's privileged side, never by the kernel; in record files too. */
 	SPANTAP_EVENT_PROCESS = 128, /* struct spantap_process_event: who a tgid is */
@@ -58,8 +58,8 @@ enum spantap_event_type {
 
 /* Starts every record. 32 bytes. */
 struct spantap_event_header {
-	__u32 size;    /* meaningful bytes of the record, this header included */
-	__u8 type;     /* enum spantap_event_type */
+	__u32 size; /* meaningful bytes of the record, this header included */
+	__u8 type;  /* enum spantap_event_type */
 	__u8 pad;
 	__u16 flags;   /* enum spantap_event_flag */
 	__u64 mono_ns; /* CLOCK_MONOTONIC when the call returned */
@@ -75,14 +75,16 @@ enum spantap_event_flag {
 	SPANTAP_F_CALL_START = 1u << 3, /* data: first byte of a system call's bytes */
 	SPANTAP_F_CALL_END = 1u << 4,	/* data: last byte of a system call's bytes */
 	SPANTAP_F_UNREADABLE = 1u << 5, /* data: bytes wanted, user memory not readable (counted) */
-	SPANTAP_F_KERNEL_BYTES = 1u << 6, /* data: no user buffer (sendfile, splice, MSG_TRUNC) or none we know */
+	SPANTAP_F_KERNEL_BYTES =
+	    1u << 6, /* data: no user buffer (sendfile, splice, MSG_TRUNC) or none we know */
 	SPANTAP_F_READ_FROM_START = 1u << 7,  /* open: the incoming position is the first byte's */
 	SPANTAP_F_WRITE_FROM_START = 1u << 8, /* open: the outgoing position is the first byte's */
 };
 
 /*
  * What a thread had done when it read or wrote a message head (linking; reference: DESIGN §3).
- * Valid only with SPANTAP_F_COUNTED, which only heads carry; the head itself is counted. Wrap-around is harmless: only differences are used.
+ * Valid only with SPANTAP_F_COUNTED, which only heads carry; the head itself is counted. Wrap-around is
+ * harmless: only differences are used.
  */
 struct spantap_turns {
 	__u32 turn;   /* returns from epoll/poll/select */
@@ -107,9 +109,9 @@ enum spantap_role {
 /* First sight of a connection: at connect, or before its first data record. */
 struct spantap_open_event {
 	struct spantap_event_header header;
-	__u8 family;	    /* enum spantap_family */
-	__u8 role;	    /* enum spantap_role */
-	__u16 local_port;   /* host byte order; 0 for Unix */
+	__u8 family;	  /* enum spantap_family */
+	__u8 role;	  /* enum spantap_role */
+	__u16 local_port; /* host byte order; 0 for Unix */
 	__u16 peer_port;
 	__u16 pad;
 	__u8 local_addr[16]; /* IPv4 in the first four bytes; v4-mapped stays as the kernel has it */
@@ -128,11 +130,11 @@ struct spantap_open_event {
  */
 struct spantap_data_event {
 	struct spantap_event_header header;
-	__u64 position;		     /* of the piece's first byte */
-	__u32 piece_bytes;	     /* true length of the piece */
-	__u32 copied_bytes;	     /* how many of them are in data[] */
+	__u64 position;	    /* of the piece's first byte */
+	__u32 piece_bytes;  /* true length of the piece */
+	__u32 copied_bytes; /* how many of them are in data[] */
 	struct spantap_turns turns;
-	__u16 syscall;		     /* number of the system call, for debugging */
+	__u16 syscall; /* number of the system call, for debugging */
 	__u16 pad;
 	__u8 data[];
 };
@@ -150,14 +152,14 @@ struct spantap_end_event {
 	__u64 write_position; /* bytes up to here had been written */
 	__u8 reason;	      /* enum spantap_end_reason */
 	__u8 pad[3];
-	__u32 error;	      /* positive errno, 0 if none */
+	__u32 error; /* positive errno, 0 if none */
 };
 
 struct spantap_task_event {
 	struct spantap_event_header header; /* tgid: the process; FORK: the parent */
 	__u32 other_tgid;		    /* FORK: the child */
 	__u32 pad;
-	__u8 comm[SPANTAP_COMM_LEN];	    /* NUL-terminated command name */
+	__u8 comm[SPANTAP_COMM_LEN]; /* NUL-terminated command name */
 };
 
 /* text[]: exe path, service name, OTEL_RESOURCE_ATTRIBUTES value; each NUL-terminated, in this order. */
@@ -183,12 +185,12 @@ enum spantap_counter {
 	SPANTAP_COUNT_DROP_RING_FULL = 1,  /* no room in the ring buffer */
 	SPANTAP_COUNT_DROP_CONN_STATE = 2, /* no memory for a connection's state */
 	/* Not drops of records: conditions worth knowing. */
-	SPANTAP_COUNT_UNREADABLE = 3,	   /* pieces whose user memory could not be read */
-	SPANTAP_COUNT_TASK32 = 4,	   /* calls of 32-bit tasks, skipped */
-	SPANTAP_COUNT_FOREIGN_FRAME = 5,   /* calls whose buffers are unknown (io_uring, recvmmsg of several) */
-	SPANTAP_COUNT_IOVECS = 6,	   /* calls with more iovecs than SPANTAP_MAX_IOVECS */
-	SPANTAP_COUNT_RUNS = 7,		   /* times a data hook ran for a target */
-	SPANTAP_COUNT_TARGETS_FULL = 8,	   /* processes not observed: the target map is full */
+	SPANTAP_COUNT_UNREADABLE = 3,	 /* pieces whose user memory could not be read */
+	SPANTAP_COUNT_TASK32 = 4,	 /* calls of 32-bit tasks, skipped */
+	SPANTAP_COUNT_FOREIGN_FRAME = 5, /* calls whose buffers are unknown (io_uring, recvmmsg of several) */
+	SPANTAP_COUNT_IOVECS = 6,	 /* calls with more iovecs than SPANTAP_MAX_IOVECS */
+	SPANTAP_COUNT_RUNS = 7,		 /* times a data hook ran for a target */
+	SPANTAP_COUNT_TARGETS_FULL = 8,	 /* processes not observed: the target map is full */
 	SPANTAP_COUNT_MAX = 16,
 };
 

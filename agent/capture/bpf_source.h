@@ -31,8 +31,8 @@ struct BpfSettings {
 
 class BpfSource final : public EventSource {
  public:
-  // Loads, attaches what watches processes, then resolves the targets by /proc (in this order, so that no child is missed).
-  // On error nothing stays attached; the message says what to do.
+  // Loads, attaches what watches processes, then resolves the targets by /proc (in this order, so that no child is
+  // missed). On error nothing stays attached; the message says what to do.
   static absl::StatusOr<std::unique_ptr<BpfSource>> Open(const BpfSettings& settings, const TargetSpec& targets);
   ~BpfSource() override;
 
