@@ -77,7 +77,7 @@ def wrong_spans(spans):
     return wrong
 
 
-def lossy_run(env, target, port, hooks="auto", pipeline=1, seconds=2, must_lose=True):
+def lossy_run(env, target, port, hooks="auto", pipeline=1, seconds=2, must_lose=True, least=100):
     sink = OtlpSink(env)
     agent = Agent(env, "--pid", target.pid, "--endpoint", sink.endpoint, "--hooks", hooks, "--ring-bytes", TINY_RING)
     load = start_load(env, port, seconds, pipeline)
@@ -89,7 +89,7 @@ def lossy_run(env, target, port, hooks="auto", pipeline=1, seconds=2, must_lose=
     env.figure(f"{requests} requests, {ledger['events_captured']} events, {lost} lost, {len(spans)} spans, "
                f"exchanges_lost={ledger.get('exchanges_lost', 0)} gaps_lost={ledger.get('gaps_lost', 0)}")
     check(lost > 0 or not must_lose, f"nothing was lost: this run proves nothing ({ledger})")
-    check(len(spans) > 100, f"too few spans to prove anything ({ledger})")
+    check(len(spans) > least, f"too few spans to prove anything ({ledger})")
     check_equal(len(spans), ledger["acknowledged"], "spans at the sink against acknowledged")
     wrong = wrong_spans(spans)
     check_equal(wrong[:10], [], f"{len(wrong)} wrong spans of {len(spans)}; the first")
@@ -112,9 +112,10 @@ def test_tiny_ring_by_system_calls(env):
 
 @deadline(60)
 def test_tiny_ring_pipelined(env):
-    """Pipelining is where a lost response would shift every later one by one."""
+    """Pipelining is where a lost response would shift every later one by one: after its first loss such a
+    connection reports nothing more, so few spans are left to judge."""
     origin = codes_origin(env)
-    lossy_run(env, origin, origin.port, pipeline=8)
+    lossy_run(env, origin, origin.port, pipeline=8, least=10)
 
 
 @deadline(60)

@@ -83,14 +83,16 @@ TEST_CASE("targets: what /proc says about a process", "[capture]") {
 }
 
 TEST_CASE("targets: a process's own service name and attributes", "[capture]") {
-  int ready[2];
+  int ready[2], hold[2];  // `hold` keeps the child's read waiting
   REQUIRE(pipe(ready) == 0);
+  REQUIRE(pipe(hold) == 0);
   const pid_t child = fork();
   if (child == 0) {
     // /proc shows the environment that was given to exec.
     const char* environment[] = {"A=b", "OTEL_SERVICE_NAME=front", "XOTEL_SERVICE_NAME=no",
                                  "OTEL_RESOURCE_ATTRIBUTES=k=v,l=w", nullptr};
     dup2(ready[1], 1);
+    dup2(hold[0], 0);
     execle("/bin/sh", "sh", "-c", "echo r; read never", nullptr, environment);
     _exit(9);
   }
@@ -99,7 +101,7 @@ TEST_CASE("targets: a process's own service name and attributes", "[capture]") {
   const auto facts = ReadProcess(static_cast<uint32_t>(child));
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
-  for (const int end : ready) close(end);
+  for (const int end : {ready[0], ready[1], hold[0], hold[1]}) close(end);
   REQUIRE(facts.ok());
   CHECK(facts->otel_service_name == "front");
   CHECK(facts->otel_resource_attributes == "k=v,l=w");
