@@ -142,7 +142,7 @@ unit: $(foreach a,$(TEST_AREAS),$(call test_bin,$(a)))
 # ---------------------------------------------------------------- everything that is not building
 BUILD_PACKAGES := g++=4:12 gcc=4:12 pkg-config clang-14=1:14.0 bpftool=7.1 libbpf-dev=1:1.1 libabsl-dev=20220623 \
     libcurl4-openssl-dev=7.88 libcli11-dev=2.1 libspdlog-dev=1:1.10 libyaml-cpp-dev=0.7 \
-    nlohmann-json3-dev=3.11 node-llhttp=8.1 protobuf-compiler=3.21 python3=3.11 python3-protobuf=3.21 \
+    nlohmann-json3-dev=3.11 node-llhttp=8.1 protobuf-compiler=3.21 python3=3.11 python3-protobuf=3.21 python3-pkg-resources \
     libxxhash-dev=0.8 linux-libc-dev dpkg-dev ca-certificates
 TEST_PACKAGES := catch2=2.13 libprotobuf-dev=3.21 libclang-rt-14-dev=1:14.0 nginx-light=1.22 haproxy=2.6 wrk=4.1 \
     curl=7.88 procps python3-venv=3.11 git

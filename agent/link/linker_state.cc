@@ -33,7 +33,7 @@ void Linker::State::OnRequest(Exchange& exchange) {
   const auto [it, fresh] = nodes.try_emplace(exchange.id, std::make_unique<Node>(exchange));
   if (!fresh) return;
   Node& node = *it->second;
-  node.request = std::move(head);
+  node.request = head;
   node.blockers = 1;
   processes.Enter(node);
   trace_ids.OnRequest(node);
