@@ -2,6 +2,7 @@
 #include "agent/view/text.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
@@ -92,7 +93,7 @@ void AppendBar(const Trace& trace, const Row& row, int width, LineWriter* line) 
   const double scale = total > 0 ? width / total : 0;
   const int from =
       std::clamp(static_cast<int>(scale * static_cast<double>(row.start_mono_ns - trace.start_mono_ns)), 0, width - 1);
-  int to = static_cast<int>(scale * static_cast<double>(row.end_mono_ns - trace.start_mono_ns) + 0.5);
+  int to = static_cast<int>(std::lround(scale * static_cast<double>(row.end_mono_ns - trace.start_mono_ns)));
   to = total > 0 ? std::clamp(to, from + 1, width) : width;
   for (int i = 0; i < width; ++i) line->Glyph(i < from ? "·" : i < to ? "█" : " ");
 }

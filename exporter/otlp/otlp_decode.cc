@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kMaxText = 512;
 
 // Keeps the first kMaxText bytes of a string field; the rest is skipped, not refused.
-bool KeepText(pb_istream_t* in, const pb_field_t* field, void** arg) {
+bool KeepText(pb_istream_t* in, const pb_field_t* /*field*/, void** arg) {
   auto* text = static_cast<std::string*>(*arg);
   text->resize(std::min(in->bytes_left, kMaxText));
   return pb_read(in, reinterpret_cast<uint8_t*>(text->data()), text->size()) && pb_read(in, nullptr, in->bytes_left);

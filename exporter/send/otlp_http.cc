@@ -97,7 +97,7 @@ bool OtlpHttpTransport::State::Init() {
   bool ok = AddHeader("Content-Type: application/x-protobuf");
   ok = ok && AddHeader("Expect:");  // no 100-continue round trip
   for (const auto& [name, value] : settings.headers) {
-    ok = ok && AddHeader(value.empty() ? name + ";" : name + ": " + value);
+    ok = ok && AddHeader(value.empty() ? absl::StrCat(name, ";") : absl::StrCat(name, ": ", value));
   }
   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 1L);
   const bool proxy = !settings.proxy.empty();
