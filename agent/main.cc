@@ -15,5 +15,9 @@ int main(int argc, char** argv) {
   }
   if (parsed->print) return std::fputs(parsed->print->c_str(), stdout) >= 0 ? 0 : 1;
   spantap::SetUpLog(parsed->settings.log_level);
-  return spantap::RunSession(parsed->settings);
+  return spantap::RunSession(parsed->settings, [argc, argv]() -> absl::StatusOr<spantap::Settings> {
+    absl::StatusOr<spantap::ParsedCommandLine> again = spantap::ParseCommandLine(argc, argv);
+    if (!again.ok()) return again.status();
+    return again->settings;
+  });
 }

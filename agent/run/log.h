@@ -12,7 +12,8 @@ namespace spantap {
 
 enum class LogLevel { kDebug, kInfo, kWarn, kError };
 
-void SetUpLog(const std::string& level);  // "debug" .. "error", "off"
+void SetUpLog(const std::string& level);  // once; "debug" .. "error", "off"
+void SetLogLevel(const std::string& level);
 // `message` becomes msg="..." (escaped); `fields` is appended as it is: "hooks=socket targets=2".
 void Log(LogLevel level, absl::string_view message, absl::string_view fields = "");
 

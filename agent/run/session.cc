@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "agent/capture/bpf_source.h"
@@ -61,7 +62,7 @@ class CapturedSink final : public EventSink {
 
 class Session {
  public:
-  explicit Session(const Settings& settings) : settings_(settings) {}
+  Session(const Settings& settings, const ReloadFn& reload) : settings_(settings), reload_(reload) {}
 
   absl::Status Open() {
     if (!settings_.endpoints.empty()) SPANTAP_RETURN_IF_ERROR(OpenExporter());
@@ -81,7 +82,7 @@ class Session {
     const uint64_t limit = settings_.duration == absl::InfiniteDuration()
                                ? UINT64_MAX
                                : start + static_cast<uint64_t>(absl::ToInt64Nanoseconds(settings_.duration));
-    while (!StopRequested() && !source_->Finished() && (live_ == nullptr || MonoNs() < limit)) {
+    while (!StopRequested() && !Reloaded() && !source_->Finished() && (live_ == nullptr || MonoNs() < limit)) {
       SPANTAP_RETURN_IF_ERROR(source_->Poll(Sink(), kPollMs).status());
       if (recording_ != nullptr) SPANTAP_RETURN_IF_ERROR(recording_->writer().status());
       if (std::cout.fail()) return absl::UnavailableError("stdout was closed; ending");
@@ -106,6 +107,9 @@ class Session {
     return status;
   }
 
+  // The settings of the run that is to follow, if any.
+  const std::optional<Settings>& next() const { return next_; }
+
   std::string Balance() const {
     if (source_ == nullptr) return LedgerLine(ledger_.Snapshot(), SourceCounters{}, pipeline_.get(), 0);
     return LedgerLine(ledger_.Snapshot(), source_->Counters(), pipeline_.get(),
@@ -114,6 +118,20 @@ class Session {
 
  private:
   EventSink& Sink() { return recording_ != nullptr ? static_cast<EventSink&>(*recording_) : *pipeline_; }
+
+  // True if this run is to end for another one.
+  bool Reloaded() {
+    if (!TakeReloadRequest()) return false;
+    if (settings_.command != Command::kAgent) return true;
+    absl::StatusOr<Settings> settings = reload_();
+    if (settings.ok()) {
+      next_ = *std::move(settings);
+      return true;
+    }
+    Log(LogLevel::kError,
+        absl::StrCat("not reloaded, the old settings stay: ", std::string(settings.status().message())));
+    return false;
+  }
 
   absl::Status OpenExporter() {
     OtlpHttpTransport::Settings http;
@@ -177,6 +195,8 @@ class Session {
   }
 
   const Settings& settings_;
+  const ReloadFn& reload_;
+  std::optional<Settings> next_;
   Ledger ledger_;
   std::unique_ptr<IdGenerator> ids_;
   std::unique_ptr<SpanQueue> queue_;
@@ -196,18 +216,28 @@ int Report(const absl::Status& status) {
 
 }  // namespace
 
-int RunSession(const Settings& settings) {
+int RunSession(Settings settings, const ReloadFn& reload) {
   InstallStopSignals();
-  Session session(settings);
-  absl::Status status = session.Open();
-  if (status.ok()) {
-    Log(LogLevel::kInfo, "ready");
-    status = session.Loop();
-    status.Update(session.Close());
+  for (;;) {
+    std::optional<Settings> next;
+    int code = 0;
+    {
+      Session session(settings, reload);
+      absl::Status status = session.Open();
+      if (status.ok()) {
+        Log(LogLevel::kInfo, "ready");
+        status = session.Loop();
+        status.Update(session.Close());
+        next = session.next();
+      }
+      code = Report(status);
+      std::fprintf(stderr, "%s\n", session.Balance().c_str());
+    }
+    if (code != 0 || !next) return code;
+    settings = *std::move(next);
+    SetLogLevel(settings.log_level);
+    Log(LogLevel::kInfo, "reloaded");
   }
-  const int code = Report(status);
-  std::fprintf(stderr, "%s\n", session.Balance().c_str());
-  return code;
 }
 
 }  // namespace spantap

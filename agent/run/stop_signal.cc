@@ -6,7 +6,14 @@
 namespace spantap {
 namespace {
 volatile std::sig_atomic_t stop_requested = 0;
-void OnSignal(int) { stop_requested = 1; }
+volatile std::sig_atomic_t reload_requested = 0;
+void OnSignal(int signal) {
+  if (signal == SIGHUP) {
+    reload_requested = 1;
+  } else {
+    stop_requested = 1;
+  }
+}
 }  // namespace
 
 void InstallStopSignals() {
@@ -14,11 +21,18 @@ void InstallStopSignals() {
   action.sa_handler = OnSignal;  // no SA_RESTART: waits must end
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGHUP, &action, nullptr);
   struct sigaction ignore = {};
   ignore.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &ignore, nullptr);
 }
 
 bool StopRequested() { return stop_requested != 0; }
+
+bool TakeReloadRequest() {
+  if (reload_requested == 0) return false;
+  reload_requested = 0;
+  return true;
+}
 
 }  // namespace spantap
