@@ -19,13 +19,9 @@ namespace {
 
 // Records per Poll(): some milliseconds of work, so that timers and signals are seen.
 constexpr int kMaxRecordsPerPoll = 4096;
-// The reader's rest between two rounds under load, so that records are taken in batches and not one by
-// one: a round costs two context switches and cold caches (1 ms instead of 5: a third more agent CPU per
-// request). Doubled with every empty round, so that an idle node costs ten wake-ups a second.
-constexpr int kBusyRestMs = 5;
-// A small ring would overflow meanwhile.
-constexpr int kSmallRingRestMs = 1;
-constexpr uint32_t kSmallRingBytes = 4 << 20;
+// The reader's rest between two rounds: short under load, so that records are taken in batches and not
+// one by one; doubled with every empty round, so that an idle node costs ten wake-ups a second.
+constexpr int kBusyRestMs = 1;
 constexpr int kIdleRestMs = 100;
 constexpr uint64_t kSecondNs = 1'000'000'000;
 constexpr uint64_t kLookNs = 100'000'000;
@@ -61,7 +57,6 @@ struct BpfSource::State {
   uint64_t next_clock_ns = 0;
   uint64_t next_look_ns = 0;  // for whether there are targets
   bool task_seen = false;     // a process came or went: look now
-  int busy_rest_ms = kBusyRestMs;
   int rest_ms = 0;
   bool stopped = false;
   bool final_loss_written = false;
@@ -129,8 +124,8 @@ void BpfSource::State::WriteLoss() {
 void BpfSource::State::Rest(int timeout_ms) const {
   const int rest = std::min(rest_ms, timeout_ms);
   if (rest <= 0 || stopped) return;
-  // After records came, the ring is seldom empty and poll() would not sleep: a plain rest.
-  if (rest <= busy_rest_ms) {
+  // After records came, the ring is seldom empty and poll() would not sleep: a plain millisecond.
+  if (rest <= kBusyRestMs) {
     RestMs(rest);
   } else {
     programs->Sleep(rest);
@@ -145,7 +140,6 @@ absl::StatusOr<std::unique_ptr<BpfSource>> BpfSource::Open(const BpfSettings& se
   SPANTAP_RETURN_IF_ERROR(CheckSettings(settings));
   SPANTAP_ASSIGN_OR_RETURN(TargetSet checked, TargetSet::Check(targets));
   auto state = std::make_unique<State>(std::move(checked));
-  if (settings.ring_bytes < kSmallRingBytes) state->busy_rest_ms = kSmallRingRestMs;
   SPANTAP_ASSIGN_OR_RETURN(state->programs, BpfPrograms::Load(settings, state->targets.kernel()));
   SPANTAP_ASSIGN_OR_RETURN(const std::vector<uint32_t> running, state->targets.AddRunning(*state->programs));
   SPANTAP_RETURN_IF_ERROR(state->LookForTargets());
@@ -167,7 +161,7 @@ absl::StatusOr<int> BpfSource::Poll(EventSink& sink, int timeout_ms) {
   if (taken == kMaxRecordsPerPoll) {
     state.rest_ms = 0;
   } else {
-    state.rest_ms = taken > 0 ? state.busy_rest_ms : std::clamp(state.rest_ms * 2, state.busy_rest_ms, kIdleRestMs);
+    state.rest_ms = taken > 0 ? kBusyRestMs : std::clamp(state.rest_ms * 2, kBusyRestMs, kIdleRestMs);
   }
   SPANTAP_RETURN_IF_ERROR(state.LookForTargets());
   int events = taken;
