@@ -252,7 +252,6 @@ absl::StatusOr<std::unique_ptr<BpfPrograms>> BpfPrograms::Load(const BpfSettings
   return std::unique_ptr<BpfPrograms>(new BpfPrograms(std::move(state)));
 }
 
-HookFamily BpfPrograms::family() const { return state_->family; }
 uint32_t BpfPrograms::target_flags() const { return state_->target_flags; }
 
 absl::Status BpfPrograms::AddTarget(uint32_t tgid, uint32_t flags) {
@@ -269,16 +268,15 @@ bool BpfPrograms::IsTarget(uint32_t tgid) const {
          (flags & SPANTAP_TARGET_OBSERVE) != 0;
 }
 
-size_t BpfPrograms::CountTargets() const {
-  size_t targets = 0;
+bool BpfPrograms::HasTargets() const {
   uint32_t key = 0, next = 0;
   const uint32_t* previous = nullptr;
   while (bpf_map__get_next_key(state_->skeleton->maps.targets, previous, &next, sizeof(next)) == 0) {
+    if (IsTarget(next)) return true;
     key = next;
     previous = &key;
-    targets += IsTarget(key);
   }
-  return targets;
+  return false;
 }
 
 absl::Status BpfPrograms::AttachData(bool attached) {
@@ -298,7 +296,7 @@ absl::Status BpfPrograms::AttachData(bool attached) {
   return absl::OkStatus();
 }
 
-bool BpfPrograms::NeedsData() const { return state_->cgroups || CountTargets() > 0; }
+bool BpfPrograms::NeedsData() const { return state_->cgroups || HasTargets(); }
 
 void BpfPrograms::SetOrder(uint64_t conn_id, const spantap_order& order) {
   (void)bpf_map__update_elem(state_->skeleton->maps.orders, &conn_id, sizeof(conn_id), &order, sizeof(order), BPF_ANY);

@@ -37,12 +37,11 @@ class BpfPrograms {
   static absl::StatusOr<std::unique_ptr<BpfPrograms>> Load(const BpfSettings& settings, const KernelTargets& targets);
   ~BpfPrograms();
 
-  HookFamily family() const;
   uint32_t target_flags() const;  // for a process that the agent adds
 
   absl::Status AddTarget(uint32_t tgid, uint32_t flags);
   bool IsTarget(uint32_t tgid) const;
-  size_t CountTargets() const;  // without the agent itself; walks the map
+  bool HasTargets() const;  // the agent itself is none
   // Attaches or detaches the hooks that every socket call (or system call) of the machine pays for.
   absl::Status AttachData(bool attached);
   // A membership in a target cgroup shows only at a call: then they are needed all the time.

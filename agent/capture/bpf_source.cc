@@ -199,10 +199,4 @@ void BpfSource::StopCapture() {
   state_->programs->Detach();
 }
 
-HookFamily BpfSource::hooks() const { return state_->programs->family(); }
-
-std::string BpfSource::DescribeKernel() const {
-  return absl::StrCat(DescribeKernelSupport(), " hooks=", hooks() == HookFamily::kSocket ? "socket" : "syscall");
-}
-
 }  // namespace spantap

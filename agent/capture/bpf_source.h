@@ -42,9 +42,6 @@ class BpfSource final : public EventSource {
   SourceCounters Counters() const override;
   void StopCapture() override;
 
-  HookFamily hooks() const;            // the family in use
-  std::string DescribeKernel() const;  // for --version and the log: what this kernel offers
-
  private:
   struct State;
   explicit BpfSource(std::unique_ptr<State> state);

@@ -3,7 +3,6 @@
 
 #include <cstdlib>
 #include <map>
-#include <memory>
 #include <vector>
 
 #include <CLI/CLI.hpp>

@@ -25,7 +25,6 @@ struct Settings {
   // The way in.
   TargetSpec targets;
   BpfSettings capture;
-  bool turns = false;
   std::string file;           // record, replay
   bool with_secrets = false;  // record
   LinkSettings links;
