@@ -26,7 +26,8 @@ CFLAGS    += -std=c11 $(OPT) $(WARN) -fvisibility=hidden $(SANFLAGS)
 CXXFLAGS  += -std=c++20 $(OPT) $(WARN) -fno-plt $(SANFLAGS)
 LDFLAGS   += $(SANFLAGS) -Wl,--as-needed
 ABSL      := absl_status absl_statusor absl_strings absl_str_format absl_flat_hash_map absl_synchronization absl_time
-LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lbpf -lspdlog -lfmt -lyaml-cpp -pthread
+LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate -lzstd -lbpf -lspdlog -lfmt -lyaml-cpp \
+    -lcpp-httplib -lprometheus-cpp-core -pthread
 , := ,
 
 .DELETE_ON_ERROR:
@@ -38,8 +39,8 @@ all: $(BUILD)/bin/spantap
 # ---------------------------------------------------------------- stages
 # One static library per stage; the list is the link order and the allowed direction of includes
 # (a stage may include itself and what stands to the right of it; `make lint` checks).
-AGENT_STAGES    := agent/run agent/cli agent/view agent/spans agent/link agent/connections agent/protocols agent/capture
-EXPORTER_STAGES := exporter/send exporter/otlp exporter/model
+AGENT_STAGES    := agent/run agent/serve agent/cli agent/view agent/spans agent/link agent/connections agent/protocols agent/capture
+EXPORTER_STAGES := exporter/send exporter/spool exporter/transport exporter/otlp exporter/model
 STAGES          := $(AGENT_STAGES) $(EXPORTER_STAGES)
 lib              = $(BUILD)/lib/lib$(subst /,_,$(1)).a
 STAGE_LIBS      := $(foreach s,$(STAGES),$(call lib,$(s)))
@@ -113,10 +114,11 @@ $(BUILD)/obj/oracle/%.o: $(BUILD)/gen/oracle/%.pb.cc
 	$(call msg,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CCACHE) $(CXX) -std=c++20 -O2 -DNDEBUG $(SANFLAGS) -I$(BUILD)/gen/oracle -c $< -o $@
 $(ORACLE): $(PROTOS:%.proto=$(BUILD)/obj/oracle/%.o)
-USES_ORACLE := $(call objects,tests/exporter/otlp) $(call objects,tests/exporter/send) $(BUILD)/obj/tests/bench/bench_encode.cc.o
+USES_ORACLE := $(foreach d,exporter/otlp exporter/transport exporter/send tools,$(call objects,tests/$(d))) \
+    $(BUILD)/obj/tests/bench/bench_encode.cc.o
 $(USES_ORACLE): CPPFLAGS += -I$(BUILD)/gen/oracle -DNDEBUG
 $(USES_ORACLE): | $(BUILD)/gen/oracle/.generated
-$(BUILD)/test/exporter_otlp $(BUILD)/test/exporter_send: $(ORACLE)
+$(foreach s,otlp transport send,$(BUILD)/test/exporter_$(s)): $(ORACLE)
 $(BUILD)/bench/bench_encode: $(BUILD)/obj/tests/bench/bench_encode.cc.o $(foreach s,otlp model,$(call lib,exporter/$(s))) $(ORACLE)
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
@@ -141,11 +143,12 @@ unit: $(foreach a,$(TEST_AREAS),$(call test_bin,$(a)))
 
 # ---------------------------------------------------------------- everything that is not building
 BUILD_PACKAGES := g++=4:12 gcc=4:12 pkg-config clang-14=1:14.0 bpftool=7.1 libbpf-dev=1:1.1 libabsl-dev=20220623 \
-    libcurl4-openssl-dev=7.88 libcli11-dev=2.1 libspdlog-dev=1:1.10 libyaml-cpp-dev=0.7 \
+    libcurl4-openssl-dev=7.88 libssl-dev=3.0 libdeflate-dev=1.14 libzstd-dev=1.5 libcpp-httplib-dev=0.11 \
+    prometheus-cpp-dev=1.0 libcli11-dev=2.1 libspdlog-dev=1:1.10 libyaml-cpp-dev=0.7 \
     nlohmann-json3-dev=3.11 node-llhttp=8.1 protobuf-compiler=3.21 python3=3.11 python3-protobuf=3.21 python3-pkg-resources \
     libxxhash-dev=0.8 linux-libc-dev dpkg-dev ca-certificates
 TEST_PACKAGES := catch2=2.13 libprotobuf-dev=3.21 libclang-rt-14-dev=1:14.0 nginx-light=1.22 haproxy=2.6 wrk=4.1 \
-    curl=7.88 procps python3-venv=3.11 git
+    curl=7.88 procps python3-venv=3.11 python3-hpack=4.0 openssl=3.0 git
 LINT_PACKAGES := clang-format-14=1:14.0 clang-tidy-14=1:14.0
 deps: deps-test
 	$(Q)tests/setup/get_envoy.sh
@@ -183,15 +186,37 @@ fuzz: deps-test
 	$(Q)$(MAKE) --no-print-directory $(JOBS) fuzz-programs
 	$(Q)for f in $(FUZZERS); do $(BUILD)/fuzz/$$f -max_total_time=60 -print_final_stats=1 $(BUILD)/fuzz/$$f.new tests/data/$$f || exit 1; done
 
-FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.cc)))
-FUZZ_FLAGS := -std=c++20 -O1 -g $(CPPFLAGS) -I/usr/share/include/llhttp -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
-fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
-$(BUILD)/fuzz/%: tests/fuzz/%.cc $(wildcard agent/protocols/*.cc agent/connections/*.cc agent/protocols/*.h agent/connections/*.h)
+# Every stage again with clang and its sanitizers, so that a target sees coverage of all that it calls.
+FUZZERS    := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.cc)))
+FUZZ       := $(BUILD)/fuzz
+FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_STAGES := $(filter-out agent/run agent/serve agent/capture,$(STAGES))
+FUZZ_OBJECTS = $(foreach s,$(FUZZ_STAGES),$(patsubst %,$(FUZZ)/obj/%.o,$(wildcard $(s)/*.cc))) \
+    $(patsubst %,$(FUZZ)/obj/llhttp/%.o,api http llhttp) $(patsubst $(BUILD)/%.c,$(FUZZ)/obj/nanopb/%.o,$(NANOPB_SRC) $(NANOPB_GEN))
+fuzz-programs: $(addprefix $(FUZZ)/,$(FUZZERS))
+$(FUZZ)/obj/%.cc.o: %.cc | $(BUILD)/gen/nanopb/.generated
+	$(call msg,FUZZCXX,$<)
+	$(Q)mkdir -p $(@D) && $(CCACHE) clang++-14 -std=c++20 $(FUZZ_FLAGS) $(CPPFLAGS) $(NANOPB_FLAGS) -I/usr/share/include/llhttp -MMD -MP -c $< -o $@
+$(FUZZ)/obj/llhttp/%.o: $(LLHTTP_SRC)/%.c
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CLANG) $(FUZZ_FLAGS) -I/usr/share/include/llhttp -c $< -o $@
+$(FUZZ)/obj/nanopb/%.o: $(BUILD)/%.c | $(BUILD)/gen/nanopb/.generated
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CLANG) $(FUZZ_FLAGS) $(NANOPB_FLAGS) -c $< -o $@
+-include $(shell find $(FUZZ)/obj -name '*.d' 2>/dev/null)
+$(FUZZ)/libstages.a: $(FUZZ_OBJECTS)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(FUZZ)/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.cc.o $(FUZZ)/libstages.a
 	$(call msg,FUZZ,$@)
-	$(Q)mkdir -p $@.new && for f in api http llhttp; do $(CLANG) -O1 -g -fsanitize=fuzzer-no-link,address -I/usr/share/include/llhttp -c $(LLHTTP_SRC)/$$f.c -o $@.$$f.o || exit 1; done
-	$(Q)clang++-14 $(FUZZ_FLAGS) -o $@ $(filter %.cc,$^) $(addprefix $@.,$(addsuffix .o,api http llhttp)) $(LIBS)
+	$(Q)mkdir -p $@.new && clang++-14 -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
-test-programs: $(foreach a,$(if $(SAN),$(filter-out bpf,$(TEST_AREAS)),$(TEST_AREAS)),$(call test_bin,$(a)))
+# Programs that tests run: one for each file here that has a main(), linked with the others.
+TOOL_MAINS := export_driver span_sink
+TOOL_PARTS  = $(filter-out $(TOOL_MAINS:%=$(BUILD)/obj/tests/tools/%.cc.o),$(call objects,tests/tools))
+TOOLS       = $(addprefix $(BUILD)/tools/,$(TOOL_MAINS))
+$(BUILD)/tools/%: $(BUILD)/obj/tests/tools/%.cc.o $$(TOOL_PARTS) $(foreach s,$(EXPORTER_STAGES),$(call lib,$(s))) $(ORACLE)
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+test-programs: $(TOOLS) $(foreach a,$(if $(SAN),$(filter-out bpf,$(TEST_AREAS)),$(TEST_AREAS)),$(call test_bin,$(a)))
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.cc)))
 bench-programs: $(addprefix $(BUILD)/bench/,$(BENCHES))
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.cc.o $(STAGE_LIBS)

@@ -13,11 +13,12 @@
 #include "agent/capture/targets.h"
 #include "agent/link/linker.h"
 #include "agent/spans/span_builder.h"
+#include "exporter/send/exporter.h"
 
 namespace spantap {
 
 // Bits, so that an option can say which commands take it.
-enum class Command : unsigned { kAgent = 1, kTrace = 2, kRecord = 4, kReplay = 8 };
+enum class Command : unsigned { kAgent = 1, kTrace = 2, kRecord = 4, kReplay = 8, kCheck = 16 };
 
 struct Settings {
   Command command = Command::kAgent;
@@ -31,9 +32,10 @@ struct Settings {
   SpanStyle style;
 
   // The way out.
-  std::vector<std::string> endpoints;  // empty: nothing is exported
-  std::vector<std::pair<std::string, std::string>> headers;
-  absl::Duration timeout = absl::Seconds(10);
+  ExporterSettings exporter;  // no endpoint: nothing is exported
+  std::vector<std::pair<std::string, std::string>> resource_attributes;  // of every span's resource; what is found wins
+  bool disabled = false;  // OTEL_SDK_DISABLED: nothing is captured or exported; agent waits for its end
+  std::string listen;     // ADDRESS:PORT of /metrics, /healthz, /readyz, /ledger; empty: none
 
   // The run.
   bool json = false;

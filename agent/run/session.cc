@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "exporter/send/export_loop.h"
-#include "exporter/send/otlp_http.h"
+#include "exporter/transport/otlp_http.h"
 
 namespace spantap {
 namespace {

@@ -12,7 +12,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "exporter/send/transport.h"
+#include "exporter/transport/transport.h"
 
 namespace spantap {
 

@@ -15,7 +15,7 @@
 #include "absl/time/time.h"
 #include "exporter/send/ledger.h"
 #include "exporter/send/span_queue.h"
-#include "exporter/send/transport.h"
+#include "exporter/transport/transport.h"
 
 namespace spantap {
 

@@ -14,7 +14,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
-#include "exporter/send/transport.h"
+#include "exporter/transport/transport.h"
 
 namespace spantap {
 

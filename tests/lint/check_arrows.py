@@ -18,7 +18,7 @@ CONFINED = [
     (re.compile(r'spantap\.skel\.h|bpf/libbpf\.h|bpf/bpf\.h'), ('agent/capture/',), 'libbpf and the skeleton'),
     (re.compile(r'\bpb_encode\.h|\bpb_decode\.h|\.pb\.h'), ('exporter/otlp/', 'tests/'), "nanopb's and generated headers"),
     (re.compile(r'\bgetenv\s*\('), ('agent/cli/parse.cc', 'tests/'), 'getenv'),
-    (re.compile(r'\bcurl/curl\.h'), ('exporter/send/', 'tests/'), 'libcurl'),
+    (re.compile(r'\bcurl/curl\.h'), ('exporter/transport/', 'tests/'), 'libcurl'),
     (re.compile(r'\bllhttp\.h'), ('agent/protocols/', 'tests/'), 'llhttp'),
 ]
 

@@ -8,8 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "exporter/send/http_url.h"
-#include "exporter/send/otlp_http.h"
+#include "exporter/transport/http_url.h"
+#include "exporter/transport/otlp_http.h"
 
 namespace spantap {
 namespace {

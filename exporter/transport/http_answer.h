@@ -11,7 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "exporter/send/transport.h"
+#include "exporter/transport/transport.h"
 
 namespace spantap {
 

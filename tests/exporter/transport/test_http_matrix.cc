@@ -6,7 +6,7 @@
 #include <set>
 
 #include "exporter/send/export_loop.h"
-#include "exporter/send/otlp_http.h"
+#include "exporter/transport/otlp_http.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb.h"
 #include "tests/fakes/fake_collector.h"
 

@@ -2,7 +2,7 @@
 //
 // curl's multi interface with one transfer: unlike the easy one it can be woken from another thread at
 // once, which the shutdown deadline needs.
-#include "exporter/send/otlp_http.h"
+#include "exporter/transport/otlp_http.h"
 
 #include <curl/curl.h>
 
@@ -14,8 +14,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
-#include "exporter/send/http_answer.h"
-#include "exporter/send/http_url.h"
+#include "exporter/transport/http_answer.h"
+#include "exporter/transport/http_url.h"
 
 namespace spantap {
 namespace {

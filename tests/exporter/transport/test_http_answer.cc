@@ -3,9 +3,9 @@
 // The judgement of answers without a network: status, body, Retry-After, limits; and endpoints.
 #include <catch2/catch.hpp>
 
-#include "exporter/send/http_answer.h"
-#include "exporter/send/http_url.h"
-#include "exporter/send/otlp_http.h"
+#include "exporter/transport/http_answer.h"
+#include "exporter/transport/http_url.h"
+#include "exporter/transport/otlp_http.h"
 #include "google/rpc/status.pb.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb.h"
 

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "exporter/send/otlp_http.h"
+#include "exporter/transport/otlp_http.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb.h"
 #include "tests/fakes/fake_collector.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "exporter/send/http_answer.h"
+#include "exporter/transport/http_answer.h"
 
 #include <algorithm>
 
@@ -10,7 +10,7 @@
 #include "exporter/model/attributes.h"
 #include "exporter/model/utf8.h"
 #include "exporter/otlp/otlp_encoder.h"
-#include "exporter/send/otlp_http.h"
+#include "exporter/transport/otlp_http.h"
 
 namespace spantap {
 namespace {
