@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Spans -> the bytes of opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest, with nanopb
-// as the wire writer (DESIGN section 4, "Encoding"); and the collector's answers. Only this folder's .cc
-// files include nanopb's headers.
+// as the wire writer (DESIGN section 4, "Encoding"). Only this folder's .cc files include nanopb's headers.
 //
 // One thread. Keeps one buffer between calls (the largest batch so far) and the headers of up to 256
 // resources, which it keeps alive; returns a view into the buffer.
@@ -33,12 +32,5 @@ class OtlpEncoder {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-// Decodes an ExportTraceServiceResponse (empty bytes: complete success). False if `bytes` is not one.
-// `error_message`: one line of valid UTF-8, at most 512 bytes.
-[[nodiscard]] bool DecodeExportResponse(absl::string_view bytes, int64_t* rejected_spans, std::string* error_message);
-
-// The text of a google.rpc.Status, the body of an OTLP/HTTP error answer; bounded likewise.
-[[nodiscard]] bool DecodeStatusMessage(absl::string_view bytes, std::string* message);
 
 }  // namespace spantap

@@ -3,8 +3,11 @@
 // The answers of a collector, and of what is none.
 #include <catch2/catch.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "exporter/model/utf8.h"
-#include "exporter/otlp/otlp_encoder.h"
+#include "exporter/otlp/otlp_decode.h"
+#include "google/protobuf/any.pb.h"
+#include "google/protobuf/duration.pb.h"
 #include "google/rpc/status.pb.h"
 #include "tests/exporter/otlp/oracle.h"
 
@@ -80,20 +83,176 @@ TEST_CASE("export response: random bytes never do harm", "[otlp]") {
     std::string bytes(generator.Below(24), '\0');
     for (char& c : bytes) c = static_cast<char>(generator.Chance(60) ? generator.Below(24) : generator.Below(256));
     int64_t rejected = 0;
-    std::string message, status;
+    std::string message;
+    RpcStatus status;
     if (DecodeExportResponse(bytes, &rejected, &message)) CHECK(message.size() <= bytes.size() * 3);
-    if (DecodeStatusMessage(bytes, &status)) CHECK(status.size() <= bytes.size() * 3);
+    if (DecodeRpcStatus(bytes, &status)) CHECK(status.message.size() <= bytes.size() * 3);
   }
 }
 
-TEST_CASE("status: the text of an error answer", "[otlp]") {
+// A status with a detail of another type before its RetryInfo.
+google::rpc::Status StatusWithDelay(int64_t seconds, int32_t nanos) {
   google::rpc::Status status;
-  status.set_code(16);
-  status.set_message("no token");
-  std::string message;
-  REQUIRE(DecodeStatusMessage(status.SerializeAsString() + std::string("\x1a\x02zz", 4), &message));  // 3: details
-  CHECK(message == "no token");
-  CHECK_FALSE(DecodeStatusMessage("Unauthorized", &message));
+  status.set_code(14);
+  status.set_message("try later");
+  auto* other = status.add_details();
+  other->set_type_url("type.googleapis.com/google.rpc.DebugInfo");
+  other->set_value(std::string(5000, '\xff'));
+  google::rpc::RetryInfo info;
+  info.mutable_retry_delay()->set_seconds(seconds);
+  info.mutable_retry_delay()->set_nanos(nanos);
+  auto* detail = status.add_details();
+  detail->set_type_url("type.googleapis.com/google.rpc.RetryInfo");
+  detail->set_value(info.SerializeAsString());
+  return status;
+}
+
+TEST_CASE("status: the text of an error answer", "[otlp]") {
+  google::rpc::Status proto;
+  proto.set_code(16);
+  proto.set_message("no token");
+  RpcStatus status;
+  REQUIRE(DecodeRpcStatus(proto.SerializeAsString() + std::string("\x22\x02zz", 4), &status));  // 4: unknown
+  CHECK(status.message == "no token");
+  CHECK_FALSE(status.retry_delay);
+  CHECK_FALSE(DecodeRpcStatus("Unauthorized", &status));
+}
+
+TEST_CASE("status: our messages are protobuf's Any and Duration on the wire", "[otlp]") {
+  google::protobuf::Duration duration;
+  duration.set_seconds(3);
+  duration.set_nanos(250'000'000);
+  google::rpc::RetryInfo info;
+  *info.mutable_retry_delay() = google::rpc::RetryInfo::Delay();
+  REQUIRE(info.mutable_retry_delay()->ParseFromString(duration.SerializeAsString()));
+  google::protobuf::Any any;
+  any.PackFrom(info);
+  google::rpc::Status proto;
+  REQUIRE(proto.add_details()->ParseFromString(any.SerializeAsString()));
+  RpcStatus status;
+  REQUIRE(DecodeRpcStatus(proto.SerializeAsString(), &status));
+  CHECK(status.retry_delay == absl::Milliseconds(3250));
+}
+
+TEST_CASE("status: the delay of the first RetryInfo", "[otlp]") {
+  RpcStatus status;
+  google::rpc::Status proto = StatusWithDelay(2, 500'000'000);
+  *proto.add_details() = StatusWithDelay(9, 0).details(1);
+  REQUIRE(DecodeRpcStatus(proto.SerializeAsString(), &status));
+  CHECK(status.message == "try later");
+  CHECK(status.retry_delay == absl::Milliseconds(2500));
+  REQUIRE(DecodeRpcStatus(StatusWithDelay(-3, 0).SerializeAsString(), &status));
+  CHECK(status.retry_delay == absl::ZeroDuration());
+  REQUIRE(DecodeRpcStatus(StatusWithDelay(INT64_MAX, INT32_MAX).SerializeAsString(), &status));
+  CHECK(*status.retry_delay > absl::Hours(24 * 365));
+  REQUIRE(DecodeRpcStatus(StatusWithDelay(INT64_MIN, INT32_MIN).SerializeAsString(), &status));
+  CHECK(status.retry_delay == absl::ZeroDuration());
+  proto = StatusWithDelay(1, 0);
+  proto.mutable_details(1)->set_value("");  // "retry when you like"
+  REQUIRE(DecodeRpcStatus(proto.SerializeAsString(), &status));
+  CHECK(status.retry_delay == absl::ZeroDuration());
+  for (const char* damaged : {"\x0a\x05\x08", "\xff", "\x0a\x02\x08\xff"}) {
+    proto.mutable_details(1)->set_value(damaged);
+    REQUIRE(DecodeRpcStatus(proto.SerializeAsString(), &status));
+    CHECK(status.message == "try later");
+    CHECK_FALSE(status.retry_delay);
+  }
+}
+
+TEST_CASE("status: many details cost no more than their bytes", "[otlp]") {
+  google::rpc::Status proto;
+  for (int i = 0; i < 100'000; ++i) proto.add_details()->set_type_url("x");
+  *proto.add_details() = StatusWithDelay(4, 0).details(1);
+  RpcStatus status;
+  REQUIRE(DecodeRpcStatus(proto.SerializeAsString(), &status));
+  CHECK(status.retry_delay == absl::Seconds(4));
+}
+
+TEST_CASE("export response, JSON: what the specification's answers say", "[otlp]") {
+  struct Row {
+    int line;
+    const char* json;
+    bool good;
+    int64_t rejected;
+    const char* message;
+  };
+  const Row rows[] = {
+      {__LINE__, "", true, 0, ""},
+      {__LINE__, "{}", true, 0, ""},
+      {__LINE__, " { } \r\n", true, 0, ""},
+      {__LINE__, R"({"partialSuccess":{}})", true, 0, ""},
+      {__LINE__, R"({"partialSuccess":null})", true, 0, ""},
+      {__LINE__, R"({"partialSuccess":{"rejectedSpans":"17","errorMessage":"a\nb"}})", true, 17, "a b"},
+      {__LINE__, R"({"partialSuccess":{"rejectedSpans":17}})", true, 17, ""},
+      {__LINE__, R"({"partialSuccess":{"rejectedSpans":1.7e1}})", true, 17, ""},
+      {__LINE__, R"({"partialSuccess":{"rejectedSpans":-2}})", true, -2, ""},
+      {__LINE__, R"({"partialSuccess":{"rejectedSpans":null,"errorMessage":null}})", true, 0, ""},
+      {__LINE__, R"({"x":[{"partialSuccess":{"rejectedSpans":5}},1,[2]],"rejectedSpans":6})", true, 0, ""},
+      {__LINE__, R"({"partialSuccess":{"errorMessage":"\u20ac \ud83d\ude00"}})", true, 0,
+       "\xe2\x82\xac \xf0\x9f\x98\x80"},
+      {__LINE__, R"({"partialSuccess":{"rejectedSpans":1.5}})", false, 0, ""},
+      {__LINE__, R"({"partialSuccess":{"rejectedSpans":true}})", false, 0, ""},
+      {__LINE__, R"({"partialSuccess":{"rejectedSpans":"many"}})", false, 0, ""},
+      {__LINE__, R"({"partialSuccess":{"rejectedSpans":[1]}})", false, 0, ""},
+      {__LINE__, R"({"partialSuccess":{"rejectedSpans":9223372036854775808}})", false, 0, ""},
+      {__LINE__, R"({"partialSuccess":{"rejectedSpans":1e400}})", false, 0, ""},
+      {__LINE__, R"({"partialSuccess":{"errorMessage":7}})", false, 0, ""},
+      {__LINE__, R"({"partialSuccess":{"errorMessage":"\ud800"}})", false, 0, ""},
+      {__LINE__, "[]", false, 0, ""},
+      {__LINE__, "null", false, 0, ""},
+      {__LINE__, "17", false, 0, ""},
+      {__LINE__, "\"text\"", false, 0, ""},
+      {__LINE__, "<html>", false, 0, ""},
+      {__LINE__, "{} {}", false, 0, ""},
+      {__LINE__, "{\"partialSuccess\":{", false, 0, ""},
+      {__LINE__, "{\"\xff\":1}", false, 0, ""},
+  };
+  for (const Row& row : rows) {
+    INFO("line " << row.line);
+    int64_t rejected = 0;
+    std::string message;
+    CHECK(DecodeExportResponseJson(row.json, &rejected, &message) == row.good);
+    if (!row.good) continue;
+    CHECK(rejected == row.rejected);
+    CHECK(message == row.message);
+  }
+}
+
+TEST_CASE("status, JSON: text and delay", "[otlp]") {
+  RpcStatus status;
+  REQUIRE(DecodeRpcStatusJson(R"({"code":14,"message":"later","details":[
+      {"@type":"type.googleapis.com/google.rpc.DebugInfo","retryDelay":"1s","stackEntries":["x"]},
+      {"retryDelay":"2.250s","@type":"type.googleapis.com/google.rpc.RetryInfo"},
+      {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"9s"}]})",
+                              &status));
+  CHECK(status.message == "later");
+  CHECK(status.retry_delay == absl::Milliseconds(2250));
+  const std::pair<const char*, std::optional<absl::Duration>> delays[] = {
+      {R"(,"retryDelay":"0s")", absl::ZeroDuration()},  {"", absl::ZeroDuration()},
+      {R"(,"retryDelay":"-5s")", absl::ZeroDuration()}, {R"(,"retryDelay":"0.000000001s")", absl::Nanoseconds(1)},
+      {R"(,"retryDelay":"1h")", std::nullopt},          {R"(,"retryDelay":"inf")", std::nullopt},
+      {R"(,"retryDelay":"s")", std::nullopt},
+  };
+  for (const auto& [field, delay] : delays) {
+    INFO(field);
+    REQUIRE(DecodeRpcStatusJson(
+        absl::StrCat(R"({"details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo")", field, "}]}"), &status));
+    CHECK(status.retry_delay == delay);
+  }
+  REQUIRE(DecodeRpcStatusJson(R"({"message":[{}],"details":"none"})", &status));
+  CHECK(status.message.empty());
+  CHECK_FALSE(DecodeRpcStatusJson("", &status));
+  CHECK_FALSE(DecodeRpcStatusJson("Unauthorized", &status));
+}
+
+TEST_CASE("answers in JSON: depth and text are bounded", "[otlp]") {
+  RpcStatus status;
+  CHECK_FALSE(DecodeRpcStatusJson("{\"a\":" + std::string(4 << 20, '['), &status));
+  std::string objects;
+  for (int i = 0; i < 100'000; ++i) objects += "{\"a\":";
+  CHECK_FALSE(DecodeRpcStatusJson(objects, &status));
+  REQUIRE(DecodeRpcStatusJson("{\"message\":\"" + std::string(1 << 20, 'x') + "\"}", &status));
+  CHECK(status.message.size() == 512);
 }
 
 }  // namespace
