@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A collector's answer over gRPC: head, message frame and trailers collected with every part bounded, then judged
-// as the OTLP specification says ("OTLP/gRPC Response"; status codes and RetryInfo under "Failures"). No I/O here.
+// as the OTLP specification says ("OTLP/gRPC Response"; status codes and RetryInfo under "Failures"). No I/O here:
+// otlp_grpc.cc feeds it through CurlExchange.
 //
-// One thread. Memory: at most the body limit given at construction.
+// One thread. Memory: the limit given at construction for the message, and 64 KiB for head and trailers together.
 #pragma once
 
 #include <string>
@@ -16,20 +17,34 @@ namespace spantap {
 
 class GrpcAnswer final : public AnswerSink {
  public:
-  explicit GrpcAnswer(size_t max_body_bytes);
+  explicit GrpcAnswer(size_t max_message_bytes);
   [[nodiscard]] bool AddHeadLine(absl::string_view untrusted_line) override;
   [[nodiscard]] bool AddBody(absl::string_view untrusted_bytes) override;
 
+  // What is judged how, where the specifications leave room:
+  //  - An error status counts as soon as it is there, however the stream ends after it.
+  //  - OK is an acknowledgement only with one uncompressed message that is an ExportTraceServiceResponse (empty is
+  //    one): gRPC's own clients call everything else an error too.
+  //  - A stream or connection that breaks off without a status, or that is no HTTP/2, is UNAVAILABLE: sent again, at
+  //    the price of duplicates (at-least-once).
+  //  - No grpc-status, but an HTTP status: gRPC's table ("HTTP to gRPC Status Code Mapping"); 200 with another
+  //    content type comes from no gRPC server.
   SendResult Judge(const CurlExchange::Outcome& outcome) const;
 
  private:
-  const size_t max_body_bytes_;
+  void TakeField(absl::string_view name, absl::string_view untrusted_value);
+  SendResult JudgeOk(const CurlExchange::Outcome& outcome) const;
+  SendResult JudgeError(const CurlExchange::Outcome& outcome, int status, absl::string_view text) const;
+  SendResult JudgeWithoutStatus(const CurlExchange::Outcome& outcome) const;
+
+  const size_t max_message_bytes_;
   size_t head_bytes_ = 0;
   bool too_large_ = false;
-  std::string body_;
-  std::string content_type_;
+  bool http1_ = false;        // the last status line says HTTP/1.x
+  std::string body_;          // at most the prefix and the message
+  std::string content_type_;  // its beginning
   int grpc_status_ = -1;      // -1: none came
-  std::string grpc_message_;  // percent-decoded
+  std::string grpc_message_;  // percent-decoded, one line of valid UTF-8
   std::string details_;       // grpc-status-details-bin, base64-decoded
 };
 
