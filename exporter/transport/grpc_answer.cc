@@ -186,13 +186,12 @@ void GrpcAnswer::TakeField(absl::string_view name, absl::string_view untrusted_v
 }
 
 bool GrpcAnswer::AddBody(absl::string_view untrusted_bytes) {
-  // Two steps, so that no length or sum is taken from the other side before it is compared.
-  const size_t room = kPrefixBytes + max_message_bytes_ - body_.size();
-  too_large_ = too_large_ || untrusted_bytes.size() > room;
-  if (too_large_) return false;
+  if (untrusted_bytes.size() > kPrefixBytes + max_message_bytes_ - body_.size()) {
+    too_large_ = true;
+    return false;
+  }
   body_.append(untrusted_bytes.data(), untrusted_bytes.size());
-  too_large_ = body_.size() >= kPrefixBytes && MessageLength(body_) > max_message_bytes_;
-  return !too_large_;
+  return true;
 }
 
 SendResult GrpcAnswer::Judge(const CurlExchange::Outcome& outcome) const {

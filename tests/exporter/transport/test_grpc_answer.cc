@@ -255,21 +255,22 @@ TEST_CASE("grpc answer: an interim answer does not count", "[transport]") {
 }
 
 TEST_CASE("grpc answer: limits", "[transport]") {
-  SECTION("of the message, at its announcement and at the byte") {
-    GrpcAnswer full(kLimit);
-    CHECK(full.AddBody(GrpcMessage(std::string(kLimit, '\0'))));
-    CHECK_FALSE(full.AddBody("x"));
-    GrpcAnswer announced(kLimit);
-    CHECK_FALSE(announced.AddBody(GrpcMessage(std::string(kLimit + 1, '\0')).substr(0, 5)));
-    GrpcAnswer huge(kLimit);
-    CHECK(huge.AddBody(std::string("\0\xff\xff", 3)));
-    CHECK_FALSE(huge.AddBody("\xff\xff"));
-    for (const GrpcAnswer* answer : {&full, &announced, &huge}) {
-      const SendResult result = answer->Judge(Outcome(200, End::kBroken, "stopped"));
-      CHECK(result.kind == Kind::kDropResponse);
-      CHECK(absl::StrContains(result.message, "limit"));
-    }
-    CHECK_FALSE(huge.AddBody(""));
+  SECTION("of the message, to the byte") {
+    const std::string largest = PartialSuccess(1, std::string(kLimit - 10, 'x'));
+    REQUIRE(largest.size() <= kLimit);
+    CHECK(Judge(kGrpcHead, GrpcMessage(largest), {"grpc-status: 0"}).rejected == 1);
+    GrpcAnswer answer(kLimit);
+    CHECK(answer.AddBody(GrpcMessage(std::string(kLimit, 'x'))));
+    CHECK_FALSE(answer.AddBody("x"));
+    const SendResult result = answer.Judge(Outcome(200, End::kBroken, "stopped"));
+    CHECK(result.kind == Kind::kDropResponse);
+    CHECK(absl::StrContains(result.message, "limit"));
+  }
+  SECTION("a length that is never filled") {
+    const std::string claims(5, '\xff');
+    CHECK(Judge(kGrpcHead, std::string("\0\xff\xff\xff\xff", 5), {"grpc-status: 0"}).kind == Kind::kDropResponse);
+    CHECK(Judge(kGrpcHead, claims, {"grpc-status: 0"}).kind == Kind::kDropResponse);
+    CHECK(Judge(kGrpcHead, claims, {"grpc-status: 0"}, Outcome(200, End::kBroken)).kind == Kind::kRetry);
   }
   SECTION("of head and trailers together; what came before counts") {
     for (const bool unavailable : {false, true}) {
