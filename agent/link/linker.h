@@ -24,9 +24,10 @@
 namespace spantap {
 
 struct LinkSettings {
-  double threshold = 0.9;     // links below it are not drawn
-  bool adopt = true;          // --adopt=on|off
-  double sample_ratio = 1.0;  // of new roots
+  double threshold = 0.9;           // links below it are not drawn
+  bool adopt = true;                // --adopt=on|off
+  double sample_ratio = 1.0;        // of new roots; without sample_parent_based of all traces
+  bool sample_parent_based = true;  // a decision that came in with a request is kept
   uint64_t decision_limit_ns = 2'000'000'000;
   uint64_t settle_ns = 50'000'000;  // how long after a root's end stragglers may still arrive
   size_t max_exchanges = 65536;

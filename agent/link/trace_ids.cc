@@ -84,7 +84,7 @@ void TraceIds::PlaceInSegment(Node& node) {
   if (segment->request_id == nullptr && !node.request.request_id.empty()) segment->request_id = &node;
 }
 
-// Sampling: a decision that came in with the segment's first request is kept; else a new root's.
+// Sampling: a decision that came in with the segment's first request is kept (if parent-based); else a new root's.
 void TraceIds::Settle(Segment& segment, uint64_t now_ns) {
   uint8_t random = 0;
   if (segment.known) {
@@ -96,7 +96,7 @@ void TraceIds::Settle(Segment& segment, uint64_t now_ns) {
     segment.trace_id = ids_.NewTraceId();
     random = kFlagRandom;
   }
-  const TraceParent* const decided = WireOf(*segment.leader);
+  const TraceParent* const decided = settings_.sample_parent_based ? WireOf(*segment.leader) : nullptr;
   segment.sampled = decided != nullptr ? decided->sampled() : SampledByRatio(segment.trace_id, settings_.sample_ratio);
   segment.flags = random | (segment.sampled ? kFlagSampled : 0);
 }

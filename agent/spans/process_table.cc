@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -51,11 +52,21 @@ bool IsOwnKey(absl::string_view key) {
          absl::StartsWith(key, "telemetry.sdk.");
 }
 
+std::string ValueOf(const ResourceAttributes& attributes, absl::string_view wanted) {
+  for (const auto& [key, value] : attributes) {
+    if (key == wanted) return value;
+  }
+  return "";
+}
+
+// The record's name if somebody gave it (--service-name, the process's OTEL_SERVICE_NAME), then the process's
+// OTEL_RESOURCE_ATTRIBUTES, then what is configured for all, then the executable.
 std::string ChooseServiceName(const spantap_process_event& event, const ProcessText& text,
-                              const ResourceAttributes& environment) {
+                              const ResourceAttributes& environment, const ResourceAttributes& configured) {
   if ((event.flags & SPANTAP_PROCESS_NAMED) && !text.service_name.empty()) return std::string(text.service_name);
-  for (const auto& [key, value] : environment) {
-    if (key == "service.name" && !value.empty()) return value;
+  for (const ResourceAttributes* attributes : {&environment, &configured}) {
+    std::string name = ValueOf(*attributes, "service.name");
+    if (!name.empty()) return name;
   }
   if (!text.service_name.empty()) return std::string(text.service_name);
   const absl::string_view exe = ExecutableName(text.exe);
@@ -69,17 +80,27 @@ void AddSdk(AttributeBlob* attributes) {
   attributes->AddString("telemetry.sdk.version", SPANTAP_VERSION);
 }
 
-std::shared_ptr<const Resource> MakeResource(const spantap_process_event& event, absl::string_view record) {
+// Those of `environment`, then what `configured` adds to them.
+void AddFreeKeys(const ResourceAttributes& environment, const ResourceAttributes& configured,
+                 AttributeBlob* attributes) {
+  absl::flat_hash_set<absl::string_view> taken;
+  for (const ResourceAttributes* list : {&environment, &configured}) {
+    for (const auto& [key, value] : *list) {
+      if (!IsOwnKey(key) && taken.insert(key).second) attributes->AddString(key, value);
+    }
+  }
+}
+
+std::shared_ptr<const Resource> MakeResource(const spantap_process_event& event, absl::string_view record,
+                                             const ResourceAttributes& configured) {
   const ProcessText text = SplitText(event, record);
   const ResourceAttributes environment =
       ParseResourceAttributes(text.resource_attributes).value_or(ResourceAttributes());
   auto resource = std::make_shared<Resource>();
-  resource->service_name = ChooseServiceName(event, text, environment);
+  resource->service_name = ChooseServiceName(event, text, environment, configured);
   AttributeBlob& attributes = resource->attributes;
   attributes.AddString("service.name", resource->service_name);
-  for (const auto& [key, value] : environment) {
-    if (!IsOwnKey(key)) attributes.AddString(key, value);
-  }
+  AddFreeKeys(environment, configured, &attributes);
   attributes.AddInt("process.pid", event.header.tgid);
   if (!text.exe.empty()) {
     attributes.AddString("process.executable.name", ExecutableName(text.exe));
@@ -89,10 +110,12 @@ std::shared_ptr<const Resource> MakeResource(const spantap_process_event& event,
   return resource;
 }
 
-std::shared_ptr<const Resource> MakeUnknown() {
+std::shared_ptr<const Resource> MakeUnknown(const ResourceAttributes& configured) {
   auto resource = std::make_shared<Resource>();
-  resource->service_name = std::string(kUnknownService);
-  resource->attributes.AddString("service.name", kUnknownService);
+  resource->service_name = ValueOf(configured, "service.name");
+  if (resource->service_name.empty()) resource->service_name = std::string(kUnknownService);
+  resource->attributes.AddString("service.name", resource->service_name);
+  AddFreeKeys({}, configured, &resource->attributes);
   AddSdk(&resource->attributes);
   return resource;
 }
@@ -102,7 +125,7 @@ std::shared_ptr<const Resource> MakeUnknown() {
 void ProcessTable::OnProcess(const spantap_process_event& event, absl::string_view record) {
   const uint32_t tgid = event.header.tgid;
   if (processes_.size() >= kMaxProcesses && !processes_.contains(tgid)) ForgetOne();
-  processes_[tgid] = Process{MakeResource(event, record), ++uses_, false};
+  processes_[tgid] = Process{MakeResource(event, record, configured_), ++uses_, false};
 }
 
 void ProcessTable::OnExit(uint32_t tgid) {
@@ -124,7 +147,7 @@ const std::shared_ptr<const Resource>& ProcessTable::ResourceOf(uint32_t tgid) {
     found->second.last_use = ++uses_;
     return found->second.resource;
   }
-  if (unknown_ == nullptr) unknown_ = MakeUnknown();
+  if (unknown_ == nullptr) unknown_ = MakeUnknown(configured_);
   return unknown_;
 }
 

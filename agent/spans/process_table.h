@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "agent/capture/event_source.h"
+#include "agent/spans/resource_attributes.h"
 #include "exporter/model/span.h"
 
 namespace spantap {
@@ -19,6 +21,10 @@ namespace spantap {
 class ProcessTable {
  public:
   static constexpr size_t kMaxProcesses = 4096;
+  // `configured`: attributes of every process's resource; what is found out about the process wins. A service.name
+  // among them is that of processes that nobody named.
+  explicit ProcessTable(ResourceAttributes configured = {}) : configured_(std::move(configured)) {}
+
   void OnProcess(const spantap_process_event& event, absl::string_view record);
   void OnExit(uint32_t tgid);  // kept for late spans until a new process takes the pid, or the cap
   // Never null; "unknown_service" for a pid never announced. Cost: one hash lookup. The reference is
@@ -34,6 +40,7 @@ class ProcessTable {
   };
   void ForgetOne();
 
+  const ResourceAttributes configured_;
   absl::flat_hash_map<uint32_t, Process> processes_;
   std::shared_ptr<const Resource> unknown_;
   uint64_t uses_ = 0;

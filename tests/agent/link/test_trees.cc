@@ -290,6 +290,16 @@ TEST_CASE("sampling: the decision that came in, else the ratio, once for the who
     }
     CHECK(world.counters().unsampled == (yes ? 0 : 2));
   }
+  SECTION("it came in, not parent-based: the ratio decides") {
+    settings.sample_ratio = GENERATE(0.0, 1.0);
+    settings.sample_parent_based = false;
+    const char* const flags = GENERATE("00", "01");
+    World world(settings);
+    world.Answer(world.Read(kApp, 1, "/a", Traced('a', 'b', flags)));
+    world.End();
+    CHECK(world[1].sampled == (settings.sample_ratio == 1.0));
+    CHECK((world[1].flags & kFlagSampled) == (world[1].sampled ? kFlagSampled : 0));
+  }
   SECTION("minted on the way out: a new root's, by ratio") {
     World world(settings);
     Exchange* in = world.Read(kApp, 1, "/a", kCurl);

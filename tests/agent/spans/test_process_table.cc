@@ -73,6 +73,30 @@ TEST_CASE("process: resource attributes", "[spans]") {
   CHECK(AttributeReader(table.ResourceOf(7)->attributes)["service.name"] == "unknown_service");
 }
 
+TEST_CASE("process: configured attributes stand behind what is found", "[spans]") {
+  ProcessTable table({{"service.name", "configured"},
+                      {"team", "configured"},
+                      {"deployment.environment.name", "prod"},
+                      {"process.pid", "1"},
+                      {"team", "twice"}});
+  Announce(table, {1, 80, false, "/usr/sbin/nginx", "", "team=own"});
+  const AttributeReader plain(table.ResourceOf(1)->attributes);
+  CHECK(plain["service.name"] == "configured");  // executable:port is a guess, not a name
+  CHECK(plain["team"] == "own");
+  CHECK(plain["deployment.environment.name"] == "prod");
+  CHECK(plain["process.pid"] == "1");
+  CHECK(plain.duplicates() == 0);
+  Announce(table, {2, 80, false, "/usr/sbin/nginx", "", "service.name=env"});
+  CHECK(table.ResourceOf(2)->service_name == "env");
+  CHECK(AttributeReader(table.ResourceOf(2)->attributes)["team"] == "configured");
+  Announce(table, {3, 80, true, "/usr/sbin/nginx", "named", "service.name=env"});
+  CHECK(table.ResourceOf(3)->service_name == "named");
+  const AttributeReader unknown(table.ResourceOf(99)->attributes);
+  CHECK(unknown["service.name"] == "configured");
+  CHECK(unknown["deployment.environment.name"] == "prod");
+  CHECK(unknown.duplicates() == 0);
+}
+
 TEST_CASE("process: texts that run over or are missing", "[spans]") {
   ProcessTable table;
   spantap_process_event event = {};
