@@ -43,7 +43,8 @@ std::string NoConnection(const RequestEnd& end, const Peer& peer) {
 
 // Says how far it came.
 std::string Timeout(const RequestEnd& end, const Peer& peer) {
-  const bool reused = Number(end.easy, CURLINFO_NUM_CONNECTS) == 0 && Microseconds(end.easy, CURLINFO_PRETRANSFER_TIME_T) > 0;
+  const bool reused =
+      Number(end.easy, CURLINFO_NUM_CONNECTS) == 0 && Microseconds(end.easy, CURLINFO_PRETRANSFER_TIME_T) > 0;
   const std::string connect_limit = absl::FormatDuration(end.connect_timeout);
   if (!reused) {
     if (peer.unix_path.empty() && Microseconds(end.easy, CURLINFO_NAMELOOKUP_TIME_T) == 0) {

@@ -139,8 +139,9 @@ bool CurlExchange::State::SetHttp() {
 bool CurlExchange::State::SetTls() {
   const TlsSettings& tls = settings.tls;
   // A resumed session would skip the certificates, and with them an expiry or a renewal.
-  bool ok = Set(CURLOPT_SSL_SESSIONID_CACHE, 0L) && Set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2)) &&
-            Set(CURLOPT_SSL_VERIFYPEER, 1L) && Set(CURLOPT_SSL_VERIFYHOST, 2L) &&
+  bool ok = Set(CURLOPT_SSL_SESSIONID_CACHE, 0L) &&
+            Set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2)) && Set(CURLOPT_SSL_VERIFYPEER, 1L) &&
+            Set(CURLOPT_SSL_VERIFYHOST, 2L) &&
             Set(CURLOPT_KEYPASSWD, "") &&  // else OpenSSL asks for one on the terminal
             Set(CURLOPT_SSL_CTX_FUNCTION, OnTlsContext) && Set(CURLOPT_SSL_CTX_DATA, &notes);
   if (!tls.ca_file.empty()) {
@@ -216,8 +217,8 @@ CurlExchange::~CurlExchange() = default;
 absl::StatusOr<std::unique_ptr<CurlExchange>> CurlExchange::Create(const Settings& settings) {
   auto state = std::make_unique<State>(settings);
   if (!state->Init()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("endpoint ", settings.endpoint.for_people, ": libcurl does not take its settings: ", state->error));
+    return absl::InvalidArgumentError(absl::StrCat("endpoint ", settings.endpoint.for_people,
+                                                   ": libcurl does not take its settings: ", state->error));
   }
   return std::unique_ptr<CurlExchange>(new CurlExchange(std::move(state)));
 }

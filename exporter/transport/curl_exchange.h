@@ -31,8 +31,8 @@ class CurlExchange {
  public:
   struct Settings {
     Endpoint endpoint;
-    bool http2_only = false;             // gRPC: prior knowledge for http://, ALPN for https://
-    std::vector<std::string> headers;    // complete lines "Name: value" besides User-Agent, checked by CheckHeader()
+    bool http2_only = false;           // gRPC: prior knowledge for http://, ALPN for https://
+    std::vector<std::string> headers;  // complete lines "Name: value" besides User-Agent, checked by CheckHeader()
     TlsSettings tls;
     std::string proxy;
   };

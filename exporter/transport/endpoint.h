@@ -25,9 +25,9 @@ enum class EndpointForm : uint8_t {
 
 struct Endpoint {
   Protocol protocol = Protocol::kHttpProtobuf;
-  std::string url;        // what curl is given; the path included (for gRPC the method's)
-  std::string unix_path;  // non-empty: connect to this socket instead of the URL's host
-  std::string for_people; // without user, password, query and fragment
+  std::string url;         // what curl is given; the path included (for gRPC the method's)
+  std::string unix_path;   // non-empty: connect to this socket instead of the URL's host
+  std::string for_people;  // without user, password, query and fragment
 };
 
 // `insecure`: a scheme-less gRPC endpoint is plaintext (OTEL_EXPORTER_OTLP_INSECURE; its default is false: TLS).

@@ -24,7 +24,8 @@ absl::Status CheckHeader(absl::string_view name, absl::string_view value) {
     return absl::InvalidArgumentError("header: the name is no HTTP token: use NAME=VALUE");
   }
   if (value.size() > kMaxValue) {
-    return absl::InvalidArgumentError(absl::StrCat("header ", name, ": its value is longer than ", kMaxValue, " bytes"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("header ", name, ": its value is longer than ", kMaxValue, " bytes"));
   }
   for (const char c : value) {
     if (absl::ascii_iscntrl(static_cast<unsigned char>(c)) && c != '\t') {

@@ -9,35 +9,18 @@
 #include "absl/strings/str_cat.h"
 #include "exporter/model/attributes.h"
 #include "exporter/model/utf8.h"
-#include "exporter/otlp/otlp_encoder.h"
-#include "exporter/transport/otlp_http.h"
+#include "exporter/otlp/otlp_decode.h"
 
 namespace spantap {
 namespace {
 
+using End = CurlExchange::Outcome::End;
+using Kind = SendResult::Kind;
+
 constexpr size_t kMaxMessage = 256;
+constexpr size_t kMaxContentType = 64;
 
 bool IsRetryable(int status) { return status == 429 || status == 502 || status == 503 || status == 504; }
-
-// What a person can do about it.
-absl::string_view HintFor(int status) {
-  switch (status) {
-    case 401:
-    case 403:
-      return " (check the Authentication or Authorization header)";
-    case 404:
-      return " (a collector's path ends in /v1/traces)";
-    case 405:
-      return " (is this a collector's OTLP/HTTP port?)";
-    case 413:
-      return " (the collector's limit is smaller than a batch)";
-    case 415:
-      return " (the collector does not take protobuf over HTTP)";
-    default:
-      break;
-  }
-  return status >= 300 && status < 400 ? " (redirects are not followed: give the final address)" : "";
-}
 
 SendResult Result(SendResult::Kind kind, int status, std::string message) {
   SendResult result;
@@ -65,7 +48,7 @@ std::optional<absl::Duration> ParseRetryAfter(absl::string_view value, absl::Tim
   return std::nullopt;
 }
 
-bool HttpAnswer::AddHeadLine(absl::string_view untrusted_line, absl::Time now) {
+bool HttpAnswer::AddHeadLine(absl::string_view untrusted_line) {
   head_bytes_ += untrusted_line.size();
   if (head_bytes_ > kMaxAnswerHeadBytes) {
     too_large_ = true;
@@ -82,13 +65,14 @@ bool HttpAnswer::AddHeadLine(absl::string_view untrusted_line, absl::Time now) {
   if (colon == absl::string_view::npos) return true;
   const absl::string_view name = untrusted_line.substr(0, colon);
   const absl::string_view value = absl::StripAsciiWhitespace(untrusted_line.substr(colon + 1));
-  if (absl::EqualsIgnoreCase(name, "retry-after")) retry_after_ = ParseRetryAfter(value, now);
-  if (absl::EqualsIgnoreCase(name, "content-type")) content_type_ = std::string(value.substr(0, 64));
+  if (absl::EqualsIgnoreCase(name, "retry-after")) retry_after_ = ParseRetryAfter(value, now_());
+  if (absl::EqualsIgnoreCase(name, "content-type"))
+    content_type_ = absl::AsciiStrToLower(value.substr(0, kMaxContentType));
   return true;
 }
 
 bool HttpAnswer::AddBody(absl::string_view untrusted_bytes) {
-  if (untrusted_bytes.size() > max_body_bytes_ - body_.size()) {
+  if (untrusted_bytes.size() > request_.max_body_bytes - body_.size()) {
     too_large_ = true;
     return false;
   }
@@ -96,11 +80,46 @@ bool HttpAnswer::AddBody(absl::string_view untrusted_bytes) {
   return true;
 }
 
+// What a person can do about it.
+std::string HttpAnswer::Hint(int status) const {
+  if (status >= 300 && status < 400) return " (redirects are not followed: give the final address)";
+  switch (status) {
+    case 400:
+      if (absl::StrContains(body_, "HTTPS") || absl::StrContains(body_, "TLS"))
+        return " (the port speaks TLS: use https://)";
+      if (!request_.coding.empty())
+        return absl::StrCat(" (the collector may not take ", request_.coding, ": try no compression)");
+      return "";
+    case 401:
+    case 403:
+      return " (check the Authentication or Authorization header)";
+    case 404:
+      return " (a collector's path ends in /v1/traces)";
+    case 405:
+      return " (is this a collector's OTLP/HTTP port?)";
+    case 407:
+      return " (the proxy wants a user and password)";
+    case 413:
+      return " (larger than the collector's limit)";
+    case 415:
+      return absl::StrCat(" (the collector does not take ", ProtocolName(request_.protocol),
+                          request_.coding.empty() ? "" : " or ", request_.coding, ")");
+    case 429:
+      return " (the collector asks for less)";
+    default:
+      return "";
+  }
+}
+
 // One short line: the text of a google.rpc.Status, or the beginning of a text body.
 std::string HttpAnswer::BodyForPeople() const {
   std::string text;
-  if (absl::StrContains(absl::AsciiStrToLower(content_type_), "protobuf")) {
-    if (!DecodeStatusMessage(body_, &text)) text.clear();
+  RpcStatus status;
+  if (absl::StrContains(content_type_, "protobuf")) {
+    if (DecodeRpcStatus(body_, &status)) text = std::move(status.message);
+  } else if (absl::StrContains(content_type_, "json") && DecodeRpcStatusJson(body_, &status) &&
+             !status.message.empty()) {
+    text = std::move(status.message);
   } else {
     std::string storage;
     text = std::string(RepairUtf8(CutUtf8(body_, kMaxMessage), &storage));
@@ -113,17 +132,26 @@ std::string HttpAnswer::BodyForPeople() const {
   return text.empty() ? text : absl::StrCat(": ", text);
 }
 
-SendResult HttpAnswer::JudgeSuccess(int status, End end, absl::string_view error) const {
-  using Kind = SendResult::Kind;
+bool HttpAnswer::DecodeSuccess(int64_t* rejected, std::string* message) const {
+  if (absl::StrContains(content_type_, "json")) return DecodeExportResponseJson(body_, rejected, message);
+  if (absl::StrContains(content_type_, "protobuf")) return DecodeExportResponse(body_, rejected, message);
+  if (request_.protocol == Protocol::kHttpProtobuf && DecodeExportResponse(body_, rejected, message)) return true;
+  return DecodeExportResponseJson(body_, rejected, message);
+}
+
+SendResult HttpAnswer::JudgeSuccess(const CurlExchange::Outcome& outcome) const {
+  const int status = outcome.http_status;
   if (too_large_) {
     return Result(Kind::kDropResponse, status, absl::StrCat("the answer (HTTP ", status, ") is larger than the limit"));
   }
-  if (end != End::kComplete || !head_complete_) {  // curl takes a head that is cut off for a whole one
-    return Result(Kind::kRetry, status, absl::StrCat("the answer (HTTP ", status, ") broke off: ", error));
+  if (outcome.end != End::kComplete || !head_complete_) {  // curl takes a head that is cut off for a whole one
+    return Result(
+        Kind::kRetry, status,
+        absl::StrCat("the answer (HTTP ", status, ") broke off", outcome.cause.empty() ? "" : ": ", outcome.cause));
   }
   int64_t rejected = 0;
   std::string message;
-  if (!DecodeExportResponse(body_, &rejected, &message)) {
+  if (!DecodeSuccess(&rejected, &message)) {
     return Result(Kind::kDropResponse, status,
                   absl::StrCat("HTTP ", status, ", but the body is no OTLP answer (is this a collector's ",
                                "OTLP/HTTP port?)", BodyForPeople()));
@@ -133,22 +161,20 @@ SendResult HttpAnswer::JudgeSuccess(int status, End end, absl::string_view error
   return result;
 }
 
-SendResult HttpAnswer::Judge(int status, End end, absl::string_view error) const {
-  using Kind = SendResult::Kind;
-  if (status >= 200 && status <= 299) return JudgeSuccess(status, end, error);
+SendResult HttpAnswer::Judge(const CurlExchange::Outcome& outcome) const {
+  const int status = outcome.http_status;
+  if (status >= 200 && status <= 299) return JudgeSuccess(outcome);
   if (status < 200) {  // no final status line
     if (too_large_) return Result(Kind::kDropResponse, 0, "the head of the answer is larger than the limit");
-    if (end == End::kGarbage) {
-      return Result(Kind::kDropResponse, 0, absl::StrCat("the answer is not HTTP: ", error));
-    }
-    return Result(Kind::kRetry, 0, error.empty() ? "no answer" : std::string(error));
+    if (outcome.end == End::kGarbage) return Result(Kind::kDropResponse, 0, outcome.cause);
+    return Result(Kind::kRetry, 0, outcome.cause.empty() ? "no answer" : outcome.cause);
   }
-  if (IsRetryable(status)) {
-    SendResult result = Result(Kind::kRetry, status, absl::StrCat("HTTP ", status, BodyForPeople()));
-    result.retry_after = retry_after_;
-    return result;
-  }
-  return Result(Kind::kDropHttp, status, absl::StrCat("HTTP ", status, HintFor(status), BodyForPeople()));
+  const std::string message = absl::StrCat("HTTP ", status, Hint(status), BodyForPeople());
+  if (status == 413) return Result(Kind::kTooLarge, status, message);
+  if (!IsRetryable(status)) return Result(Kind::kDropHttp, status, message);
+  SendResult result = Result(Kind::kRetry, status, message);
+  result.retry_after = retry_after_;
+  return result;
 }
 
 }  // namespace spantap

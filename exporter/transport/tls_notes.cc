@@ -51,8 +51,7 @@ std::string Date(const ASN1_TIME* time) {
 // The DNS names of a certificate, or its common name.
 std::string NamesOf(X509* certificate) {
   std::string names;
-  auto* list =
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  auto* list = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   for (int i = 0; i < sk_GENERAL_NAME_num(list) && names.size() < kMaxNames; ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(list, i);
     if (name->type != GEN_DNS) continue;
@@ -88,8 +87,7 @@ std::string CauseOf(int error, X509* certificate) {
 }
 
 int OnVerify(int accepted, X509_STORE_CTX* store) {
-  const auto* ssl =
-      static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  const auto* ssl = static_cast<const SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   TlsNotes* notes = NotesOf(ssl);
   X509* certificate = X509_STORE_CTX_get_current_cert(store);
   if (notes == nullptr || certificate == nullptr) return accepted;

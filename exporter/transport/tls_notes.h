@@ -14,12 +14,11 @@ typedef struct ssl_ctx_st SSL_CTX;
 namespace spantap {
 
 struct TlsNotes {
-  int verify_error = 0;             // X509_V_ERR_*, of the first certificate that was refused
-  std::string verify_cause;         // that in words; bounded, one line
-  std::string certificate_names;    // what the server's certificate is for: "a.example, *.b.example"
-  int alert = 0;                    // of the other side, fatal; 0: none (close_notify is none)
+  int verify_error = 0;                    // X509_V_ERR_*, of the first certificate that was refused
+  std::string verify_cause;                // that in words; bounded, one line
+  std::string certificate_names;           // what the server's certificate is for: "a.example, *.b.example"
+  int alert = 0;                           // of the other side, fatal; 0: none (close_notify is none)
   bool client_certificate_wanted = false;  // and none was configured
-
 
   // Every connection made with `context` writes into *this from now on; *this must outlive them.
   void Observe(SSL_CTX* context);
