@@ -6,8 +6,10 @@
 #include "exporter/model/attributes.h"
 
 #include <cstring>
+#include <vector>
 
 #include "exporter/model/utf8.h"
+#include "exporter/model/wire_writer.h"
 
 namespace spantap {
 namespace {
@@ -24,33 +26,11 @@ constexpr char kAnyBool = 0x10;
 constexpr char kAnyInt = 0x18;
 constexpr char kAnyDouble = 0x21;
 constexpr char kAnyArray = 0x2a;
+constexpr char kAnyBytes = 0x3a;
 constexpr char kArrayValues = 0x0a;
 
-constexpr size_t VarintSize(uint64_t value) {
-  size_t size = 1;
-  while (value >>= 7) ++size;
-  return size;
-}
-
-// Size of a length-delimited field with a one-byte tag.
-constexpr size_t FieldSize(size_t length) { return 1 + VarintSize(length) + length; }
-
-char* PutVarint(char* out, uint64_t value) {
-  while (value >= 0x80) {
-    *out++ = static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  *out++ = static_cast<char>(value);
-  return out;
-}
-
-char* PutHeader(char* out, char tag, size_t length) {
-  *out++ = tag;
-  return PutVarint(out, length);
-}
-
 char* PutText(char* out, char tag, absl::string_view text) {
-  out = PutHeader(out, tag, text.size());
+  out = WriteHeader(out, tag, text.size());
   if (!text.empty()) std::memcpy(out, text.data(), text.size());
   return out + text.size();
 }
@@ -62,9 +42,34 @@ char* PutKey(std::string* bytes, absl::string_view untrusted_key, size_t value_s
   const size_t key_value_size = (key.empty() ? 0 : FieldSize(key.size())) + FieldSize(value_size);
   const size_t start = bytes->size();
   bytes->resize(start + FieldSize(key_value_size));
-  char* out = PutHeader(bytes->data() + start, kSpanAttributes, key_value_size);
+  char* out = WriteHeader(bytes->data() + start, kSpanAttributes, key_value_size);
   if (!key.empty()) out = PutText(out, kKeyValueKey, key);
-  return PutHeader(out, kKeyValueValue, value_size);
+  return WriteHeader(out, kKeyValueValue, value_size);
+}
+
+// The same with an ArrayValue that is `array_size` long; returns where its elements go.
+char* PutArray(std::string* bytes, absl::string_view untrusted_key, size_t array_size) {
+  return WriteHeader(PutKey(bytes, untrusted_key, FieldSize(array_size)), kAnyArray, array_size);
+}
+
+// AnyValues of fixed form.
+size_t IntSize(int64_t value) { return 1 + VarintSize(static_cast<uint64_t>(value)); }
+constexpr size_t kDoubleSize = 1 + sizeof(double);
+constexpr size_t kBoolSize = 2;
+
+char* PutInt(char* out, int64_t value) {
+  *out++ = kAnyInt;
+  return WriteVarint(out, static_cast<uint64_t>(value));
+}
+char* PutDouble(char* out, double value) {
+  *out++ = kAnyDouble;
+  std::memcpy(out, &value, sizeof(value));  // little-endian on every target of this program
+  return out + sizeof(value);
+}
+char* PutBool(char* out, bool value) {
+  *out++ = kAnyBool;
+  *out++ = value ? 1 : 0;
+  return out;
 }
 
 // Cut before the repair (bounds its cost) and after it (a bad byte becomes three).
@@ -95,25 +100,39 @@ void AttributeBlob::AddString(absl::string_view key, absl::string_view value) {
   ++count_;
 }
 
+void AttributeBlob::AddBytes(absl::string_view key, absl::string_view value) {
+  value = value.substr(0, kMaxAttributeValueBytes);
+  PutText(PutKey(&bytes_, key, FieldSize(value.size())), kAnyBytes, value);
+  ++count_;
+}
+
 void AttributeBlob::AddInt(absl::string_view key, int64_t value) {
-  const uint64_t bits = static_cast<uint64_t>(value);
-  char* out = PutKey(&bytes_, key, 1 + VarintSize(bits));
-  *out++ = kAnyInt;
-  PutVarint(out, bits);
+  PutInt(PutKey(&bytes_, key, IntSize(value)), value);
   ++count_;
 }
 
 void AttributeBlob::AddDouble(absl::string_view key, double value) {
-  char* out = PutKey(&bytes_, key, 1 + sizeof(value));
-  *out++ = kAnyDouble;
-  std::memcpy(out, &value, sizeof(value));  // little-endian on every target of this program
+  PutDouble(PutKey(&bytes_, key, kDoubleSize), value);
   ++count_;
 }
 
 void AttributeBlob::AddBool(absl::string_view key, bool value) {
-  char* out = PutKey(&bytes_, key, 2);
-  *out++ = kAnyBool;
-  *out = value ? 1 : 0;
+  PutBool(PutKey(&bytes_, key, kBoolSize), value);
+  ++count_;
+}
+
+void AttributeBlob::AddStringArray(absl::string_view key, absl::Span<const absl::string_view> values) {
+  std::vector<std::string> repaired(values.size());
+  std::vector<absl::string_view> clean;
+  size_t array = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    clean.push_back(CleanValue(values[i], &repaired[i]));
+    array += FieldSize(FieldSize(clean.back().size()));
+  }
+  char* out = PutArray(&bytes_, key, array);
+  for (const absl::string_view value : clean) {
+    out = PutText(WriteHeader(out, kArrayValues, FieldSize(value.size())), kAnyString, value);
+  }
   ++count_;
 }
 
@@ -121,9 +140,28 @@ void AttributeBlob::AddStringArray1(absl::string_view key, absl::string_view val
   std::string repaired;
   value = CleanValue(value, &repaired);
   const size_t element = FieldSize(value.size());  // one AnyValue
-  const size_t array = FieldSize(element);         // ArrayValue.values
-  char* out = PutHeader(PutKey(&bytes_, key, FieldSize(array)), kAnyArray, array);
-  PutText(PutHeader(out, kArrayValues, element), kAnyString, value);
+  char* out = PutArray(&bytes_, key, FieldSize(element));
+  PutText(WriteHeader(out, kArrayValues, element), kAnyString, value);
+  ++count_;
+}
+
+void AttributeBlob::AddIntArray(absl::string_view key, absl::Span<const int64_t> values) {
+  size_t array = 0;
+  for (const int64_t value : values) array += FieldSize(IntSize(value));
+  char* out = PutArray(&bytes_, key, array);
+  for (const int64_t value : values) out = PutInt(WriteHeader(out, kArrayValues, IntSize(value)), value);
+  ++count_;
+}
+
+void AttributeBlob::AddDoubleArray(absl::string_view key, absl::Span<const double> values) {
+  char* out = PutArray(&bytes_, key, values.size() * FieldSize(kDoubleSize));
+  for (const double value : values) out = PutDouble(WriteHeader(out, kArrayValues, kDoubleSize), value);
+  ++count_;
+}
+
+void AttributeBlob::AddBoolArray(absl::string_view key, absl::Span<const bool> values) {
+  char* out = PutArray(&bytes_, key, values.size() * FieldSize(kBoolSize));
+  for (const bool value : values) out = PutBool(WriteHeader(out, kArrayValues, kBoolSize), value);
   ++count_;
 }
 

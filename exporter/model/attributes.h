@@ -3,14 +3,16 @@
 // Attributes as OTLP wire bytes: complete `repeated KeyValue` fields as Span carries them (tag 0x4a,
 // length, KeyValue). Encoded when set, never again (DESIGN section 4, "Encoding").
 //
-// Strings are repaired to valid UTF-8 (U+FFFD) and cut at `max_value_bytes` on a character boundary.
-// Cost of AddString: one copy. One thread.
+// Strings are repaired to valid UTF-8 (U+FFFD) and cut at kMaxAttributeValueBytes on a character boundary; byte
+// values are cut there too. The number of an array's elements is the caller's to bound. Cost of AddString: one copy.
+// One thread.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace spantap {
 
@@ -20,13 +22,24 @@ class AttributeBlob {
   void AddInt(absl::string_view key, int64_t value);
   void AddDouble(absl::string_view key, double value);
   void AddBool(absl::string_view key, bool value);
+  void AddBytes(absl::string_view key, absl::string_view value);
+  void AddStringArray(absl::string_view key, absl::Span<const absl::string_view> values);
   // A string array with one element (`http.request.header.<name>`).
   void AddStringArray1(absl::string_view key, absl::string_view value);
+  void AddIntArray(absl::string_view key, absl::Span<const int64_t> values);
+  void AddDoubleArray(absl::string_view key, absl::Span<const double> values);
+  void AddBoolArray(absl::string_view key, absl::Span<const bool> values);
+
+  // Keeps the first `max`; returns how many went. O(1) if nothing goes.
+  uint32_t KeepFirst(uint32_t max);
+  // Cuts string values (also inside arrays) to `max` characters and byte values to `max` bytes. One look at each
+  // value; copies only if there is a longer one.
+  void CutValues(size_t max);
 
   uint32_t count() const { return count_; }
   bool empty() const { return count_ == 0; }
-  // Complete `repeated KeyValue` fields: tag 0x4a, length, KeyValue; ready for Span field 9. Resource
-  // and Link use another tag: see otlp_encoder.h.
+  // Complete `repeated KeyValue` fields: tag 0x4a, length, KeyValue; ready for Span field 9. Resources,
+  // events and links use another tag: the encoder replaces it.
   absl::string_view bytes() const { return bytes_; }
   void reserve(size_t bytes) { bytes_.reserve(bytes); }
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,8 +34,9 @@ struct Resource {
 
 struct SpanLink {
   TraceId trace_id;
-  SpanId span_id;  // may be invalid: then the link names a trace only
-  uint8_t flags = 0;  // W3C flags
+  SpanId span_id;                 // may be invalid: then the link names a trace only
+  uint8_t flags = 0;              // W3C flags
+  std::optional<bool> is_remote;  // whether the context came over the wire; nullopt: not known
   uint32_t dropped_attributes = 0;
   std::string trace_state;
   AttributeBlob attributes;

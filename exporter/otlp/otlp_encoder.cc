@@ -6,12 +6,13 @@
 // attribute once per level of nesting.
 #include "exporter/otlp/otlp_encoder.h"
 
-#include <array>
+#include <deque>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "exporter/model/attributes.h"
+#include "exporter/model/utf8.h"
 #include "exporter/otlp/span_wire.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.npb.h"
 
@@ -22,32 +23,84 @@ constexpr absl::string_view kScopeName = "spantap";
 constexpr size_t kMaxCachedResources = 256;      // each is some hundred bytes; over it the cache is emptied
 constexpr size_t kMaxEncodedBytes = 0x7fffffff;  // protobuf's own limit
 constexpr uint32_t kNone = 0xffffffff;
+constexpr uint32_t kSchemaUrlTag = opentelemetry_proto_trace_v1_ResourceSpans_schema_url_tag;
+static_assert(kSchemaUrlTag == opentelemetry_proto_trace_v1_ScopeSpans_schema_url_tag);
 
-void AppendField(uint32_t tag, absl::string_view body, std::string* ret) {
-  uint8_t header[16];
-  pb_ostream_t out = pb_ostream_from_buffer(header, sizeof(header));
-  if (!PutHeader(&out, tag, body.size())) return;  // cannot be: 11 bytes at most
-  ret->append(reinterpret_cast<const char*>(header), out.bytes_written);
-  ret->append(body.data(), body.size());
+// A length-delimited field with the bytes that `put(stream)` writes, `size` of them.
+template <typename Put>
+void AppendField(uint32_t tag, size_t size, Put put, std::string* ret) {
+  const size_t start = ret->size();
+  ret->resize(start + FieldSize(size));
+  pb_ostream_t out = pb_ostream_from_buffer(reinterpret_cast<uint8_t*>(ret->data() + start), FieldSize(size));
+  if (!PutHeader(&out, tag, size) || !put(&out)) ret->resize(start);  // cannot be: there is room
 }
+
+void AppendText(uint32_t tag, absl::string_view text, std::string* ret) {
+  AppendField(
+      tag, text.size(), [text](pb_ostream_t* out) { return PutRaw(out, text); }, ret);
+}
+
+bool PutResource(pb_ostream_t* out, const Resource& resource) {
+  return PutRetagged(out, resource.attributes.bytes(), opentelemetry_proto_resource_v1_Resource_attributes_tag) &&
+         (resource.dropped_attributes == 0 ||
+          (pb_encode_tag(out, PB_WT_VARINT, opentelemetry_proto_resource_v1_Resource_dropped_attributes_count_tag) &&
+           pb_encode_varint(out, resource.dropped_attributes)));
+}
+
+bool Valid(const std::string& text) { return ValidUtf8Prefix(text) == text.size(); }
+
+bool TextsValid(const Span& span) {
+  bool valid = Valid(span.name) && Valid(span.trace_state) && Valid(span.status_message);
+  for (const SpanEvent& event : span.events) valid = valid && Valid(event.name);
+  for (const SpanLink& link : span.links) valid = valid && Valid(link.trace_state);
+  return valid;
+}
+
+void Repair(std::string* text) {
+  std::string storage;
+  if (!Valid(*text)) *text = std::string(RepairUtf8(*text, &storage));
+}
+
+Span WithRepairedTexts(Span span) {
+  Repair(&span.name);
+  Repair(&span.trace_state);
+  Repair(&span.status_message);
+  for (SpanEvent& event : span.events) Repair(&event.name);
+  for (SpanLink& link : span.links) Repair(&link.trace_state);
+  return span;
+}
+
+// What is encoded once for all spans of a resource.
+struct CachedResource {
+  std::shared_ptr<const Resource> keep;  // so that its address is not used again while it is a key
+  std::string field;                     // ResourceSpans.resource
+  std::string schema_url;                // ResourceSpans.schema_url, and ScopeSpans.schema_url
+
+  explicit CachedResource(std::shared_ptr<const Resource> resource) : keep(std::move(resource)) {
+    if (keep == nullptr) return;
+    const uint32_t dropped = keep->dropped_attributes;
+    const size_t size = keep->attributes.bytes().size() + (dropped == 0 ? 0 : 1 + VarintSize(dropped));
+    AppendField(
+        opentelemetry_proto_trace_v1_ResourceSpans_resource_tag, size,
+        [this](pb_ostream_t* out) { return PutResource(out, *keep); }, &field);
+    std::string storage;
+    const absl::string_view url = RepairUtf8(keep->schema_url, &storage);
+    if (!url.empty()) AppendText(kSchemaUrlTag, url, &schema_url);
+  }
+};
 
 }  // namespace
 
 struct OtlpEncoder::State {
   struct Item {
     const Span* span;
-    size_t size;                // of the Span message
-    uint32_t next = kNone;      // in the same group
-    uint32_t repaired = kNone;  // its place in `repaired`, if a string was not valid UTF-8
+    size_t size;            // of the Span message
+    uint32_t next = kNone;  // in the same group
   };
   struct Group {
-    const std::string* resource;  // the encoded ResourceSpans.resource field
+    const CachedResource* resource;
     uint32_t first, last;
     size_t spans_bytes = 0;  // with their headers
-  };
-  struct CachedResource {
-    std::shared_ptr<const Resource> keep;  // so that its address is not used again while it is a key
-    std::string field;
   };
 
   std::string scope;  // the encoded ScopeSpans.scope field
@@ -55,49 +108,24 @@ struct OtlpEncoder::State {
   absl::flat_hash_map<const Resource*, uint32_t> group_of;
   std::vector<Group> groups;
   std::vector<Item> items;
-  std::vector<std::array<std::string, 3>> repaired;
+  std::deque<Span> repaired;  // copies of those whose texts were not valid UTF-8 (nearly never)
   std::string buffer;
 
-  const std::string* ResourceField(const std::shared_ptr<const Resource>& resource);
-  SpanTexts TextsOf(const Item& item) const;
-  uint32_t RepairedTexts(const Span& span);
+  const CachedResource* Cached(const std::shared_ptr<const Resource>& resource);
   void Collect(absl::Span<const Span> spans);
-  size_t ScopeSpansSize(const Group& group) const { return scope.size() + group.spans_bytes; }
+  size_t ScopeSpansSize(const Group& group) const {
+    return scope.size() + group.spans_bytes + group.resource->schema_url.size();
+  }
   size_t ResourceSpansSize(const Group& group) const {
-    return group.resource->size() + FieldSize(ScopeSpansSize(group));
+    return group.resource->field.size() + FieldSize(ScopeSpansSize(group)) + group.resource->schema_url.size();
   }
   bool PutGroup(pb_ostream_t* out, const Group& group) const;
 };
 
-const std::string* OtlpEncoder::State::ResourceField(const std::shared_ptr<const Resource>& resource) {
-  auto [it, inserted] = resources.try_emplace(resource.get());
-  if (!inserted) return &it->second->field;
-  it->second = std::make_unique<CachedResource>();
-  it->second->keep = resource;
-  if (resource != nullptr) {
-    std::string body;
-    AppendRetagged(resource->attributes.bytes(), opentelemetry_proto_resource_v1_Resource_attributes_tag, &body);
-    AppendField(opentelemetry_proto_trace_v1_ResourceSpans_resource_tag, body, &it->second->field);
-  }
-  return &it->second->field;
-}
-
-// kNone: all of them are valid as they are (nearly always).
-uint32_t OtlpEncoder::State::RepairedTexts(const Span& span) {
-  std::array<std::string, 3> storage;
-  const absl::string_view name = RepairUtf8(span.name, &storage[0]);
-  const absl::string_view trace_state = RepairUtf8(span.trace_state, &storage[1]);
-  const absl::string_view message = RepairUtf8(span.status_message, &storage[2]);
-  if (storage[0].empty() && storage[1].empty() && storage[2].empty()) return kNone;
-  std::array<std::string, 3> all = {std::string(name), std::string(trace_state), std::string(message)};
-  repaired.push_back(std::move(all));
-  return static_cast<uint32_t>(repaired.size() - 1);
-}
-
-SpanTexts OtlpEncoder::State::TextsOf(const Item& item) const {
-  if (item.repaired == kNone) return {item.span->name, item.span->trace_state, item.span->status_message};
-  const std::array<std::string, 3>& texts = repaired[item.repaired];
-  return {texts[0], texts[1], texts[2]};
+const CachedResource* OtlpEncoder::State::Cached(const std::shared_ptr<const Resource>& resource) {
+  std::unique_ptr<CachedResource>& cached = resources[resource.get()];
+  if (cached == nullptr) cached = std::make_unique<CachedResource>(resource);
+  return cached.get();
 }
 
 void OtlpEncoder::State::Collect(absl::Span<const Span> spans) {
@@ -112,13 +140,13 @@ void OtlpEncoder::State::Collect(absl::Span<const Span> spans) {
     const Resource* resource = spans[i].resource.get();
     if (i == 0 || resource != spans[i - 1].resource.get()) {
       const auto [it, inserted] = group_of.try_emplace(resource, static_cast<uint32_t>(groups.size()));
-      if (inserted) groups.push_back({ResourceField(spans[i].resource), i, i});
+      if (inserted) groups.push_back({Cached(spans[i].resource), i, i});
       group = it->second;
     }
-    Item& item = items[i] = {&spans[i], 0};
-    item.repaired = RepairedTexts(spans[i]);
-    item.size = EncodedSpanSize(spans[i], TextsOf(item));
-    groups[group].spans_bytes += FieldSize(item.size);
+    const Span* span = &spans[i];
+    if (!TextsValid(*span)) span = &repaired.emplace_back(WithRepairedTexts(*span));
+    items[i] = {span, EncodedSpanSize(*span)};
+    groups[group].spans_bytes += FieldSize(items[i].size);
     if (groups[group].last != i) items[groups[group].last].next = i;
     groups[group].last = i;
   }
@@ -127,21 +155,21 @@ void OtlpEncoder::State::Collect(absl::Span<const Span> spans) {
 bool OtlpEncoder::State::PutGroup(pb_ostream_t* out, const Group& group) const {
   bool ok = PutHeader(out, opentelemetry_proto_collector_trace_v1_ExportTraceServiceRequest_resource_spans_tag,
                       ResourceSpansSize(group)) &&
-            PutRaw(out, *group.resource) &&
+            PutRaw(out, group.resource->field) &&
             PutHeader(out, opentelemetry_proto_trace_v1_ResourceSpans_scope_spans_tag, ScopeSpansSize(group)) &&
             PutRaw(out, scope);
   for (uint32_t i = group.first; ok && i != kNone; i = items[i].next) {
     ok = PutHeader(out, opentelemetry_proto_trace_v1_ScopeSpans_spans_tag, items[i].size) &&
-         PutSpan(out, *items[i].span, TextsOf(items[i]));
+         PutSpan(out, *items[i].span);
   }
-  return ok;
+  return ok && PutRaw(out, group.resource->schema_url) && PutRaw(out, group.resource->schema_url);
 }
 
 OtlpEncoder::OtlpEncoder(absl::string_view scope_version) : state_(std::make_unique<State>()) {
   std::string body;
-  AppendField(opentelemetry_proto_common_v1_InstrumentationScope_name_tag, kScopeName, &body);
-  AppendField(opentelemetry_proto_common_v1_InstrumentationScope_version_tag, scope_version, &body);
-  AppendField(opentelemetry_proto_trace_v1_ScopeSpans_scope_tag, body, &state_->scope);
+  AppendText(opentelemetry_proto_common_v1_InstrumentationScope_name_tag, kScopeName, &body);
+  AppendText(opentelemetry_proto_common_v1_InstrumentationScope_version_tag, scope_version, &body);
+  AppendText(opentelemetry_proto_trace_v1_ScopeSpans_scope_tag, body, &state_->scope);
 }
 OtlpEncoder::~OtlpEncoder() = default;
 

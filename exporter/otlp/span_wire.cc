@@ -3,10 +3,12 @@
 
 #include <cstring>
 
+#include "exporter/model/wire_reader.h"
 #include "opentelemetry/proto/trace/v1/trace.npb.h"
 
 // Field numbers come from the .proto files, through nanopb's generator.
 #define SPAN_TAG(field) opentelemetry_proto_trace_v1_Span_##field##_tag
+#define EVENT_TAG(field) opentelemetry_proto_trace_v1_Span_Event_##field##_tag
 #define LINK_TAG(field) opentelemetry_proto_trace_v1_Span_Link_##field##_tag
 #define STATUS_TAG(field) opentelemetry_proto_trace_v1_Status_##field##_tag
 
@@ -67,27 +69,66 @@ class FixedFields {
   size_t size_ = 0;
 };
 
-size_t LinkSize(const SpanLink& link) {
-  return (link.trace_id.valid() ? 18 : 0) + (link.span_id.valid() ? 10 : 0) + link.attributes.bytes().size();
+uint32_t LinkFlags(const SpanLink& link) {
+  return link.flags | (link.is_remote ? kHasIsRemote | (*link.is_remote ? kIsRemote : 0) : 0);
 }
 
-size_t StatusSize(const Span& span, const SpanTexts& texts) {
-  return TextSize(texts.status_message) + (span.status != StatusCode::kUnset ? 2 : 0);
+size_t CountSize(uint32_t count) { return count == 0 ? 0 : 1 + VarintSize(count); }
+
+size_t EventSize(const SpanEvent& event) {
+  return (event.time_unix_ns != 0 ? 9 : 0) + TextSize(event.name) + event.attributes.bytes().size() +
+         CountSize(event.dropped_attributes);
+}
+
+size_t LinkSize(const SpanLink& link) {
+  return (link.trace_id.valid() ? 18 : 0) + (link.span_id.valid() ? 10 : 0) + TextSize(link.trace_state) +
+         link.attributes.bytes().size() + CountSize(link.dropped_attributes) + (LinkFlags(link) != 0 ? 5 : 0);
+}
+
+size_t StatusSize(const Span& span) {
+  return TextSize(span.status_message) + (span.status != StatusCode::kUnset ? 2 : 0);
+}
+
+bool PutEvent(pb_ostream_t* out, const SpanEvent& event) {
+  FixedFields time;
+  time.Fixed64(EVENT_TAG(time_unix_nano), event.time_unix_ns);
+  return PutHeader(out, SPAN_TAG(events), EventSize(event)) && time.Put(out) &&
+         PutText(out, EVENT_TAG(name), event.name) &&
+         PutRetagged(out, event.attributes.bytes(), EVENT_TAG(attributes)) &&
+         PutVarint(out, EVENT_TAG(dropped_attributes_count), event.dropped_attributes);
 }
 
 bool PutLink(pb_ostream_t* out, const SpanLink& link) {
-  std::string attributes;
-  AppendRetagged(link.attributes.bytes(), LINK_TAG(attributes), &attributes);
-  FixedFields ids;
+  FixedFields ids, flags;
   if (link.trace_id.valid()) ids.Id(LINK_TAG(trace_id), link.trace_id.bytes.data(), 16);
   if (link.span_id.valid()) ids.Id(LINK_TAG(span_id), link.span_id.bytes.data(), 8);
-  return PutHeader(out, SPAN_TAG(links), LinkSize(link)) && ids.Put(out) && PutRaw(out, attributes);
+  if (LinkFlags(link) != 0) flags.Fixed32(LINK_TAG(flags), LinkFlags(link));
+  return PutHeader(out, SPAN_TAG(links), LinkSize(link)) && ids.Put(out) &&
+         PutText(out, LINK_TAG(trace_state), link.trace_state) &&
+         PutRetagged(out, link.attributes.bytes(), LINK_TAG(attributes)) &&
+         PutVarint(out, LINK_TAG(dropped_attributes_count), link.dropped_attributes) && flags.Put(out);
 }
 
-bool PutStatus(pb_ostream_t* out, const Span& span, const SpanTexts& texts) {
-  const size_t size = StatusSize(span, texts);
+// Events, links and their counts: most spans have none.
+size_t CollectionsSize(const Span& span) {
+  size_t size = CountSize(span.dropped_events) + CountSize(span.dropped_links);
+  for (const SpanEvent& event : span.events) size += FieldSize(EventSize(event));
+  for (const SpanLink& link : span.links) size += FieldSize(LinkSize(link));
+  return size;
+}
+
+bool PutCollections(pb_ostream_t* out, const Span& span) {
+  bool ok = true;
+  for (const SpanEvent& event : span.events) ok = ok && PutEvent(out, event);
+  ok = ok && PutVarint(out, SPAN_TAG(dropped_events_count), span.dropped_events);
+  for (const SpanLink& link : span.links) ok = ok && PutLink(out, link);
+  return ok && PutVarint(out, SPAN_TAG(dropped_links_count), span.dropped_links);
+}
+
+bool PutStatus(pb_ostream_t* out, const Span& span) {
+  const size_t size = StatusSize(span);
   return size == 0 ||
-         (PutHeader(out, SPAN_TAG(status), size) && PutText(out, STATUS_TAG(message), texts.status_message) &&
+         (PutHeader(out, SPAN_TAG(status), size) && PutText(out, STATUS_TAG(message), span.status_message) &&
           PutVarint(out, STATUS_TAG(code), static_cast<uint64_t>(span.status)));
 }
 
@@ -100,35 +141,28 @@ bool PutRaw(pb_ostream_t* out, absl::string_view bytes) {
   return pb_write(out, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
 }
 
-void AppendRetagged(absl::string_view blob, uint32_t tag, std::string* ret) {
-  size_t start = 0;
-  while (start < blob.size()) {
-    size_t pos = start + 1, length = 0;
-    for (int shift = 0; pos < blob.size() && shift < 35; shift += 7) {
-      const uint8_t byte = static_cast<uint8_t>(blob[pos++]);
-      length |= static_cast<size_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) break;
-    }
-    ret->push_back(static_cast<char>(tag << 3 | PB_WT_STRING));
-    const absl::string_view rest = blob.substr(start + 1, pos - start - 1 + length);
-    ret->append(rest.data(), rest.size());
-    start = pos + length;
+bool PutRetagged(pb_ostream_t* out, absl::string_view blob, uint32_t tag) {
+  const uint8_t key = static_cast<uint8_t>(tag << 3 | PB_WT_STRING);
+  WireReader reader(blob);
+  size_t read = 0;
+  for (WireField field; reader.Next(&field); read += field.whole.size()) {
+    if (!pb_write(out, &key, 1) || !PutRaw(out, field.whole.substr(1))) return false;
   }
+  return PutRaw(out, blob.substr(read));  // nothing, if the blob is well formed
 }
 
-size_t EncodedSpanSize(const Span& span, const SpanTexts& texts) {
+size_t EncodedSpanSize(const Span& span) {
   size_t size = 18 + 10 + 2 + 6;  // ids, kind, flags
   if (span.parent_span_id.valid()) size += 10;
   if (span.start_unix_ns != 0) size += 9;
   if (span.end_unix_ns != 0) size += 9;
-  if (span.dropped_attributes != 0) size += 1 + VarintSize(span.dropped_attributes);
-  size += TextSize(texts.trace_state) + TextSize(texts.name) + span.attributes.bytes().size();
-  for (const SpanLink& link : span.links) size += FieldSize(LinkSize(link));
-  if (const size_t status = StatusSize(span, texts); status != 0) size += FieldSize(status);
+  size += TextSize(span.trace_state) + TextSize(span.name) + span.attributes.bytes().size();
+  size += CountSize(span.dropped_attributes) + CollectionsSize(span);
+  if (const size_t status = StatusSize(span); status != 0) size += FieldSize(status);
   return size;
 }
 
-bool PutSpan(pb_ostream_t* out, const Span& span, const SpanTexts& texts) {
+bool PutSpan(pb_ostream_t* out, const Span& span) {
   FixedFields ids, parent, times, flags;
   ids.Id(SPAN_TAG(trace_id), span.trace_id.bytes.data(), 16);
   ids.Id(SPAN_TAG(span_id), span.span_id.bytes.data(), 8);
@@ -137,11 +171,10 @@ bool PutSpan(pb_ostream_t* out, const Span& span, const SpanTexts& texts) {
   times.Fixed64(SPAN_TAG(start_time_unix_nano), span.start_unix_ns);
   times.Fixed64(SPAN_TAG(end_time_unix_nano), span.end_unix_ns);
   flags.Fixed32(SPAN_TAG(flags), span.flags | kHasIsRemote | (span.parent_is_remote ? kIsRemote : 0));
-  bool ok = ids.Put(out) && PutText(out, SPAN_TAG(trace_state), texts.trace_state) && parent.Put(out) &&
-            PutText(out, SPAN_TAG(name), texts.name) && times.Put(out) && PutRaw(out, span.attributes.bytes()) &&
-            PutVarint(out, SPAN_TAG(dropped_attributes_count), span.dropped_attributes);
-  for (const SpanLink& link : span.links) ok = ok && PutLink(out, link);
-  return ok && PutStatus(out, span, texts) && flags.Put(out);
+  return ids.Put(out) && PutText(out, SPAN_TAG(trace_state), span.trace_state) && parent.Put(out) &&
+         PutText(out, SPAN_TAG(name), span.name) && times.Put(out) && PutRaw(out, span.attributes.bytes()) &&
+         PutVarint(out, SPAN_TAG(dropped_attributes_count), span.dropped_attributes) && PutCollections(out, span) &&
+         PutStatus(out, span) && flags.Put(out);
 }
 
 }  // namespace spantap

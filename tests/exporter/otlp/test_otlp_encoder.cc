@@ -25,8 +25,12 @@ class Expected {
     auto [it, inserted] = groups_.try_emplace(span.resource.get(), request_.resource_spans_size());
     if (inserted) {
       auto* group = request_.add_resource_spans();
-      if (resource != nullptr) *group->mutable_resource() = resource->proto;
       group->add_scope_spans()->mutable_scope()->set_name("spantap");
+      if (resource != nullptr) {
+        *group->mutable_resource() = resource->proto;
+        group->set_schema_url(resource->model->schema_url);
+        group->mutable_scope_spans(0)->set_schema_url(resource->model->schema_url);
+      }
       group->mutable_scope_spans(0)->mutable_scope()->set_version("9.8.7");
     }
     *request_.mutable_resource_spans(it->second)->mutable_scope_spans(0)->add_spans() = proto;
@@ -119,17 +123,29 @@ TEST_CASE("encoder: strings that are no UTF-8 are repaired, not refused", "[otlp
   spans[1].trace_state = "a=\xc3";
   spans[1].status_message = "\xed\xa0\x80";
   spans[1].attributes.AddString("k\xff", "v\xff");
+  spans[1].events.resize(2);
+  spans[1].events[1].name = "e\xff";
+  spans[1].links.resize(1);
+  spans[1].links[0].trace_state = "l\xff";
+  auto resource = std::make_shared<Resource>();
+  resource->schema_url = "u\xff";
+  spans[1].resource = resource;
   spans[2].name = std::string("a\0b", 3);
   const absl::string_view encoded = encoder.Encode(spans);
   Request parsed;  // protobuf refuses a string field that is no UTF-8
   REQUIRE(parsed.ParseFromArray(encoded.data(), static_cast<int>(encoded.size())));
-  const auto& span = parsed.resource_spans(0).scope_spans(0).spans(1);
+  const auto& span = parsed.resource_spans(1).scope_spans(0).spans(0);
   CHECK(span.name() == "GET /\xEF\xBF\xBD\xEF\xBF\xBD");
   CHECK(span.trace_state() == "a=\xEF\xBF\xBD");
   CHECK(span.status().message() == "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
   CHECK(span.attributes(0).key() == "k\xEF\xBF\xBD");
   CHECK(span.attributes(0).value().string_value() == "v\xEF\xBF\xBD");
-  CHECK(parsed.resource_spans(0).scope_spans(0).spans(2).name() == std::string("a\0b", 3));
+  CHECK(span.events(1).name() == "e\xEF\xBF\xBD");
+  CHECK(span.links(0).trace_state() == "l\xEF\xBF\xBD");
+  CHECK(parsed.resource_spans(1).schema_url() == "u\xEF\xBF\xBD");
+  CHECK(parsed.resource_spans(1).scope_spans(0).schema_url() == "u\xEF\xBF\xBD");
+  CHECK(spans[1].name == "GET /\xff\xfe");  // the caller's span is not touched
+  CHECK(parsed.resource_spans(0).scope_spans(0).spans(1).name() == std::string("a\0b", 3));
 }
 
 TEST_CASE("attributes: values are cut on a character, hostile ones as well", "[otlp]") {
@@ -140,6 +156,7 @@ TEST_CASE("attributes: values are cut on a character, hostile ones as well", "[o
   spans[0].attributes.AddString("garbage", std::string(1 << 20, '\xff'));
   spans[0].attributes.AddStringArray1("array", long_value + "yz");
   spans[0].attributes.AddString(std::string(5000, 'k'), "");
+  spans[0].attributes.AddBytes("bytes", std::string(5000, '\xff'));
   OtlpEncoder encoder("1");
   const absl::string_view encoded = encoder.Encode(spans);
   Request parsed;
@@ -150,7 +167,8 @@ TEST_CASE("attributes: values are cut on a character, hostile ones as well", "[o
   CHECK(attributes[2].value().string_value().size() == kMaxAttributeValueBytes / 3 * 3);
   CHECK(attributes[3].value().array_value().values(0).string_value() == long_value + "y");
   CHECK(attributes[4].key() == std::string(256, 'k'));
-  CHECK(spans[0].attributes.count() == 5);
+  CHECK(attributes[5].value().bytes_value() == std::string(kMaxAttributeValueBytes, '\xff'));
+  CHECK(spans[0].attributes.count() == 6);
 }
 
 TEST_CASE("span: ApproximateBytes is an upper bound of the encoding", "[otlp]") {
