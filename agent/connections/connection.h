@@ -68,7 +68,7 @@ class Connection {
   const PairingEnv& env_;
   const OrderFn& order_fn_;
   const uint32_t tgid_;
-  Endpoint endpoint_;
+  ConnectionEnds endpoint_;
   State state_ = State::kDeciding;
   Role role_ = Role::kServer;
   bool opened_ = false;            // the open record was seen

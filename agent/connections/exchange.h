@@ -45,7 +45,7 @@ struct HeadStamp {
 };
 
 // The socket, as far as spans and joins need it.
-struct Endpoint {
+struct ConnectionEnds {
   uint64_t conn_id = 0;
   uint8_t family = 0;  // enum spantap_family, 0 if the open record was lost
   uint16_t local_port = 0;
@@ -60,7 +60,7 @@ struct Exchange {
   uint64_t id = 0;  // unique in this run, ascending in order of request heads
   Role role = Role::kServer;
   uint32_t tgid = 0;
-  Endpoint endpoint;
+  ConnectionEnds endpoint;
 
   HttpHead request;
   HeadStamp request_stamp;

@@ -20,7 +20,7 @@ MessageContext::Request KindOf(const HttpHead& head) {
 
 }  // namespace
 
-Pairing::Pairing(const PairingEnv& env, const Endpoint& endpoint, Role role, Start start)
+Pairing::Pairing(const PairingEnv& env, const ConnectionEnds& endpoint, Role role, Start start)
     : env_(env),
       endpoint_(endpoint),
       role_(role),

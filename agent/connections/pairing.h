@@ -58,7 +58,7 @@ class Pairing final : public MessageContext {
     kJoined,   // open already; nothing lost since
     kUnknown,  // something is missing: its open record, or whole calls
   };
-  Pairing(const PairingEnv& env, const Endpoint& endpoint, Role role, Start start);
+  Pairing(const PairingEnv& env, const ConnectionEnds& endpoint, Role role, Start start);
 
   ParserSink& requests() { return requests_; }
   ParserSink& responses() { return responses_; }
@@ -132,7 +132,7 @@ class Pairing final : public MessageContext {
   bool Unanswered() const { return slots_.size() > FirstUnanswered(); }
 
   PairingEnv env_;
-  const Endpoint& endpoint_;
+  const ConnectionEnds& endpoint_;
   const Role role_;
   Side requests_;
   Side responses_;

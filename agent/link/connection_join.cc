@@ -11,18 +11,18 @@ namespace {
 
 constexpr int kMaxLooked = 64;  // members with one key: chance makes it one, a hostile peer a few
 
-bool IsTcp(const Endpoint& endpoint) {
+bool IsTcp(const ConnectionEnds& endpoint) {
   return endpoint.family == SPANTAP_FAMILY_INET || endpoint.family == SPANTAP_FAMILY_INET6;
 }
 
 uint16_t ClientPort(const Node& node) {
-  const Endpoint& endpoint = node.exchange->endpoint;
+  const ConnectionEnds& endpoint = node.exchange->endpoint;
   return node.role == Role::kClient ? endpoint.local_port : endpoint.peer_port;
 }
 
 // The client's address as 16 bytes, IPv4 as v4-mapped.
 std::array<uint8_t, 16> ClientAddress(const Node& node) {
-  const Endpoint& endpoint = node.exchange->endpoint;
+  const ConnectionEnds& endpoint = node.exchange->endpoint;
   const uint8_t* const from = node.role == Role::kClient ? endpoint.local_addr : endpoint.peer_addr;
   std::array<uint8_t, 16> address = {};
   if (endpoint.family == SPANTAP_FAMILY_INET6) {
@@ -35,7 +35,7 @@ std::array<uint8_t, 16> ClientAddress(const Node& node) {
 }
 
 uint64_t JoinKey(const Node& node) {
-  const Endpoint& endpoint = node.exchange->endpoint;
+  const ConnectionEnds& endpoint = node.exchange->endpoint;
   const uint64_t position = node.exchange->request_stamp.position;
   uint64_t key = 0;
   if (IsTcp(endpoint) && ClientPort(node) != 0) {
@@ -49,8 +49,8 @@ uint64_t JoinKey(const Node& node) {
 }
 
 bool SameConnection(const Node& a, const Node& b) {
-  const Endpoint& left = a.exchange->endpoint;
-  const Endpoint& right = b.exchange->endpoint;
+  const ConnectionEnds& left = a.exchange->endpoint;
+  const ConnectionEnds& right = b.exchange->endpoint;
   if (a.role == b.role || left.conn_id == right.conn_id) return false;
   if (a.request.method_target != b.request.method_target) return false;
   const uint64_t left_position = a.exchange->request_stamp.position;

@@ -77,7 +77,7 @@ void AddClientUrl(const Parts& parts, absl::string_view peer, AttributeBlob* att
 
 // The address a server span names is the one its client asked for; what the socket says is the fallback.
 void AddServer(const Parts& parts, absl::string_view local, absl::string_view peer, AttributeBlob* attributes) {
-  const Endpoint& endpoint = parts.exchange.endpoint;
+  const ConnectionEnds& endpoint = parts.exchange.endpoint;
   const bool client = parts.exchange.role == Role::kClient;
   const bool named = !parts.server.host.empty();
   const absl::string_view address = named ? parts.server.host : client ? peer : local;
@@ -91,7 +91,7 @@ void AddServer(const Parts& parts, absl::string_view local, absl::string_view pe
 }
 
 void AddPeer(const Parts& parts, AttributeBlob* attributes) {
-  const Endpoint& endpoint = parts.exchange.endpoint;
+  const ConnectionEnds& endpoint = parts.exchange.endpoint;
   char local_text[kAddressTextBytes], peer_text[kAddressTextBytes];
   const absl::string_view local = FormatAddress(endpoint.family, endpoint.local_addr, local_text);
   const absl::string_view peer = FormatAddress(endpoint.family, endpoint.peer_addr, peer_text);

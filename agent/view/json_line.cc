@@ -61,7 +61,7 @@ void AddLink(const LinkedExchange& linked, JsonObject* json) {
                  linked.wire_parent_id.valid() ? FormatHex(linked.wire_parent_id) : std::string());
 }
 
-void AddSocket(const Endpoint& endpoint, JsonObject* json) {
+void AddSocket(const ConnectionEnds& endpoint, JsonObject* json) {
   char text[kAddressTextBytes];
   json->Optional("local_address", FormatAddress(endpoint.family, endpoint.local_addr, text));
   json->Number("local_port", endpoint.local_port);

@@ -28,7 +28,7 @@ TEST_CASE("join: either end may come first", "[link]") {
   World world;
   Tcp tcp = world.Connect(kGateway, kApp);
   if (client_family == SPANTAP_FAMILY_INET6) {  // v4-mapped at one end only
-    Endpoint& endpoint = tcp.client.endpoint;
+    ConnectionEnds& endpoint = tcp.client.endpoint;
     const uint8_t mapped[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1};
     endpoint.family = SPANTAP_FAMILY_INET6;
     std::memcpy(endpoint.local_addr, mapped, 16);
@@ -54,7 +54,7 @@ TEST_CASE("join: either end may come first", "[link]") {
 TEST_CASE("join: only the two ends of one connection", "[link]") {
   World world;
   Tcp tcp = world.Connect(kGateway, kApp);
-  Endpoint& server = tcp.server.endpoint;
+  ConnectionEnds& server = tcp.server.endpoint;
   std::string target = "/a";
   SECTION("another client address") { server.peer_addr[3] = 9; }
   SECTION("another port") { server.peer_port ^= 1; }

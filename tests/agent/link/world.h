@@ -46,7 +46,7 @@ inline HttpHead MakeHead(const std::vector<std::string>& first_words, const Head
 // One end of one connection.
 struct Side {
   uint32_t tgid = 0;
-  Endpoint endpoint;
+  ConnectionEnds endpoint;
   uint64_t position = 0;  // of the next request
 };
 

@@ -179,7 +179,7 @@ TEST_CASE("span: targets of every form, and no credentials", "[spans]") {
 
 TEST_CASE("span: addresses of every family", "[spans]") {
   LinkedExchange linked = MakeLinked(Role::kServer, "GET", "/", 200, {{"host", "[::1]:8080"}});
-  Endpoint& endpoint = linked.exchange->endpoint;
+  ConnectionEnds& endpoint = linked.exchange->endpoint;
   endpoint.family = SPANTAP_FAMILY_INET6;
   memset(endpoint.peer_addr, 0, 16);
   endpoint.peer_addr[15] = 1;
