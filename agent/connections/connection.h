@@ -57,7 +57,7 @@ class Connection {
   uint64_t HeldBegin(Direction direction) const;
   uint64_t HeldEnd(Direction direction) const;
   void DropHeld(Direction direction);
-  void Become(const Protocol& protocol, Role role, Direction first, const CallStamp& call, const Piece& piece);
+  void Become(const WireProtocol& protocol, Role role, Direction first, const CallStamp& call, const Piece& piece);
   void Take(Direction direction, const CallStamp& call, const Piece& piece);
   void EndDirection(Direction direction, uint64_t position, bool reset);
   void BecomeOpaque(uint64_t mono_ns);

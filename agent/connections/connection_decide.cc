@@ -31,7 +31,7 @@ void Connection::Decide(Direction direction, const CallStamp& call, const Piece&
   if (judge && ForeignProtocol(first) != nullptr) return BecomeOpaque(call.mono_ns);
 
   Verdict verdict = Verdict::kNo;
-  const Protocol* protocol = judge ? InferProtocol(first, !from_start, &verdict) : nullptr;
+  const WireProtocol* protocol = judge ? InferProtocol(first, !from_start, &verdict) : nullptr;
   if (protocol != nullptr) {
     const bool read_request = (verdict == Verdict::kRequest) == (direction == kIn);
     return Become(*protocol, read_request ? Role::kServer : Role::kClient, direction, call, piece);
@@ -78,7 +78,7 @@ void Connection::DropHeld(Direction direction) {
   held_ = std::move(others);
 }
 
-void Connection::Become(const Protocol& protocol, Role role, Direction direction, const CallStamp& call,
+void Connection::Become(const WireProtocol& protocol, Role role, Direction direction, const CallStamp& call,
                         const Piece& piece) {
   state_ = State::kPaired;
   role_ = role;

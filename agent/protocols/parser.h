@@ -94,7 +94,7 @@ class Parser {
 // What the first bytes of a direction look like.
 enum class Verdict : uint8_t { kNeedMore, kNo, kRequest, kResponse };
 
-struct Protocol {
+struct WireProtocol {
   const char* name;  // "http/1"
   // Pure. `resumed`: not the stream's first bytes but a call's; to be believed only on good evidence.
   Verdict (*infer)(absl::string_view bytes, bool resumed);
@@ -105,7 +105,7 @@ struct Protocol {
 // registry.cc: the one list of protocols, in the order they are asked.
 absl::string_view ProtocolNames();  // "http/1", comma-separated
 // The first protocol whose verdict is yes; else null, with kNeedMore if one of them wants more bytes.
-const Protocol* InferProtocol(absl::string_view bytes, bool resumed, Verdict* verdict);
+const WireProtocol* InferProtocol(absl::string_view bytes, bool resumed, Verdict* verdict);
 // Names a protocol that is recognised in order to be left alone ("tls", "http/2"), else null. Asked
 // of the first bytes of a call.
 const char* ForeignProtocol(absl::string_view bytes);

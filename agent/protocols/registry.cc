@@ -12,7 +12,7 @@ Verdict InferHttp1Bytes(absl::string_view bytes, bool resumed) {
   return resumed ? InferResumedHttp1(bytes) : InferHttp1(bytes);
 }
 
-constexpr Protocol kProtocols[] = {
+constexpr WireProtocol kProtocols[] = {
     {"http/1", InferHttp1Bytes, MakeHttp1Parser},
 };
 
@@ -20,9 +20,9 @@ constexpr Protocol kProtocols[] = {
 
 absl::string_view ProtocolNames() { return "http/1"; }
 
-const Protocol* InferProtocol(absl::string_view bytes, bool resumed, Verdict* verdict) {
+const WireProtocol* InferProtocol(absl::string_view bytes, bool resumed, Verdict* verdict) {
   *verdict = Verdict::kNo;
-  for (const Protocol& protocol : kProtocols) {
+  for (const WireProtocol& protocol : kProtocols) {
     const Verdict answer = protocol.infer(bytes, resumed);
     if (answer == Verdict::kRequest || answer == Verdict::kResponse) {
       *verdict = answer;

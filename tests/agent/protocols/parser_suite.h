@@ -127,7 +127,7 @@ inline std::string Expected(absl::string_view text) {
 
 // A parser with its surroundings; position 0 is the first byte.
 struct ParserRun {
-  ParserRun(const Protocol& protocol, const ParserCase& c, bool joined = false)
+  ParserRun(const WireProtocol& protocol, const ParserCase& c, bool joined = false)
       : parser(protocol.make(c.requests, joined, log, context)) {
     context.pending = c.pending;
   }
@@ -171,7 +171,7 @@ class GuardedBytes {
 
 namespace parser_suite {
 
-inline void Whole(const Protocol& protocol, const ParserCase& c) {
+inline void Whole(const WireProtocol& protocol, const ParserCase& c) {
   ParserRun run(protocol, c);
   const GuardedBytes bytes(c.wire);
   run.Feed(bytes.view());
@@ -179,7 +179,7 @@ inline void Whole(const Protocol& protocol, const ParserCase& c) {
   CHECK(run.log.text == c.expect);
 }
 
-inline void SplitEverywhere(const Protocol& protocol, const ParserCase& c) {
+inline void SplitEverywhere(const WireProtocol& protocol, const ParserCase& c) {
   for (size_t i = 1; i < c.wire.size(); ++i) {
     ParserRun run(protocol, c);
     const GuardedBytes first(absl::string_view(c.wire).substr(0, i));
@@ -200,7 +200,7 @@ inline void SplitEverywhere(const Protocol& protocol, const ParserCase& c) {
 }
 
 // Twice in one buffer: as many heads again, and nothing lost.
-inline void Pipelined(const Protocol& protocol, const ParserCase& c) {
+inline void Pipelined(const WireProtocol& protocol, const ParserCase& c) {
   if (!c.repeats) return;
   ParserRun once(protocol, c);
   once.Feed(c.wire);
@@ -211,7 +211,7 @@ inline void Pipelined(const Protocol& protocol, const ParserCase& c) {
 }
 
 // Cut at every point, in order and by failure: what was said stays as it was.
-inline void Truncated(const Protocol& protocol, const ParserCase& c) {
+inline void Truncated(const WireProtocol& protocol, const ParserCase& c) {
   for (size_t i = 0; i < c.wire.size(); ++i) {
     ParserRun run(protocol, c);
     run.Feed(absl::string_view(c.wire).substr(0, i));
@@ -224,7 +224,7 @@ inline void Truncated(const Protocol& protocol, const ParserCase& c) {
 
 // Every range of bytes missing, outside and inside of a call: no head line that was not on the wire,
 // and the next message after it is found at the next call.
-inline void Gaps(const Protocol& protocol, const ParserCase& c) {
+inline void Gaps(const WireProtocol& protocol, const ParserCase& c) {
   ParserRun whole(protocol, c);
   whole.Feed(c.wire);
   const size_t step = c.wire.size() > 300 ? 7 : 1;
@@ -250,7 +250,7 @@ inline void Gaps(const Protocol& protocol, const ParserCase& c) {
 }
 
 // Bytes changed at random: total, whatever it says.
-inline void Mutated(const Protocol& protocol, const ParserCase& c) {
+inline void Mutated(const WireProtocol& protocol, const ParserCase& c) {
   std::mt19937 random(static_cast<unsigned>(c.line));
   for (int round = 0; round < 300; ++round) {
     std::string wire = c.wire;
@@ -267,7 +267,7 @@ inline void Mutated(const Protocol& protocol, const ParserCase& c) {
 
 }  // namespace parser_suite
 
-inline void RunParserSuite(const Protocol& protocol, const ParserCase& c) {
+inline void RunParserSuite(const WireProtocol& protocol, const ParserCase& c) {
   CAPTURE(c.line, c.name);
   parser_suite::Whole(protocol, c);
   parser_suite::SplitEverywhere(protocol, c);

@@ -10,9 +10,9 @@ namespace {
 
 using Request = MessageContext::Request;
 
-const Protocol& Http1() {
+const WireProtocol& Http1() {
   Verdict verdict;
-  const Protocol* protocol = InferProtocol("GET / HTTP/1.1\r\n", false, &verdict);
+  const WireProtocol* protocol = InferProtocol("GET / HTTP/1.1\r\n", false, &verdict);
   REQUIRE(protocol != nullptr);
   return *protocol;
 }

@@ -9,7 +9,7 @@
 namespace spantap {
 namespace {
 
-const Protocol& Http1() {
+const WireProtocol& Http1() {
   Verdict verdict;
   return *InferProtocol("GET / HTTP/1.1\r\n", false, &verdict);
 }
