@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/run/ledger_line.h"
+#include "agent/serve/ledger_line.h"
 
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace spantap {
 namespace {
@@ -40,14 +45,25 @@ void AddPipeline(std::string& line, const ConnCounters& c, const LinkCounters& l
 
 }  // namespace
 
-std::string LedgerLine(const LedgerSnapshot& spans, const SourceCounters& source, const Pipeline* pipeline,
-                       uint64_t written) {
-  std::string line = absl::StrCat("ledger ", spans.Format());
-  Add(line, "events_captured", source.captured);
-  Add(line, "events_processed", pipeline != nullptr ? pipeline->events_processed() : written);
-  AddSource(line, source);
-  if (pipeline != nullptr) AddPipeline(line, pipeline->connections(), pipeline->links());
+std::string LedgerLine(const Status& status) {
+  std::string line = absl::StrCat("ledger ", status.spans.Format());
+  Add(line, "events_captured", status.events.source.captured);
+  Add(line, "events_processed", status.events.processed);
+  AddSource(line, status.events.source);
+  if (status.events.pipeline) AddPipeline(line, status.events.connections, status.events.links);
   return line;
+}
+
+// Made from the line, so that the two never differ in a name.
+std::string LedgerJson(const Status& status) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  const std::string line = LedgerLine(status);
+  for (const absl::string_view field : absl::StrSplit(line, ' ')) {
+    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(field, absl::MaxSplits('=', 1));
+    uint64_t value = 0;
+    if (absl::SimpleAtoi(parts.second, &value)) json[std::string(parts.first)] = value;
+  }
+  return json.dump() + "\n";
 }
 
 }  // namespace spantap
