@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Limits on attributes that are already encoded: the blob is walked, and written anew only if a value is too long.
-// A blob may come from another process: what is not well formed is kept as it is (whoever sends it would be told).
+// Total: what is not well formed is kept as it is.
 #include "exporter/model/attributes.h"
 #include "exporter/model/utf8.h"
 #include "exporter/model/wire_reader.h"
@@ -10,17 +10,11 @@
 namespace spantap {
 namespace {
 
-constexpr uint32_t kAttribute = 9;  // of Span, as everywhere in a blob
-constexpr uint32_t kKeyValueValue = 2;
-constexpr uint32_t kAnyString = 1;
-constexpr uint32_t kAnyArray = 5;
-constexpr uint32_t kAnyList = 6;
-constexpr uint32_t kAnyBytes = 7;
-constexpr uint32_t kElement = 1;  // of ArrayValue and KeyValueList
-constexpr int kMaxDepth = 16;     // of values in values; deeper ones are kept as they are
-
-// The messages on the way from a blob to a text.
-enum class Message : uint8_t { kBlob, kKeyValue, kAnyValue, kArray, kList };
+// The field that leads on to texts, at each level: blob (Span), KeyValue, AnyValue, ArrayValue, and the AnyValue of an
+// element, which is the last that is looked into.
+constexpr uint32_t kChild[] = {9, 2, 5, 1, 0};
+constexpr size_t kValueLevel = 2, kElementLevel = 4;
+constexpr uint32_t kAnyString = 1, kAnyBytes = 7;
 
 bool IsContinuation(char c) { return (static_cast<uint8_t>(c) & 0xc0) == 0x80; }
 
@@ -38,31 +32,26 @@ class Cutter {
  public:
   explicit Cutter(size_t max) : max_(max) {}
 
-  // Whether some value is too long.
-  bool TooLong(absl::string_view message, Message kind, int depth) const {
+  // Whether some value in the message is too long.
+  bool TooLong(absl::string_view message, size_t level = 0) const {
     WireReader reader(message);
     for (WireField field; reader.Next(&field);) {
-      if (field.type != WireType::kLength) continue;
-      Message inner;
-      if (Leaf(kind, field) ? Cut(field).size() < field.bytes.size()
-                            : Inner(kind, field, depth, &inner) && TooLong(field.bytes, inner, depth + 1)) {
-        return true;
-      }
+      if (Text(level, field) && Cut(field).size() < field.bytes.size()) return true;
+      if (field.Is(kChild[level], WireType::kLength) && TooLong(field.bytes, level + 1)) return true;
     }
     return false;
   }
 
   // Appends the message with its values cut.
-  void Append(absl::string_view message, Message kind, int depth, std::string* ret) const {
+  void Append(absl::string_view message, std::string* ret, size_t level = 0) const {
     WireReader reader(message);
     size_t read = 0;
     for (WireField field; reader.Next(&field); read += field.whole.size()) {
-      Message inner;
-      if (field.type == WireType::kLength && Leaf(kind, field)) {
+      if (Text(level, field)) {
         AppendField(field, Cut(field), ret);
-      } else if (field.type == WireType::kLength && Inner(kind, field, depth, &inner)) {
+      } else if (field.Is(kChild[level], WireType::kLength)) {
         std::string body;
-        Append(field.bytes, inner, depth + 1, &body);
+        Append(field.bytes, &body, level + 1);
         AppendField(field, body, ret);
       } else {
         ret->append(field.whole.data(), field.whole.size());
@@ -72,33 +61,12 @@ class Cutter {
   }
 
  private:
-  static bool Leaf(Message kind, const WireField& field) {
-    return kind == Message::kAnyValue && (field.number == kAnyString || field.number == kAnyBytes);
+  static bool Text(size_t level, const WireField& field) {
+    return (level == kValueLevel || level == kElementLevel) && field.type == WireType::kLength &&
+           (field.number == kAnyString || field.number == kAnyBytes);
   }
   absl::string_view Cut(const WireField& field) const {
     return field.number == kAnyString ? FirstCharacters(field.bytes, max_) : field.bytes.substr(0, max_);
-  }
-  // Whether the field holds a message with values, and which.
-  static bool Inner(Message kind, const WireField& field, int depth, Message* ret) {
-    if (depth > 3 * kMaxDepth) return false;  // three messages a level
-    switch (kind) {
-      case Message::kBlob:
-        *ret = Message::kKeyValue;
-        return field.number == kAttribute;
-      case Message::kKeyValue:
-        *ret = Message::kAnyValue;
-        return field.number == kKeyValueValue;
-      case Message::kAnyValue:
-        *ret = field.number == kAnyArray ? Message::kArray : Message::kList;
-        return field.number == kAnyArray || field.number == kAnyList;
-      case Message::kArray:
-        *ret = Message::kAnyValue;
-        return field.number == kElement;
-      case Message::kList:
-        *ret = Message::kKeyValue;
-        return field.number == kElement;
-    }
-    return false;
   }
   static void AppendField(const WireField& field, absl::string_view body, std::string* ret) {
     char header[11];
@@ -127,9 +95,9 @@ uint32_t AttributeBlob::KeepFirst(uint32_t max) {
 
 void AttributeBlob::CutValues(size_t max) {
   const Cutter cutter(max);
-  if (!cutter.TooLong(bytes_, Message::kBlob, 0)) return;
+  if (!cutter.TooLong(bytes_)) return;
   std::string cut;
-  cutter.Append(bytes_, Message::kBlob, 0, &cut);
+  cutter.Append(bytes_, &cut);
   bytes_ = std::move(cut);
 }
 

@@ -116,6 +116,64 @@ TEST_CASE("encoder: lengths at every varint border", "[otlp]") {
   }
 }
 
+TEST_CASE("encoder: a span with all that the limits let through", "[otlp]") {
+  const std::string text(kMaxAttributeValueBytes, 'v');
+  const auto fill = [&text](AttributeBlob* blob, oracle::KeyValues* proto) {
+    for (int i = 0; i < 128; ++i) {
+      blob->AddString("key" + std::to_string(i), text);
+      proto->Add()->set_key("key" + std::to_string(i));
+      proto->rbegin()->mutable_value()->set_string_value(text);
+    }
+  };
+  Generator generator(11);
+  oracle::ProtoSpan proto;
+  std::vector<Span> spans;
+  spans.push_back(generator.MakeSpan(&proto));
+  Span& span = spans[0];
+  span.dropped_attributes = span.dropped_events = span.dropped_links = UINT32_MAX;
+  span.start_unix_ns = span.end_unix_ns = UINT64_MAX;
+  span.flags = 0xff;
+  proto.clear_events();
+  proto.clear_links();
+  span.events = std::vector<SpanEvent>(128);
+  span.links = std::vector<SpanLink>(128);
+  fill(&span.attributes, proto.mutable_attributes());
+  for (SpanEvent& event : span.events) {
+    event.time_unix_ns = UINT64_MAX;
+    event.dropped_attributes = UINT32_MAX;
+    event.name = text;
+    fill(&event.attributes, proto.add_events()->mutable_attributes());
+    proto.mutable_events()->rbegin()->set_time_unix_nano(UINT64_MAX);
+    proto.mutable_events()->rbegin()->set_dropped_attributes_count(UINT32_MAX);
+    proto.mutable_events()->rbegin()->set_name(text);
+  }
+  for (SpanLink& link : span.links) {
+    link.trace_id = span.trace_id;
+    link.flags = 0xff;
+    link.is_remote = true;
+    link.trace_state = text;
+    fill(&link.attributes, proto.add_links()->mutable_attributes());
+    proto.mutable_links()->rbegin()->set_trace_id(proto.trace_id());
+    proto.mutable_links()->rbegin()->set_trace_state(text);
+    proto.mutable_links()->rbegin()->set_flags(0x3ff);
+  }
+  proto.set_dropped_attributes_count(UINT32_MAX);
+  proto.set_dropped_events_count(UINT32_MAX);
+  proto.set_dropped_links_count(UINT32_MAX);
+  proto.set_start_time_unix_nano(UINT64_MAX);
+  proto.set_end_time_unix_nano(UINT64_MAX);
+  proto.set_flags(0xff | (proto.flags() & 0x300));
+  OtlpEncoder encoder("9.8.7");
+  Expected expected;
+  expected.Add(span, proto, nullptr);
+  const absl::string_view encoded = encoder.Encode(spans);
+  CHECK(encoded.size() > 130 << 20);
+  CHECK(encoded.size() <= span.ApproximateBytes() + 100);
+  const std::string expected_bytes = expected.request().SerializeAsString();
+  REQUIRE(encoded.size() == expected_bytes.size());
+  CHECK((encoded == expected_bytes));
+}
+
 TEST_CASE("encoder: strings that are no UTF-8 are repaired, not refused", "[otlp]") {
   OtlpEncoder encoder("1");
   std::vector<Span> spans(3);
