@@ -3,7 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
+#include "absl/strings/str_join.h"
 #include "agent/capture/bpf_source.h"
 #include "agent/cli/options.h"
 
@@ -15,6 +15,7 @@ constexpr CommandInfo kCommands[] = {
     {"trace", 2, "Show the traces of processes in the terminal, live; no Collector needed.", ""},
     {"record", 4, "Write captured events to a file.", "FILE"},
     {"replay", 8, "Run a recorded file through the same pipeline: show its traces, or export them.", "FILE"},
+    {"check", 16, "Show the settings that agent would run with, and where each comes from; do nothing.", ""},
 };
 
 constexpr char kExitCodes[] =
@@ -40,8 +41,18 @@ std::string Examples(const CommandInfo& command) {
       return "  spantap replay capture.spantap\n"
              "  spantap replay capture.spantap --json\n"
              "  spantap replay capture.spantap --endpoint http://127.0.0.1:4318\n";
+    case Command::kCheck:
+      return "  spantap check\n"
+             "  spantap check --config /etc/spantap/spantap.yaml\n"
+             "  OTEL_TRACES_SAMPLER=always_on spantap check --endpoint http://collector:4318\n";
   }
   return "";
+}
+
+// " (default X)" from the fields themselves, so that it cannot be wrong.
+std::string DefaultOf(const Option& option) {
+  const std::vector<std::string> words = option.form.show(Draft());
+  return option.value == nullptr || words.empty() ? "" : absl::StrCat(" (default ", words[0], ")");
 }
 
 }  // namespace
@@ -69,10 +80,10 @@ std::string CommandHelp(const CommandInfo& command) {
     if (!(option.commands & command.bit)) continue;
     const std::string flag = absl::StrCat("--", option.name, option.value ? " " : "", option.value ? option.value : "",
                                           option.repeatable ? " ..." : "");
-    absl::StrAppendFormat(&text, "  %-32s %s\n", flag, option.help);
-    if (*option.standard) {
-      absl::StrAppendFormat(&text, "  %-32s also %s\n", "", absl::StrReplaceAll(option.standard, {{",", ", "}}));
-    }
+    absl::StrAppendFormat(&text, "  %-32s %s%s\n", flag, option.help, DefaultOf(option));
+    if (option.standard.empty()) continue;
+    const auto name = [](std::string* out, const StandardVariable& variable) { out->append(variable.name); };
+    absl::StrAppendFormat(&text, "  %-32s also %s\n", "", absl::StrJoin(option.standard, ", ", name));
   }
   absl::StrAppendFormat(&text, "  %-32s %s\n  %-32s %s\n", "--config FILE", "YAML file with the same words as keys",
                         "--help", "this text");

@@ -32,7 +32,7 @@ struct Settings {
   SpanStyle style;
 
   // The way out.
-  ExporterSettings exporter;  // no endpoint: nothing is exported
+  ExporterSettings exporter;                                             // no endpoint: nothing is exported
   std::vector<std::pair<std::string, std::string>> resource_attributes;  // of every span's resource; what is found wins
   bool disabled = false;  // OTEL_SDK_DISABLED: nothing is captured or exported; agent waits for its end
   std::string listen;     // ADDRESS:PORT of /metrics, /healthz, /readyz, /ledger; empty: none

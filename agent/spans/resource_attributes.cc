@@ -14,22 +14,6 @@ int HexDigit(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-bool PercentDecode(absl::string_view text, std::string* out) {
-  out->clear();
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out->push_back(text[i]);
-      continue;
-    }
-    if (i + 2 >= text.size()) return false;
-    const int high = HexDigit(text[i + 1]), low = HexDigit(text[i + 2]);
-    if (high < 0 || low < 0) return false;
-    out->push_back(static_cast<char>(high * 16 + low));
-    i += 2;
-  }
-  return true;
-}
-
 bool AddPair(absl::string_view element, ResourceAttributes* attributes) {
   const size_t equals = element.find('=');
   if (equals == absl::string_view::npos) return false;
@@ -50,6 +34,22 @@ bool AddPair(absl::string_view element, ResourceAttributes* attributes) {
 }
 
 }  // namespace
+
+bool PercentDecode(absl::string_view text, std::string* out) {
+  out->clear();
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out->push_back(text[i]);
+      continue;
+    }
+    if (i + 2 >= text.size()) return false;
+    const int high = HexDigit(text[i + 1]), low = HexDigit(text[i + 2]);
+    if (high < 0 || low < 0) return false;
+    out->push_back(static_cast<char>(high * 16 + low));
+    i += 2;
+  }
+  return true;
+}
 
 std::optional<ResourceAttributes> ParseResourceAttributes(absl::string_view text) {
   ResourceAttributes attributes;

@@ -3,8 +3,8 @@
 // OTEL_RESOURCE_ATTRIBUTES of an observed process: "key=value,key=value", percent-encoded
 // (https://opentelemetry.io/docs/specs/otel/resource/sdk/).
 //
-// Used by process_table.cc. Pure. Memory: at most kMaxResourceAttributes pairs; a list with more is
-// discarded like any other malformed one.
+// Used by process_table.cc and, for the agent's own variable, by agent/cli. Pure. Memory: at most
+// kMaxResourceAttributes pairs; a list with more is discarded like any other malformed one.
 #pragma once
 
 #include <optional>
@@ -23,5 +23,8 @@ using ResourceAttributes = std::vector<std::pair<std::string, std::string>>;
 // In order of first appearance, the last value of a key wins. nullopt on any error: the specification
 // discards the whole variable then. Empty elements ("a=b,") are no error.
 std::optional<ResourceAttributes> ParseResourceAttributes(absl::string_view text);
+
+// "%41" -> "A"; false if a '%' lacks its two digits.
+bool PercentDecode(absl::string_view text, std::string* out);
 
 }  // namespace spantap

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Options of the transports: where spans go, in which protocol, and with what credentials.
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "agent/cli/forms.h"
+#include "agent/cli/option_tables.h"
+#include "agent/cli/standard_variables.h"
+#include "exporter/transport/curl_exchange.h"
+
+namespace spantap {
+namespace {
+
+using forms::Bad;
+
+constexpr char kEndpointForm[] =
+    "http://HOST[:PORT][/PATH], https://..., unix:/PATH, for grpc also HOST:PORT; exact: before it if its path is not "
+    "to be "
+    "changed";
+
+// Whether the endpoint suits the protocol is asked when both are known (cross_checks.cc).
+Form Endpoints() {
+  return forms::Each(
+      kEndpointForm, [](auto& d) -> auto& { return d.endpoints; },
+      [](absl::string_view word) -> absl::StatusOr<std::string> {
+        const absl::string_view url = absl::StripPrefix(word, kExactPath);
+        if (url.empty()) return Bad("is empty");
+        absl::Status status = forms::AnyText(url);
+        if (!status.ok()) return status;
+        return std::string(word);
+      },
+      [](const std::string& endpoint) { return endpoint; });
+}
+
+Form ProtocolForm() {
+  return forms::OneOf<Protocol>(
+      [](auto& d) -> auto& { return d.protocol; },
+      {{"grpc", Protocol::kGrpc}, {"http/protobuf", Protocol::kHttpProtobuf}, {"http/json", Protocol::kHttpJson}},
+      "protocol");
+}
+
+Form CompressionForm() {
+  return forms::OneOf<Compression>(
+      [](auto& d) -> auto& { return d.transport.compression; },
+      {{"none", Compression::kNone}, {"gzip", Compression::kGzip}, {"zstd", Compression::kZstd}}, "compression");
+}
+
+Form Headers() {
+  return forms::Each(
+      "NAME=VALUE", [](auto& d) -> auto& { return d.transport.headers; },
+      [](absl::string_view word) -> absl::StatusOr<std::pair<std::string, std::string>> {
+        auto pair = forms::ParsePair(word);
+        if (!pair.ok()) return pair;
+        absl::Status status = CheckHeader(pair->first, pair->second);
+        if (!status.ok()) return Bad(absl::StrCat("cannot be a header: ", std::string(status.message())));
+        return pair;
+      },
+      [](const std::pair<std::string, std::string>& header) { return absl::StrCat(header.first, "=", header.second); });
+}
+
+absl::Status CheckServerName(absl::string_view word) {
+  constexpr char kAllowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:";
+  if (word.size() > 253 || word.find_first_not_of(kAllowed) != absl::string_view::npos) return Bad("is no host name");
+  return absl::OkStatus();
+}
+
+absl::Status CheckProxy(absl::string_view word) {
+  for (const absl::string_view scheme : {"http://", "https://", "socks4://", "socks4a://", "socks5://", "socks5h://"}) {
+    if (absl::StartsWith(word, scheme) && word.size() > scheme.size() && word[scheme.size()] != '/') {
+      return forms::AnyText(word);
+    }
+  }
+  return Bad("is no URL of a proxy");
+}
+
+// A file of PEM text; that it is one is asked in cross_checks.cc.
+template <typename Field>
+Form PemFile(Field field) {
+  return forms::Text("a PEM file that can be read", field, forms::AnyText);
+}
+
+}  // namespace
+
+// clang-format off
+std::vector<Option> ExportOptions() {
+  return {
+    {"exporter", "NAME", kForSpans, kOnce, {{"OTEL_TRACES_EXPORTER", standard::Name}},
+     "otlp, or none: spans are made and counted, not exported",
+     forms::OneOf<bool>([](auto& d) -> auto& { return d.exports; }, {{"otlp", true}, {"none", false}}, "exporter")},
+    {"endpoint", "URL", kForSpans, kRepeatable,
+     {{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", standard::SignalEndpoint}, {"OTEL_EXPORTER_OTLP_ENDPOINT", standard::Plain}},
+     "OTLP endpoint; the first of several that works is used; over HTTP /v1/traces is appended unless it is there (default for agent: "
+     "http://localhost:4318, for grpc port 4317; trace and replay export only if it is given)", Endpoints(), Secret::kUrl},
+    {"protocol", "NAME", kForSpans, kOnce,
+     {{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", standard::Name}, {"OTEL_EXPORTER_OTLP_PROTOCOL", standard::Name}},
+     "how spans are sent: grpc, http/protobuf or http/json", ProtocolForm()},
+    {"compression", "NAME", kForSpans, kOnce,
+     {{"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", standard::Name}, {"OTEL_EXPORTER_OTLP_COMPRESSION", standard::Name}},
+     "of requests: none, gzip or zstd (few collectors take zstd)", CompressionForm()},
+    {"header", "NAME=VALUE", kForSpans, kRepeatable,
+     {{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", standard::Headers, standard::kHeadersForm},
+      {"OTEL_EXPORTER_OTLP_HEADERS", standard::Headers, standard::kHeadersForm}},
+     "extra header (gRPC metadata) of every export request; its value is never shown", Headers(), Secret::kHeader},
+    {"timeout", "MS", kForSpans, kOnce,
+     {{"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", standard::Timeout, standard::kTimeoutForm},
+      {"OTEL_EXPORTER_OTLP_TIMEOUT", standard::Timeout, standard::kTimeoutForm}},
+     "longest wait for one export request, in milliseconds",
+     forms::Time([](auto& d) -> auto& { return d.settings.exporter.request_timeout; }, absl::Milliseconds(1), standard::kLongestTimeout)},
+    {"certificate", "FILE", kForSpans, kOnce,
+     {{"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", standard::Plain}, {"OTEL_EXPORTER_OTLP_CERTIFICATE", standard::Plain}},
+     "certificates that a collector's must lead to, instead of the system's; read again when it changes",
+     PemFile([](auto& d) -> auto& { return d.transport.tls.ca_file; })},
+    {"client-certificate", "FILE", kForSpans, kOnce,
+     {{"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", standard::Plain}, {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", standard::Plain}},
+     "our certificate and its chain (mTLS), with --client-key", PemFile([](auto& d) -> auto& { return d.transport.tls.certificate_file; })},
+    {"client-key", "FILE", kForSpans, kOnce,
+     {{"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", standard::Plain}, {"OTEL_EXPORTER_OTLP_CLIENT_KEY", standard::Plain}},
+     "the key of --client-certificate", PemFile([](auto& d) -> auto& { return d.transport.tls.key_file; })},
+    {"tls-server-name", "NAME", kForSpans, kOnce, {}, "name that a collector's certificate must have (else the endpoint's host)",
+     forms::Text("a host name", [](auto& d) -> auto& { return d.transport.tls.server_name; }, CheckServerName)},
+    {"insecure", "on|off", kForSpans, kOnce,
+     {{"OTEL_EXPORTER_OTLP_TRACES_INSECURE", standard::Boolean, standard::kBooleanForm},
+      {"OTEL_EXPORTER_OTLP_INSECURE", standard::Boolean, standard::kBooleanForm}},
+     "no TLS for a grpc endpoint without http:// or https://", forms::OnOff([](auto& d) -> auto& { return d.insecure; })},
+    {"proxy", "URL", kForSpans, kOnce, {}, "proxy to the collector; what the environment says about proxies is not used",
+     forms::Text("http://HOST:PORT, https://... or socks5://..., user and password before the host",
+                 [](auto& d) -> auto& { return d.transport.proxy; }, CheckProxy), Secret::kUrl},
+  };
+}
+// clang-format on
+
+}  // namespace spantap

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Options of the run itself.
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "agent/cli/forms.h"
+#include "agent/cli/option_tables.h"
+#include "agent/cli/standard_variables.h"
+
+namespace spantap {
+namespace {
+
+using forms::Bad;
+
+// ADDRESS:PORT; an IPv6 address stands in brackets.
+absl::Status CheckListen(absl::string_view word) {
+  const size_t colon = word.rfind(':');
+  if (colon == absl::string_view::npos) return Bad("has no port");
+  absl::string_view address = word.substr(0, colon);
+  const bool bracketed = absl::StartsWith(address, "[") && absl::EndsWith(address, "]");
+  if (bracketed) address = address.substr(1, address.size() - 2);
+  const char* const allowed =
+      bracketed ? "0123456789abcdefABCDEF:." : "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+  if (address.empty() || address.size() > 253 || address.find_first_not_of(allowed) != absl::string_view::npos) {
+    return Bad("has no address before the port");
+  }
+  return forms::ParseCount(word.substr(colon + 1), 0, 65535).ok() ? absl::OkStatus()
+                                                                  : Bad("has no port from 0 to 65535");
+}
+
+Form DurationSeconds() {
+  return {"a number above 0",
+          [](absl::string_view word, Draft& draft) {
+            double seconds = 0;
+            if (!absl::SimpleAtod(word, &seconds)) return Bad("is not a number");
+            if (!(seconds > 0 && seconds <= 1e9)) return Bad("is not between 0 and 1000000000");
+            draft.settings.duration = absl::Seconds(seconds);
+            return absl::OkStatus();
+          },
+          [](const Draft& draft) {
+            std::vector<std::string> words;
+            const absl::Duration duration = draft.settings.duration;
+            if (duration != absl::InfiniteDuration())
+              words.push_back(forms::ShowNumber(absl::ToDoubleSeconds(duration)));
+            return words;
+          }};
+}
+
+Form LogLevels() {
+  using Level = std::string;
+  return forms::OneOf<Level>(
+      [](auto& d) -> auto& { return d.settings.log_level; },
+      {{"debug", "debug"}, {"info", "info"}, {"warn", "warn"}, {"error", "error"}, {"off", "off"}}, "log level");
+}
+
+}  // namespace
+
+// clang-format off
+std::vector<Option> RunOptions() {
+  return {
+    {"with-secrets", nullptr, kForRecord, kOnce, {}, "keep the values of authorization, cookie and the like in the file",
+     forms::OnOff([](auto& d) -> auto& { return d.settings.with_secrets; })},
+    {"json", nullptr, kForTrace | kForReplay, kOnce, {}, "one JSON object per span and line instead of trees",
+     forms::OnOff([](auto& d) -> auto& { return d.settings.json; })},
+    {"duration", "SECONDS", kForLive, kOnce, {}, "end after this time (default: never)", DurationSeconds()},
+    {"listen", "ADDRESS:PORT", kForAgent, kOnce, {}, "serve /metrics, /healthz, /readyz and /ledger over HTTP here; port 0: any (default: nowhere)",
+     forms::Text("ADDRESS:PORT, such as 127.0.0.1:9464 or [::1]:9464", [](auto& d) -> auto& { return d.settings.listen; }, CheckListen)},
+    {"disabled", nullptr, kForAgent, kOnce, {{"OTEL_SDK_DISABLED", standard::Boolean, standard::kBooleanForm}},
+     "do nothing until told to end", forms::OnOff([](auto& d) -> auto& { return d.settings.disabled; })},
+    {"log-level", "LEVEL", kForAll, kOnce, {{"OTEL_LOG_LEVEL", standard::Name}}, "debug, info, warn, error or off", LogLevels()},
+  };
+}
+// clang-format on
+
+}  // namespace spantap

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Options of what spans hold and which are made.
+#include <limits>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "agent/cli/forms.h"
+#include "agent/cli/option_tables.h"
+#include "agent/cli/standard_variables.h"
+#include "agent/spans/resource_attributes.h"
+
+namespace spantap {
+namespace {
+
+using forms::Bad;
+
+constexpr uint64_t kMaxLimit = 1'000'000;
+
+Form SamplerForm() {
+  return forms::OneOf<Sampler>(
+      [](auto& d) -> auto& { return d.sampler; },
+      {{"always_on", Sampler::kAlwaysOn},
+       {"always_off", Sampler::kAlwaysOff},
+       {"traceidratio", Sampler::kRatio},
+       {"parentbased_always_on", Sampler::kParentAlwaysOn},
+       {"parentbased_always_off", Sampler::kParentAlwaysOff},
+       {"parentbased_traceidratio", Sampler::kParentRatio}},
+      "sampler");
+}
+
+Form Sample() {
+  return forms::One(
+      "a number from 0 to 100", [](auto& d) -> auto& { return d.sample_ratio; },
+      [](absl::string_view word) -> absl::StatusOr<double> {
+        double percent = 0;
+        if (!absl::SimpleAtod(absl::StripSuffix(word, "%"), &percent)) return Bad("is not a number");
+        if (!(percent >= 0 && percent <= 100)) return Bad("is not between 0 and 100");
+        return percent / 100;
+      },
+      [](double ratio) { return forms::ShowNumber(ratio * 100); });
+}
+
+Form ResourceAttribute() {
+  return {"KEY=VALUE, at most 128 of them",
+          [](absl::string_view word, Draft& draft) {
+            auto pair = forms::ParsePair(word);
+            if (!pair.ok()) return pair.status();
+            auto& attributes = draft.settings.resource_attributes;
+            if (attributes.size() == kMaxResourceAttributes) return Bad("is one too many");
+            attributes.push_back(*std::move(pair));
+            return absl::OkStatus();
+          },
+          [](const Draft& draft) {
+            std::vector<std::string> words;
+            for (const auto& [key, value] : draft.settings.resource_attributes)
+              words.push_back(absl::StrCat(key, "=", value));
+            return words;
+          }};
+}
+
+Form ValueLength() {
+  static constexpr size_t kUnlimited = std::numeric_limits<size_t>::max();
+  return forms::One(
+      absl::StrCat("unlimited, or a whole number, 0 to ", kMaxLimit),
+      [](auto& d) -> auto& { return d.settings.exporter.limits.value_characters; },
+      [](absl::string_view word) -> absl::StatusOr<uint64_t> {
+        return word == "unlimited" ? kUnlimited : forms::ParseCount(word, 0, kMaxLimit);
+      },
+      [](size_t characters) { return characters == kUnlimited ? std::string("unlimited") : absl::StrCat(characters); });
+}
+
+template <typename Field>
+Form Limit(Field field) {
+  return forms::Count(field, 0, kMaxLimit);
+}
+
+}  // namespace
+
+// clang-format off
+std::vector<Option> SpanOptions() {
+  return {
+    {"default-service-name", "NAME", kForSpans, kOnce, {{"OTEL_SERVICE_NAME", standard::Plain}},
+     "service.name of processes that nobody named (default: service.name of --resource-attribute, else executable:port)",
+     forms::Text("a name", [](auto& d) -> auto& { return d.default_service_name; }, forms::AnyText)},
+    {"resource-attribute", "KEY=VALUE", kForSpans, kRepeatable, {{"OTEL_RESOURCE_ATTRIBUTES", standard::Resource, standard::kResourceForm}},
+     "attribute of every process's resource; what the process itself says wins", ResourceAttribute()},
+    {"sampler", "NAME", kForSpans, kOnce, {{"OTEL_TRACES_SAMPLER", standard::Name}},
+     "which traces are kept; parentbased_: a decision that came with a request is respected", SamplerForm()},
+    {"sample", "PERCENT", kForSpans, kOnce, {{"OTEL_TRACES_SAMPLER_ARG", standard::Ratio, standard::kRatioForm}},
+     "share of traces that a traceidratio sampler keeps", Sample()},
+    {"adopt", "on|off", kForSpans, kOnce, {}, "give what an inferred link connects one trace id",
+     forms::OnOff([](auto& d) -> auto& { return d.settings.links.adopt; })},
+    {"query-values", "MODE", kForSpans, kOnce, {}, "URL query values in spans: redacted (known secrets) or none",
+     forms::OneOf<SpanStyle::QueryValues>([](auto& d) -> auto& { return d.settings.style.query_values; },
+                                          {{"redacted", SpanStyle::QueryValues::kRedacted}, {"none", SpanStyle::QueryValues::kNone}}, "such mode")},
+    {"attribute-count-limit", "N", kForSpans, kOnce, {{"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", standard::Plain}, {"OTEL_ATTRIBUTE_COUNT_LIMIT", standard::Plain}},
+     "most attributes of a span", Limit([](auto& d) -> auto& { return d.settings.exporter.limits.attributes; })},
+    {"attribute-value-length-limit", "N", kForSpans, kOnce,
+     {{"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", standard::Plain}, {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", standard::Plain}},
+     "longest text of an attribute, in characters", ValueLength()},
+    {"event-count-limit", "N", kForSpans, kOnce, {{"OTEL_SPAN_EVENT_COUNT_LIMIT", standard::Plain}}, "most events of a span",
+     Limit([](auto& d) -> auto& { return d.settings.exporter.limits.events; })},
+    {"link-count-limit", "N", kForSpans, kOnce, {{"OTEL_SPAN_LINK_COUNT_LIMIT", standard::Plain}}, "most links of a span",
+     Limit([](auto& d) -> auto& { return d.settings.exporter.limits.links; })},
+    {"event-attribute-count-limit", "N", kForSpans, kOnce, {{"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", standard::Plain}}, "most attributes of an event",
+     Limit([](auto& d) -> auto& { return d.settings.exporter.limits.event_attributes; })},
+    {"link-attribute-count-limit", "N", kForSpans, kOnce, {{"OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", standard::Plain}}, "most attributes of a link",
+     Limit([](auto& d) -> auto& { return d.settings.exporter.limits.link_attributes; })},
+  };
+}
+// clang-format on
+
+}  // namespace spantap

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/standard_variables.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "agent/cli/forms.h"
+#include "agent/spans/resource_attributes.h"
+
+namespace spantap::standard {
+namespace {
+
+using forms::Bad;
+
+// Values of "no limit" become the longest that can be had.
+Words TimeoutUpTo(absl::string_view text, absl::Duration longest) {
+  const int64_t longest_ms = absl::ToInt64Milliseconds(longest);
+  const auto ms = forms::ParseCount(text, 0, static_cast<uint64_t>(longest_ms));
+  if (!ms.ok()) return ms.status();
+  return std::vector<std::string>{absl::StrCat(*ms == 0 ? static_cast<uint64_t>(longest_ms) : *ms)};
+}
+
+}  // namespace
+
+Words Plain(absl::string_view text) { return std::vector<std::string>{std::string(text)}; }
+
+Words Name(absl::string_view text) { return std::vector<std::string>{absl::AsciiStrToLower(text)}; }
+
+Words Boolean(absl::string_view text) {
+  if (absl::EqualsIgnoreCase(text, "true")) return Plain("on");
+  if (absl::EqualsIgnoreCase(text, "false")) return Plain("off");
+  return Bad("is neither true nor false");
+}
+
+Words Milliseconds(absl::string_view text) {
+  const auto ms = forms::ParseCount(text, 0, UINT64_MAX);
+  if (!ms.ok()) return ms.status();
+  return std::vector<std::string>{absl::StrCat(*ms)};
+}
+
+Words Timeout(absl::string_view text) { return TimeoutUpTo(text, kLongestTimeout); }
+Words BatchTimeout(absl::string_view text) { return TimeoutUpTo(text, kLongestGiveUp); }
+
+Words Ratio(absl::string_view text) {
+  double ratio = 0;
+  if (!absl::SimpleAtod(text, &ratio)) return Bad("is not a number");
+  if (!(ratio >= 0 && ratio <= 1)) return Bad("is not between 0 and 1");
+  return std::vector<std::string>{absl::StrFormat("%.15g", ratio * 100)};
+}
+
+Words SignalEndpoint(absl::string_view text) { return std::vector<std::string>{absl::StrCat(kExactPath, text)}; }
+
+// No message repeats a part of the text: it may be a secret, wherever the mistake is.
+Words Headers(absl::string_view text) {
+  std::vector<std::string> words;
+  for (absl::string_view member : absl::StrSplit(text, ',')) {
+    member = absl::StripAsciiWhitespace(member);
+    if (member.empty()) continue;
+    if (member.find(';') != absl::string_view::npos) return Bad("has a ';' (properties are not supported)");
+    const size_t equals = member.find('=');
+    if (equals == 0 || equals == absl::string_view::npos) return Bad("has a part that is not NAME=VALUE");
+    std::string name, value;
+    if (!PercentDecode(absl::StripAsciiWhitespace(member.substr(0, equals)), &name) ||
+        !PercentDecode(absl::StripAsciiWhitespace(member.substr(equals + 1)), &value)) {
+      return Bad("has a '%' without two hexadecimal digits");
+    }
+    words.push_back(absl::StrCat(name, "=", value));
+  }
+  return words;
+}
+
+Words Resource(absl::string_view text) {
+  const std::optional<ResourceAttributes> attributes = ParseResourceAttributes(text);
+  if (!attributes) return Bad("is not a list of KEY=VALUE");
+  std::vector<std::string> words;
+  for (const auto& [key, value] : *attributes) {
+    if (key.find('=') != std::string::npos) return Bad("has a '=' in a key");
+    words.push_back(absl::StrCat(key, "=", value));
+  }
+  return words;
+}
+
+}  // namespace spantap::standard
