@@ -57,15 +57,23 @@ void CollectorState::Accepted(uint64_t now_ns, const SendResult& result, uint64_
 void CollectorState::Refused(uint64_t now_ns, const SendResult& result, uint64_t dropped) {
   // Another status is another cause, and a lasting refusal loses data: said again each minute.
   const uint64_t last_ns = told_ns_[static_cast<size_t>(State::kRefusing)];
-  if (told_ == State::kRefusing && (result.http_status != told_status_ || Due(last_ns, now_ns, kRepeatIntervalNs))) {
+  const int status = result.http_status * 100 + result.grpc_status;
+  if (told_ == State::kRefusing && (status != told_status_ || Due(last_ns, now_ns, kRepeatIntervalNs))) {
     told_ = State::kUp;
   }
   Enter(State::kRefusing, now_ns, absl::StrCat("action=\"spans are dropped\" dropped=", dropped), result.message);
-  if (told_ == State::kRefusing) told_status_ = result.http_status;
+  if (told_ == State::kRefusing) told_status_ = status;
 }
 
 void CollectorState::Unavailable(uint64_t now_ns, const SendResult& result) {
   Enter(State::kDown, now_ns, "action=\"spans are kept and retried\"", result.message);
+}
+
+void CollectorState::TooLarge(uint64_t now_ns, const SendResult& result, uint64_t bytes) {
+  if (!Due(too_large_ns_, now_ns, kRepeatIntervalNs)) return;
+  too_large_ns_ = now_ns;
+  log_(absl::StrCat("collector takes no batch of this size endpoint=", endpoint_, " bytes=", bytes,
+                    " action=\"batches are split\" cause=\"", result.message, "\""));
 }
 
 void CollectorState::GaveUp(uint64_t now_ns, uint64_t dropped) {

@@ -25,16 +25,16 @@
 namespace spantap {
 
 struct BatchSettings {
-  size_t target_spans = 512;                            // a batch is sent when this many wait...
-  size_t max_spans = 4096;                              // ...with as many as wait by then, up to this
-  size_t max_bytes = 3'500'000;                         // encoded, uncompressed; collectors accept 4 MiB
-  absl::Duration max_delay = absl::Milliseconds(500);   // age at which a small batch is sent
+  size_t target_spans = 512;                           // a batch is sent when this many wait...
+  size_t max_spans = 4096;                             // ...with as many as wait by then, up to this
+  size_t max_bytes = 3'500'000;                        // encoded, uncompressed; collectors accept 4 MiB
+  absl::Duration max_delay = absl::Milliseconds(500);  // age at which a small batch is sent
 };
 
 struct RetrySettings {
   absl::Duration initial = absl::Milliseconds(500);
-  absl::Duration max = absl::Seconds(30);      // of one wait, Retry-After and RetryInfo included
-  absl::Duration give_up = absl::Minutes(5);   // per batch; with a spool it goes there instead
+  absl::Duration max = absl::Seconds(30);     // of one wait, Retry-After and RetryInfo included
+  absl::Duration give_up = absl::Minutes(5);  // per batch; with a spool it goes there instead
 };
 
 struct ExporterSettings {
@@ -52,11 +52,11 @@ struct ExporterSettings {
 // For /readyz, /metrics and people. A copy.
 struct ExporterStatus {
   struct Endpoint {
-    std::string name;         // no credentials
-    std::string state;        // "untried", "up", "down", "refusing"
-    std::string cause;        // of the last failure, while not up
-    uint64_t requests = 0;    // sent, retries included
-    uint64_t failures = 0;    // of these
+    std::string name;       // no credentials
+    std::string state;      // "untried", "up", "down", "refusing"
+    std::string cause;      // of the last failure, while not up
+    uint64_t requests = 0;  // sent, retries included
+    uint64_t failures = 0;  // of these
   };
   std::vector<Endpoint> endpoints;
   uint64_t queued_spans = 0;
@@ -68,7 +68,8 @@ struct ExporterStatus {
 class Exporter {
  public:
   // `log` gets one line per event worth a person's attention, already rate-limited; never null. InvalidArgument: a
-  // setting cannot be used. A spool folder that cannot be written is logged and done without.
+  // setting cannot be used. A spool folder that cannot be written is logged and done without. `ledger` is this
+  // exporter's alone; both must outlive it.
   static absl::StatusOr<std::unique_ptr<Exporter>> Create(const ExporterSettings& settings, Ledger& ledger,
                                                           std::function<void(absl::string_view)> log);
   virtual ~Exporter() = default;  // Stop()

@@ -25,6 +25,14 @@ absl::string_view DropReasonName(DropReason reason) {
       return "encode";
     case DropReason::kNoExporter:
       return "not_exported";
+    case DropReason::kGrpcStatus:
+      return "grpc_status";
+    case DropReason::kSpoolFull:
+      return "spool_full";
+    case DropReason::kSpoolExpired:
+      return "spool_expired";
+    case DropReason::kSpoolDamaged:
+      return "spool_damaged";
     case DropReason::kCount:
       break;
   }
@@ -38,8 +46,10 @@ uint64_t LedgerSnapshot::total_dropped() const {
 }
 
 std::string LedgerSnapshot::Format() const {
-  std::string line = absl::StrCat("created=", created, " acknowledged=", acknowledged, " in_flight=", in_flight(),
-                                  " spooled=", spooled, " dropped=", total_dropped());
+  std::string line = absl::StrCat("created=", created);
+  if (recovered != 0) absl::StrAppend(&line, " recovered=", recovered);
+  absl::StrAppend(&line, " acknowledged=", acknowledged, " in_flight=", in_flight(), " spooled=", spooled,
+                  " dropped=", total_dropped());
   for (size_t i = 0; i < dropped.size(); ++i) {
     if (dropped[i] == 0) continue;
     absl::StrAppend(&line, " dropped.", DropReasonName(static_cast<DropReason>(i)), "=", dropped[i]);
@@ -48,12 +58,13 @@ std::string LedgerSnapshot::Format() const {
 }
 
 LedgerSnapshot Ledger::Snapshot() const {
-  // Exits before entries: a span that moves while we read is then seen as in flight, never as less
-  // than nothing.
+  // Exits, then the gauge, then entries: see ledger.h. (Each load acquires what its counter's writer released, and
+  // with it the counters that the writer changed before.)
   LedgerSnapshot snapshot;
   for (size_t i = 0; i < dropped_.size(); ++i) snapshot.dropped[i] = dropped_[i].load(std::memory_order_acquire);
   snapshot.acknowledged = acknowledged_.load(std::memory_order_acquire);
   snapshot.spooled = spooled_.load(std::memory_order_acquire);
+  snapshot.recovered = recovered_.load(std::memory_order_acquire);
   snapshot.created = created_.load(std::memory_order_acquire);
   return snapshot;
 }

@@ -39,7 +39,8 @@ TEST_CASE("ledger: reason names are permanent and differ", "[send]") {
     names.insert(std::string(DropReasonName(static_cast<DropReason>(i))));
   }
   CHECK(names == std::set<std::string>{"queue_full", "too_large", "rejected", "http_status", "bad_response",
-                                       "retries_exhausted", "shutdown", "encode", "not_exported"});
+                                       "retries_exhausted", "shutdown", "encode", "not_exported", "grpc_status",
+                                       "spool_full", "spool_expired", "spool_damaged"});
 }
 
 TEST_CASE("queue: spans come out in order, in batches of the asked size", "[send]") {

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exporter/send/overflow.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+
+namespace spantap {
+namespace {
+
+constexpr uint64_t kTellAgainNs = 60'000'000'000;
+
+}  // namespace
+
+Overflow::Overflow(std::unique_ptr<Spool> spool, uint64_t bytes_per_s, Accounts& accounts, Wakeup& reader)
+    : spool_(std::move(spool)), bytes_per_s_(bytes_per_s), accounts_(accounts), reader_(reader) {
+  NoteStats();
+}
+
+void Overflow::Recover() {
+  if (const uint64_t spans = spool_->recovered_spans(); spans > 0) accounts_.Recovered(spans);
+}
+
+bool Overflow::Store(absl::string_view request, uint64_t spans) {
+  accounts_.BeginSpooling(spans);
+  const absl::Status status = spool_->Append(request, spans);
+  accounts_.EndSpooling(spans, status.ok());
+  NoteStats();
+  Report(status);
+  if (!status.ok()) return false;
+  may_have_.store(true, std::memory_order_release);
+  reader_.Signal();
+  return true;
+}
+
+// One line when it begins to fail, again each minute, and one when it is over.
+void Overflow::Report(const absl::Status& status) {
+  const uint64_t now_ns = MonoNs();
+  std::string line;
+  {
+    absl::MutexLock lock(&mutex_);
+    const bool due = told_ns_ == 0 || now_ns - told_ns_ >= kTellAgainNs;
+    if (status.ok() ? !failing_ : !due) return;
+    failing_ = !status.ok();
+    told_ns_ = failing_ ? now_ns : told_ns_;
+    line = failing_ ? absl::StrCat("spool state=failing action=\"spans stay in memory, as far as they fit\" cause=\"",
+                                   std::string(status.message()), "\"")
+                    : "spool state=ok action=\"spans are written again\"";
+  }
+  accounts_.Log(line);
+}
+
+std::optional<Batch> Overflow::Take(uint64_t now_ns) {
+  // Before the look: what is stored during it sets it again.
+  may_have_.store(false, std::memory_order_release);
+  std::optional<Spool::Entry> entry = spool_->Take();
+  NoteStats();
+  if (!entry.has_value()) return std::nullopt;
+  may_have_.store(true, std::memory_order_release);
+  if (bytes_per_s_ > 0) {
+    const double seconds = static_cast<double>(entry->request.size()) / static_cast<double>(bytes_per_s_);
+    due_ns_ = std::max(due_ns_, now_ns) + static_cast<uint64_t>(seconds * 1e9);
+  }
+  return Batch{std::move(entry->request), entry->spans, entry->id};
+}
+
+bool Overflow::Done(uint64_t spool_id) {
+  const bool done = spool_->Done(spool_id);
+  NoteStats();
+  return done;
+}
+
+void Overflow::PutBack(uint64_t spool_id) {
+  spool_->PutBack(spool_id);
+  may_have_.store(true, std::memory_order_release);
+}
+
+void Overflow::NoteStats() {
+  const Spool::Stats stats = spool_->stats();
+  absl::MutexLock lock(&mutex_);
+  stats_ = stats;
+}
+
+Spool::Stats Overflow::stats() const {
+  absl::MutexLock lock(&mutex_);
+  return stats_;
+}
+
+}  // namespace spantap

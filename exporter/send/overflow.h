@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// All dealings with the spool: storing what memory cannot hold, and reading it back, oldest first and slowly enough
+// that fresh spans are not held up. Accounts for each, and tells a person when the disk cannot be written.
+//
+// Store() from any thread; the rest on the sender's. Memory: one batch, the caller's.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "exporter/send/accounts.h"
+#include "exporter/send/batch.h"
+#include "exporter/send/wakeup.h"
+#include "exporter/spool/spool.h"
+
+namespace spantap {
+
+class Overflow {
+ public:
+  // `reader` is signalled when there is something again. `bytes_per_s` 0: no limit.
+  Overflow(std::unique_ptr<Spool> spool, uint64_t bytes_per_s, Accounts& accounts, Wakeup& reader);
+
+  // Enters what an earlier run left into the ledger. Once, before the threads start.
+  void Recover();
+
+  // False: not on disk, still the caller's.
+  [[nodiscard]] bool Store(absl::string_view request, uint64_t spans) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // There may be something to take (exact after a Take() that gave nothing).
+  bool MayHave() const { return may_have_.load(std::memory_order_acquire); }
+  // When the next one may be sent.
+  uint64_t due_ns() const { return due_ns_; }
+  // The oldest; it has a spool_id.
+  std::optional<Batch> Take(uint64_t now_ns);
+  // Settled: acknowledged, or refused for good. False if a limit was faster: then it has been counted as lost.
+  [[nodiscard]] bool Done(uint64_t spool_id);
+  // Not settled: it will be taken again.
+  void PutBack(uint64_t spool_id);
+
+  // As after the last of these calls: never waits for the disk. Any thread.
+  Spool::Stats stats() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  void NoteStats() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Report(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const std::unique_ptr<Spool> spool_;
+  const uint64_t bytes_per_s_;
+  Accounts& accounts_;
+  Wakeup& reader_;
+  std::atomic<bool> may_have_{true};
+  uint64_t due_ns_ = 0;
+  mutable absl::Mutex mutex_;
+  Spool::Stats stats_ ABSL_GUARDED_BY(mutex_);
+  bool failing_ ABSL_GUARDED_BY(mutex_) = false;  // as last told
+  uint64_t told_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // last line; 0: none
+};
+
+}  // namespace spantap
