@@ -8,7 +8,7 @@
 // at most the one that was taken and not done. Damaged segments are moved aside, counted, never fatal.
 //
 // Any thread (one mutex; disk I/O happens under it). One process: the folder is locked. Memory: one batch, and some
-// ten bytes for each batch on disk.
+// ten bytes for each batch on disk (at most 2^18 batches; then the oldest are given up).
 #pragma once
 
 #include <cstdint>
@@ -29,10 +29,11 @@ enum class SpoolLoss : uint8_t { kEvicted, kExpired, kDamaged };  // over max_by
 class Spool {
  public:
   struct Settings {
-    std::string dir;                             // made (0700) if its parent exists
-    uint64_t max_bytes = 512 << 20;              // of all segments; the oldest batches are given up for new ones
-    absl::Duration max_age = absl::Hours(24);    // of a batch, by the wall clock; times ahead of it count as now
-    uint64_t segment_bytes = 8 << 20;            // a new segment begins at this size; a batch is never split
+    std::string dir;                           // made (0700) if its parent exists
+    uint64_t max_bytes = 512 << 20;            // of all segments; the oldest batches are given up for new ones
+    absl::Duration max_age = absl::Hours(24);  // of a batch, by the wall clock; times ahead of it count as now
+    uint64_t segment_bytes = 8 << 20;          // a new segment begins at this size; at most max_bytes / 8
+    std::function<absl::Time()> clock;         // wall time, for ages; null: the system's
   };
   // A batch that was counted (by recovered_spans() or Append()) is lost. Called with the spool's lock held.
   using LossFn = std::function<void(SpoolLoss, uint64_t spans)>;
@@ -42,11 +43,11 @@ class Spool {
   static absl::StatusOr<std::unique_ptr<Spool>> Open(const Settings& settings, LossFn lost, LogFn log);
   virtual ~Spool();
 
-  // Found intact by Open().
+  // Found intact by Open(). Limits are applied later, by Append() and Take(), so that these were counted before.
   virtual uint64_t recovered_spans() const = 0;
 
   // Not OK (disk full, read-only, I/O error): the batch is not there, the spool can be used on; tried again each time.
-  // ResourceExhausted: larger than max_bytes.
+  // ResourceExhausted: larger than max_bytes. InvalidArgument: `spans` is not what the request holds, or 0.
   virtual absl::Status Append(absl::string_view request, uint64_t spans) = 0;
 
   struct Entry {
@@ -65,8 +66,11 @@ class Spool {
   struct Stats {
     uint64_t batches = 0, spans = 0, bytes = 0, segments = 0;
     uint64_t damaged_segments = 0;  // moved aside, with those of earlier runs found now
-    uint64_t damaged_bytes = 0;
+    uint64_t damaged_bytes = 0;     // the whole files
     uint64_t append_errors = 0;
+    uint64_t other_errors = 0;    // reading, marking as done, deleting
+    uint64_t torn_segments = 0;   // found by Open(): cut where a write had been interrupted
+    uint64_t newer_segments = 0;  // found by Open(): of a newer format, left as they are
   };
   virtual Stats stats() const = 0;
 };
