@@ -5,7 +5,7 @@
 
 #include "agent/cli/parse.h"
 #include "agent/run/log.h"
-#include "agent/run/session.h"
+#include "agent/run/run.h"
 
 int main(int argc, char** argv) {
   const absl::StatusOr<spantap::ParsedCommandLine> parsed = spantap::ParseCommandLine(argc, argv);
@@ -15,9 +15,11 @@ int main(int argc, char** argv) {
   }
   if (parsed->print) return std::fputs(parsed->print->c_str(), stdout) >= 0 ? 0 : 1;
   spantap::SetUpLog(parsed->settings.log_level);
-  return spantap::RunSession(parsed->settings, [argc, argv]() -> absl::StatusOr<spantap::Settings> {
+  for (const std::string& warning : parsed->warnings) spantap::Log(spantap::LogLevel::kWarn, warning);
+  return spantap::Run(parsed->settings, [argc, argv]() -> absl::StatusOr<spantap::Settings> {
     absl::StatusOr<spantap::ParsedCommandLine> again = spantap::ParseCommandLine(argc, argv);
     if (!again.ok()) return again.status();
+    for (const std::string& warning : again->warnings) spantap::Log(spantap::LogLevel::kWarn, warning);
     return again->settings;
   });
 }

@@ -10,6 +10,7 @@ Pipeline::Pipeline(const PipelineSettings& settings, IdGenerator& ids, Ledger& l
     : style_(settings.style),
       ledger_(ledger),
       queue_(queue),
+      processes_(settings.resource_attributes),
       linker_(settings.links, ids, *this),
       connections_(settings.connections, linker_, std::move(order)) {}
 

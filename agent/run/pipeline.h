@@ -25,6 +25,7 @@ struct PipelineSettings {
   ConnSettings connections;
   LinkSettings links;
   SpanStyle style;
+  ResourceAttributes resource_attributes;  // of every process; what is found out about it wins
 };
 
 class Pipeline final : public EventSink, private LinkedSink {

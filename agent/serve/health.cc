@@ -29,7 +29,7 @@ HealthAnswer Health(absl::Duration turn_age) {
   return {false, absl::StrCat("the event thread has not turned for ", absl::ToInt64Seconds(turn_age), " s")};
 }
 
-HealthAnswer Readiness(const Status& status) {
+HealthAnswer Readiness(const RunStatus& status) {
   switch (status.phase) {
     case Phase::kStarting:
       return {false, "starting: capture is not attached yet"};

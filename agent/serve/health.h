@@ -22,6 +22,6 @@ inline constexpr absl::Duration kTurnLimit = absl::Seconds(15);
 // Good while the event thread has turned within kTurnLimit.
 HealthAnswer Health(absl::Duration turn_age);
 // Good while capture is attached and an endpoint is up or untried. An agent that was told to do nothing is ready.
-HealthAnswer Readiness(const Status& status);
+HealthAnswer Readiness(const RunStatus& status);
 
 }  // namespace spantap

@@ -45,7 +45,7 @@ void AddPipeline(std::string& line, const ConnCounters& c, const LinkCounters& l
 
 }  // namespace
 
-std::string LedgerLine(const Status& status) {
+std::string LedgerLine(const RunStatus& status) {
   std::string line = absl::StrCat("ledger ", status.spans.Format());
   Add(line, "events_captured", status.events.source.captured);
   Add(line, "events_processed", status.events.processed);
@@ -55,7 +55,7 @@ std::string LedgerLine(const Status& status) {
 }
 
 // Made from the line, so that the two never differ in a name.
-std::string LedgerJson(const Status& status) {
+std::string LedgerJson(const RunStatus& status) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
   const std::string line = LedgerLine(status);
   for (const absl::string_view field : absl::StrSplit(line, ' ')) {

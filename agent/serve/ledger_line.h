@@ -11,8 +11,8 @@
 
 namespace spantap {
 
-std::string LedgerLine(const Status& status);
+std::string LedgerLine(const RunStatus& status);
 // One object, the line's names in the line's order: {"created":N,"acknowledged":N,...}.
-std::string LedgerJson(const Status& status);
+std::string LedgerJson(const RunStatus& status);
 
 }  // namespace spantap

@@ -127,7 +127,8 @@ void AddExporter(MetricFamilies& out, const ExporterStatus& exporter) {
   if (exporter.spool) AddSpool(out, *exporter.spool);
 }
 
-void AddAgent(MetricFamilies& out, const Status& status, const ProcessStats& process, const HttpServer::Stats& server) {
+void AddAgent(MetricFamilies& out, const RunStatus& status, const ProcessStats& process,
+              const HttpServer::Stats& server) {
   using prometheus::MetricType;
   out.Gauge("build_info", "1; the version is in the label.", "version", {{SPANTAP_VERSION, 1}});
   out.Gauge("ready", "1 if /readyz says so.", Readiness(status).good ? 1 : 0);
@@ -147,7 +148,7 @@ void AddAgent(MetricFamilies& out, const Status& status, const ProcessStats& pro
 
 }  // namespace
 
-std::string MetricsText(const Status& status, const ProcessStats& process, const HttpServer::Stats& server) {
+std::string MetricsText(const RunStatus& status, const ProcessStats& process, const HttpServer::Stats& server) {
   MetricFamilies out;
   AddSpans(out, status.spans);
   AddEvents(out, status.events);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// /metrics: a Status in Prometheus' text format. Names are the words of the ledger line with Prometheus' suffixes; a
+// /metrics: a RunStatus in Prometheus' text format. Names are the words of the ledger line with Prometheus' suffixes; a
 // counter starts again with a reload, as its ledger does. Pure; any thread.
 #pragma once
 
@@ -12,6 +12,6 @@
 
 namespace spantap {
 
-std::string MetricsText(const Status& status, const ProcessStats& process, const HttpServer::Stats& server);
+std::string MetricsText(const RunStatus& status, const ProcessStats& process, const HttpServer::Stats& server);
 
 }  // namespace spantap

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a run looks like from outside, as plain values: the ledger line, /ledger, /metrics and /readyz are all made
-// from one Status, so that they cannot disagree about names or sums.
+// from one RunStatus, so that they cannot disagree about names or sums.
 //
 // Values; any thread.
 #pragma once
@@ -34,7 +34,7 @@ enum class Phase : uint8_t {
   kStopping,   // capture has ended; what is left is sent
 };
 
-struct Status {
+struct RunStatus {
   Phase phase = Phase::kStarting;
   LedgerSnapshot spans;
   EventStatus events;

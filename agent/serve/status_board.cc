@@ -7,14 +7,19 @@
 
 namespace spantap {
 
-void StatusBoard::Begin(const Ledger& ledger, const Exporter* exporter) {
+void StatusBoard::Begin(const Ledger& ledger) {
   Turn(MonoNs());
   next_publish_ns_ = 0;
   absl::MutexLock lock(&mutex_);
   ledger_ = &ledger;
-  exporter_ = exporter;
-  status_ = Status{};
+  exporter_ = nullptr;
+  status_ = RunStatus{};
   status_.reloads = runs_++;
+}
+
+void StatusBoard::SetExporter(const Exporter* exporter) {
+  absl::MutexLock lock(&mutex_);
+  exporter_ = exporter;
 }
 
 void StatusBoard::SetPhase(Phase phase) {
@@ -37,14 +42,14 @@ void StatusBoard::Publish(uint64_t mono_ns, EventStatus events) {
 }
 
 // Under the lock, because End() may come from another thread while the exporter is asked.
-void StatusBoard::Refresh(Status& status) const {
+void StatusBoard::Refresh(RunStatus& status) const {
   if (ledger_ != nullptr) status.spans = ledger_->Snapshot();
   if (exporter_ != nullptr) status.exporter = exporter_->status();
 }
 
-Status StatusBoard::Read(uint64_t mono_ns) const {
+RunStatus StatusBoard::Read(uint64_t mono_ns) const {
   absl::MutexLock lock(&mutex_);
-  Status status = status_;
+  RunStatus status = status_;
   Refresh(status);
   status.turn_age_s = absl::ToDoubleSeconds(TurnAge(mono_ns));
   return status;

@@ -3,11 +3,11 @@
 // Where a run leaves its counters for the listener's thread. The board outlives the runs: a reload ends one and begins
 // the next while the port stays open.
 //
-//   event thread: Turn() each turn, Publish() when Due()        main: Begin(), SetPhase(), End()
+//   event thread: Turn() each turn, Publish() when Due()        main: Begin(), SetExporter(), SetPhase(), End()
 //   listener's thread: Read(), TurnAge()
 //
 // Cost for the event thread: one relaxed store a turn, and some copies a second while there is a listener. Memory: two
-// Status values.
+// RunStatus values.
 #pragma once
 
 #include <atomic>
@@ -24,8 +24,9 @@ class StatusBoard {
  public:
   static constexpr uint64_t kPublishNs = 250'000'000;
 
-  // A run begins; `ledger` and `exporter` (null: none) are read by Read() until End().
-  void Begin(const Ledger& ledger, const Exporter* exporter) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A run begins; `ledger`, and `exporter` once there is one, are read by Read() until End().
+  void Begin(const Ledger& ledger) ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetExporter(const Exporter* exporter) ABSL_LOCKS_EXCLUDED(mutex_);
   void SetPhase(Phase phase) ABSL_LOCKS_EXCLUDED(mutex_);
   // The run's objects are about to go: what they say now stays until the next Begin().
   void End() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -36,18 +37,18 @@ class StatusBoard {
   void Publish(uint64_t mono_ns, EventStatus events) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Any thread. Spans and exporter are of now, events of the last Publish(); each of them is consistent in itself.
-  Status Read(uint64_t mono_ns) const ABSL_LOCKS_EXCLUDED(mutex_);
+  RunStatus Read(uint64_t mono_ns) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes no lock: answers whatever the others are doing.
   absl::Duration TurnAge(uint64_t mono_ns) const;
 
  private:
-  void Refresh(Status& status) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Refresh(RunStatus& status) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   std::atomic<uint64_t> turn_ns_{0};
   uint64_t next_publish_ns_ = 0;  // event thread's own
 
   mutable absl::Mutex mutex_;
-  Status status_ ABSL_GUARDED_BY(mutex_);
+  RunStatus status_ ABSL_GUARDED_BY(mutex_);
   const Ledger* ledger_ ABSL_GUARDED_BY(mutex_) = nullptr;
   const Exporter* exporter_ ABSL_GUARDED_BY(mutex_) = nullptr;
   uint64_t runs_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -4,7 +4,8 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-#include "agent/run/ledger_line.h"
+#include "agent/run/event_status.h"
+#include "agent/serve/ledger_line.h"
 #include "tests/fakes/event_builder.h"
 
 namespace spantap {
@@ -26,7 +27,10 @@ struct Rig {
       pipeline.OnEvent(record.View());
     }
     pipeline.Finish();
-    line = LedgerLine(ledger.Snapshot(), SourceCounters{}, &pipeline, 0);
+    RunStatus status;
+    status.spans = ledger.Snapshot();
+    status.events = CollectEvents(nullptr, &pipeline, nullptr);
+    line = LedgerLine(status);
     processed = pipeline.events_processed();
     std::vector<Span> batch;
     if (with_queue && queue.size() > 0) CHECK(queue.Pop(batch, 1, 1000, SIZE_MAX, absl::ZeroDuration()));
@@ -86,16 +90,6 @@ TEST_CASE("pipeline: the same events give the same spans", "[run]") {
   CHECK(a[0].trace_id == b[0].trace_id);
   CHECK(a[0].span_id == b[0].span_id);
   CHECK(a[0].attributes.bytes() == b[0].attributes.bytes());
-}
-
-TEST_CASE("ledger line: source drops are named, zero ones are left out", "[run]") {
-  SourceCounters source;
-  source.captured = 10;
-  source.drop_ring_full = 3;
-  const std::string line = LedgerLine(LedgerSnapshot{}, source, nullptr, 7);
-  CHECK(line ==
-        "ledger created=0 acknowledged=0 in_flight=0 spooled=0 dropped=0 events_captured=10 events_processed=7 "
-        "events_dropped.ring_full=3");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A Status in which every number differs, so that a value in the wrong place is seen.
+// A RunStatus in which every number differs, so that a value in the wrong place is seen.
 #pragma once
 
 #include "agent/serve/status.h"
@@ -59,8 +59,8 @@ inline EventStatus MadeEvents() {
   return events;
 }
 
-inline Status MadeStatus() {
-  Status status;
+inline RunStatus MadeStatus() {
+  RunStatus status;
   status.phase = Phase::kCapturing;
   status.spans = MadeSpans();
   status.events = MadeEvents();

@@ -8,8 +8,8 @@
 namespace spantap {
 namespace {
 
-Status With(std::vector<std::string> states) {
-  Status status = MadeStatus();
+RunStatus With(std::vector<std::string> states) {
+  RunStatus status = MadeStatus();
   status.exporter->endpoints.clear();
   for (std::string& state : states) {
     status.exporter->endpoints.push_back({"http://c" + std::to_string(status.exporter->endpoints.size()), state,
@@ -37,7 +37,7 @@ TEST_CASE("readiness: one endpoint that is up or untried is enough", "[serve]") 
 }
 
 TEST_CASE("readiness: only while capture is attached, or told to do nothing", "[serve]") {
-  Status status = With({"up"});
+  RunStatus status = With({"up"});
   status.phase = Phase::kStarting;
   CHECK(Readiness(status).reason == "starting: capture is not attached yet");
   CHECK_FALSE(Readiness(status).good);

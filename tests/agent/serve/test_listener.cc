@@ -50,7 +50,8 @@ struct Rig {
 
 TEST_CASE("listener: each path has its type", "[serve]") {
   Rig rig;
-  rig.board.Begin(rig.ledger, &rig.exporter);
+  rig.board.Begin(rig.ledger);
+  rig.board.SetExporter(&rig.exporter);
   rig.board.SetPhase(Phase::kCapturing);
   CHECK(absl::StrContains(rig.Ask("/metrics"), "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
   CHECK(absl::StrContains(rig.Ask("/ledger"), "Content-Type: application/json\r\n"));
@@ -64,7 +65,8 @@ TEST_CASE("listener: each path has its type", "[serve]") {
 
 TEST_CASE("listener: readiness follows the run and the collectors", "[serve]") {
   Rig rig;
-  rig.board.Begin(rig.ledger, &rig.exporter);
+  rig.board.Begin(rig.ledger);
+  rig.board.SetExporter(&rig.exporter);
   CHECK(absl::StartsWith(rig.Ask("/readyz"), "HTTP/1.1 503 "));
   rig.board.SetPhase(Phase::kCapturing);
   CHECK(absl::StartsWith(rig.Ask("/readyz"), "HTTP/1.1 200 "));
@@ -80,7 +82,7 @@ TEST_CASE("listener: spans are of now, events of the last publication; both stay
   Rig rig;
   {
     Ledger ledger;
-    rig.board.Begin(ledger, nullptr);
+    rig.board.Begin(ledger);
     ledger.Created(5);
     ledger.Acknowledged(3);
     CHECK(rig.AskLedger().at("created") == 5);
@@ -95,7 +97,7 @@ TEST_CASE("listener: spans are of now, events of the last publication; both stay
   }
   CHECK(rig.AskLedger().at("created") == 6);
   CHECK(rig.AskLedger().at("events_captured") == 201);
-  rig.board.Begin(rig.ledger, nullptr);
+  rig.board.Begin(rig.ledger);
   CHECK(rig.AskLedger().at("created") == 0);
   CHECK(absl::StrContains(rig.Ask("/metrics"), "spantap_reloads_total 1\n"));
 }
@@ -111,7 +113,8 @@ TEST_CASE("listener: health needs no lock and no run", "[serve]") {
 
 TEST_CASE("listener: every snapshot balances while spans move", "[serve]") {
   Rig rig;
-  rig.board.Begin(rig.ledger, &rig.exporter);
+  rig.board.Begin(rig.ledger);
+  rig.board.SetExporter(&rig.exporter);
   std::atomic<bool> done{false};
   std::thread mover([&] {
     while (!done) {

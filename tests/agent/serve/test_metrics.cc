@@ -68,7 +68,7 @@ struct Exposition {
   }
 };
 
-Exposition Expose(const Status& status) {
+Exposition Expose(const RunStatus& status) {
   return Exposition(MetricsText(status, {1.5e9, 2.25, 4096, 3, 7}, {501, 502, 503, 504}));
 }
 
@@ -146,7 +146,7 @@ TEST_CASE("metrics: the agent itself", "[serve]") {
 }
 
 TEST_CASE("metrics: what a run does not have is left out, not zero", "[serve]") {
-  Status status = MadeStatus();
+  RunStatus status = MadeStatus();
   status.exporter.reset();
   status.events.pipeline = false;
   const Exposition all = Expose(status);
@@ -157,7 +157,7 @@ TEST_CASE("metrics: what a run does not have is left out, not zero", "[serve]") 
 }
 
 TEST_CASE("metrics: endpoints of one name are two series", "[serve]") {
-  Status status = MadeStatus();
+  RunStatus status = MadeStatus();
   for (ExporterStatus::Endpoint& endpoint : status.exporter->endpoints) endpoint.name = "https://x\n\"/v1/traces";
   const Exposition all = Expose(status);
   CHECK(all["spantap_exporter_requests_total{endpoint=\"https://x\\n\\\"/v1/traces\"}"] == 701);
@@ -166,7 +166,7 @@ TEST_CASE("metrics: endpoints of one name are two series", "[serve]") {
 
 TEST_CASE("ledger: line and JSON have the same names and values, in the same order", "[serve]") {
   for (const bool pipeline : {true, false}) {
-    Status status = MadeStatus();
+    RunStatus status = MadeStatus();
     status.events.pipeline = pipeline;
     const std::string line = LedgerLine(status);
     const nlohmann::ordered_json json = nlohmann::ordered_json::parse(LedgerJson(status));
@@ -178,6 +178,16 @@ TEST_CASE("ledger: line and JSON have the same names and values, in the same ord
     CHECK(json.contains("dropped.encode") == false);
     CHECK(json.contains("exchanges") == pipeline);
   }
+}
+
+TEST_CASE("ledger line: source drops are named, zero ones are left out", "[serve]") {
+  RunStatus status;
+  status.events.source.captured = 10;
+  status.events.source.drop_ring_full = 3;
+  status.events.processed = 7;
+  CHECK(LedgerLine(status) ==
+        "ledger created=0 acknowledged=0 in_flight=0 spooled=0 dropped=0 events_captured=10 events_processed=7 "
+        "events_dropped.ring_full=3");
 }
 
 TEST_CASE("process: this process has an age, memory and descriptors", "[serve]") {

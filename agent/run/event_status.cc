@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/run/event_status.h"
+
+namespace spantap {
+
+EventStatus CollectEvents(const EventSource* source, const Pipeline* pipeline, const Recording* recording) {
+  EventStatus events;
+  if (source != nullptr) events.source = source->Counters();
+  if (recording != nullptr) events.processed = recording->captured();
+  if (pipeline != nullptr) {
+    events.processed = pipeline->events_processed();
+    events.unknown = pipeline->events_unknown();
+    events.pipeline = true;
+    events.connections = pipeline->connections();
+    events.links = pipeline->links();
+  }
+  return events;
+}
+
+}  // namespace spantap

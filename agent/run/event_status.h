@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The event thread's counters as one value: for the ledger line and the status board.
+// Event thread. Cost: a read of the kernel's counters (one system call a counter map) and a copy.
+#pragma once
+
+#include "agent/run/pipeline.h"
+#include "agent/run/recording.h"
+#include "agent/serve/status.h"
+
+namespace spantap {
+
+// Each may be null: a run that could not be opened, a recording without a pipeline.
+EventStatus CollectEvents(const EventSource* source, const Pipeline* pipeline, const Recording* recording);
+
+}  // namespace spantap
