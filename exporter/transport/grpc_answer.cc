@@ -243,15 +243,17 @@ SendResult GrpcAnswer::JudgeError(const CurlExchange::Outcome& outcome, int stat
 }
 
 SendResult GrpcAnswer::JudgeWithoutStatus(const CurlExchange::Outcome& outcome) const {
+  const absl::string_view cause = outcome.cause.empty() ? absl::string_view("no grpc-status") : outcome.cause;
+  if (outcome.answer_lost) return Result(Kind::kTooLarge, outcome, -1, std::string(cause));
   if (outcome.http_status < 200) {  // no final status line
     const absl::string_view hint = outcome.end == End::kGarbage || http1_ ? kWrongPort : "";
-    const absl::string_view cause = outcome.cause.empty() ? absl::string_view("no answer") : outcome.cause;
     return Result(Kind::kRetry, outcome, -1, absl::StrCat(cause, hint));
   }
-  if (outcome.http_status == 200 && outcome.end != End::kComplete) {
-    return Result(Kind::kRetry, outcome, -1, absl::StrCat("the answer broke off: ", outcome.cause));
+  const bool grpc = absl::StartsWith(content_type_, "application/grpc");
+  if (outcome.http_status == 200 && (grpc || outcome.end != End::kComplete)) {
+    return Result(Kind::kRetry, outcome, -1, absl::StrCat("the answer broke off: ", cause));
   }
-  if (outcome.http_status == 200 && !absl::StartsWith(content_type_, "application/grpc")) {
+  if (outcome.http_status == 200) {
     return Result(Kind::kDropResponse, outcome, -1, absl::StrCat("HTTP 200, but no gRPC", kWrongPort));
   }
   SendResult result = JudgeError(outcome, StatusOfHttp(outcome.http_status),

@@ -26,9 +26,12 @@ class GrpcAnswer final : public AnswerSink {
   //  - OK is an acknowledgement only with one uncompressed message that is an ExportTraceServiceResponse (empty is
   //    one): gRPC's own clients call everything else an error too.
   //  - A stream or connection that breaks off without a status, or that is no HTTP/2, is UNAVAILABLE: sent again, at
-  //    the price of duplicates (at-least-once).
-  //  - No grpc-status, but an HTTP status: gRPC's table ("HTTP to gRPC Status Code Mapping"); 200 with another
-  //    content type comes from no gRPC server.
+  //    the price of duplicates (at-least-once). So is a gRPC answer that ends without a status: trailers get lost,
+  //    with libcurl 7.88 for one when GOAWAY comes together with them.
+  //  - No grpc-status, but an HTTP status of no gRPC server: gRPC's table ("HTTP to gRPC Status Code Mapping"), and 200
+  //    is no valid answer.
+  //  - An answer that was lost because it came before the request was all sent (Outcome::answer_lost): not OK, so the
+  //    request is too large, at least to be heard out; its halves are sent whole before they are refused.
   SendResult Judge(const CurlExchange::Outcome& outcome) const;
 
  private:

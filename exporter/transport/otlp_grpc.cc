@@ -35,20 +35,19 @@ absl::string_view CodingName(Compression compression) {
 // A header as gRPC metadata ("gRPC over HTTP2", Custom-Metadata): a lower-case name; the value printable ASCII, or,
 // for names that end in -bin, any bytes, in base64 without padding.
 absl::StatusOr<std::pair<std::string, std::string>> ToMetadata(absl::string_view name, absl::string_view value) {
-  if (absl::Status status = CheckHeader(name, value); !status.ok()) return status;
-  std::string lower = absl::AsciiStrToLower(name);
-  if (absl::StartsWith(lower, "grpc-") || lower == "te") {
+  std::pair<std::string, std::string> entry(absl::AsciiStrToLower(name), value);
+  if (absl::EndsWith(entry.first, "-bin")) {
+    entry.second = absl::Base64Escape(value);
+    entry.second.erase(std::find(entry.second.begin(), entry.second.end(), '='), entry.second.end());
+  }
+  if (absl::Status status = CheckHeader(name, entry.second); !status.ok()) return status;
+  if (absl::StartsWith(entry.first, "grpc-") || entry.first == "te") {
     return absl::InvalidArgumentError(absl::StrCat("header ", name, ": reserved by gRPC"));
   }
-  if (absl::EndsWith(lower, "-bin")) {
-    std::string base64 = absl::Base64Escape(value);
-    base64.erase(std::find(base64.begin(), base64.end(), '='), base64.end());
-    return std::make_pair(std::move(lower), std::move(base64));
-  }
-  if (!std::all_of(value.begin(), value.end(), absl::ascii_isprint)) {
+  if (!std::all_of(entry.second.begin(), entry.second.end(), absl::ascii_isprint)) {
     return absl::InvalidArgumentError(absl::StrCat("header ", name, ": gRPC takes printable ASCII"));
   }
-  return std::make_pair(std::move(lower), std::string(value));
+  return entry;
 }
 
 absl::StatusOr<std::vector<std::string>> AllHeaders(const TransportSettings& settings) {

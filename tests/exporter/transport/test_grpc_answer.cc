@@ -228,8 +228,8 @@ TEST_CASE("grpc answer: without grpc-status the HTTP status decides", "[transpor
   CHECK(absl::StrContains(JudgeHttp(400).message, "INTERNAL"));
   CHECK(absl::StrContains(JudgeHttp(500).message, "UNKNOWN"));
   const SendResult no_trailers = Judge(kGrpcHead, GrpcMessage(""), {});
-  CHECK(no_trailers.kind == Kind::kDropGrpc);
-  CHECK(absl::StrContains(no_trailers.message, "UNKNOWN"));
+  CHECK(no_trailers.kind == Kind::kRetry);
+  CHECK(absl::StrContains(no_trailers.message, "no grpc-status"));
 }
 
 TEST_CASE("grpc answer: no answer at all is retried", "[transport]") {
@@ -241,9 +241,18 @@ TEST_CASE("grpc answer: no answer at all is retried", "[transport]") {
     CHECK(absl::StrContains(result.message, "4317") == (end == End::kGarbage));
   }
   GrpcAnswer answer(kLimit);
-  CHECK(answer.Judge(Outcome(0)).message == "no answer");
+  CHECK(answer.Judge(Outcome(0)).message == "no grpc-status");
   CHECK(answer.AddHeadLine("HTTP/2 100\r\n"));
   CHECK(answer.Judge(Outcome(100, End::kBroken, "reset")).kind == Kind::kRetry);
+}
+
+TEST_CASE("grpc answer: one that was lost since it came early asks for smaller requests", "[transport]") {
+  CurlExchange::Outcome outcome = Outcome(0, End::kBroken, "lost");
+  outcome.answer_lost = true;
+  CHECK(GrpcAnswer(kLimit).Judge(outcome).kind == Kind::kTooLarge);
+  GrpcAnswer unavailable(kLimit);
+  CHECK(unavailable.AddHeadLine("grpc-status: 14\r\n"));
+  CHECK(unavailable.Judge(outcome).kind == Kind::kRetry);
 }
 
 TEST_CASE("grpc answer: an interim answer does not count", "[transport]") {
