@@ -111,8 +111,19 @@ std::string Broken(const RequestEnd& end, const Peer& peer, const TlsNotes& tls)
     return "TLS: the server wants a client certificate (give --client-certificate and --client-key)";
   }
   const bool reset = Number(end.easy, CURLINFO_OS_ERRNO) == ECONNRESET;
+  const bool answered = Number(end.easy, CURLINFO_RESPONSE_CODE) != 0;
+  // So do HTTP/1 servers that are spoken to in HTTP/2.
+  const absl::string_view hint =
+      peer.http2 && !answered ? " (does it speak HTTP/2? a collector's OTLP/gRPC port is 4317)" : "";
   return absl::StrCat(peer.name(), reset ? " reset" : " closed", " the connection",
-                      Number(end.easy, CURLINFO_RESPONSE_CODE) == 0 ? " without an answer" : " during its answer");
+                      answered ? " during its answer" : " without an answer", hint);
+}
+
+std::string Http2Cause(const RequestEnd& end, const Peer& peer) {
+  if (end.code == CURLE_HTTP2_STREAM && end.curl_text == curl_easy_strerror(end.code)) {
+    return absl::StrCat(peer.name(), " answered before the request was all sent, and the answer was lost");
+  }
+  return absl::StrCat(peer.name(), ": ", end.curl_text);
 }
 
 std::string FromCode(const RequestEnd& end, const Peer& peer, const TlsNotes& tls, const TlsSettings& files) {
@@ -140,6 +151,9 @@ std::string FromCode(const RequestEnd& end, const Peer& peer, const TlsNotes& tl
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
       return absl::StrCat(peer.name(), " does not answer in HTTP", peer.tls ? "" : " (if it speaks TLS, use https://)");
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+      return Http2Cause(end, peer);
     case CURLE_PARTIAL_FILE:
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:

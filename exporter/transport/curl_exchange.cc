@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "exporter/transport/curl_cause.h"
 #include "exporter/transport/tls_files.h"
@@ -27,6 +28,11 @@ size_t OnHead(char* data, size_t size, size_t count, void* sink) {
 }
 size_t OnBody(char* data, size_t size, size_t count, void* sink) {
   return static_cast<AnswerSink*>(sink)->AddBody({data, size * count}) ? size * count : 0;
+}
+// For a request that may use the kept connection only.
+curl_socket_t RefuseToOpen(void* refused, curlsocktype purpose, curl_sockaddr* address) {
+  *static_cast<bool*>(refused) = true;
+  return CURL_SOCKET_BAD;
 }
 CURLcode OnTlsContext(CURL* easy, void* context, void* notes) {
   static_cast<TlsNotes*>(notes)->Observe(static_cast<SSL_CTX*>(context));
@@ -57,12 +63,14 @@ struct CurlExchange::State {
   TlsFileWatch files;
   Peer peer;
   std::string url;
+  // Guards the pointer against Cancel(); only Post() changes it.
+  absl::Mutex mutex;
   CURLM* multi = nullptr;
   CURL* easy = nullptr;
   curl_slist* headers = nullptr;
   curl_slist* connect_to = nullptr;
   std::atomic<bool> cancelled{false};
-  bool distrust_connection = false;  // the kept one may be dead or out of step
+  bool kept = false;  // the last request left a connection
   char error[CURL_ERROR_SIZE] = {};
 
   explicit State(const Settings& from) : settings(from), files(from.tls) {}
@@ -82,25 +90,41 @@ struct CurlExchange::State {
     return curl_easy_setopt(easy, option, value) == CURLE_OK;
   }
   bool Init();
+  bool NewMulti();
   bool SetAddress();
   bool SetHttp();
   bool SetTls();
   bool SetProxy();
   CURLcode Perform(absl::Duration timeout);
+  CURLcode PerformOnKept(absl::Duration timeout);
+  CURLcode Run(absl::Duration timeout);
   Outcome OutcomeOf(const RequestEnd& end);
 };
 
 bool CurlExchange::State::Init() {
   static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
-  multi = curl_multi_init();
   easy = curl_easy_init();
-  if (global != CURLE_OK || multi == nullptr || easy == nullptr) return false;
-  curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 1L);
+  if (global != CURLE_OK || easy == nullptr || !NewMulti()) return false;
   return SetAddress() && SetHttp() && SetProxy() && (!peer.tls || SetTls()) && Set(CURLOPT_NOSIGNAL, 1L) &&
          Set(CURLOPT_TCP_KEEPALIVE, 1L) && Set(CURLOPT_ERRORBUFFER, error) &&
          // A name look-up still going on must not hold up the end of a request; and when a connection is made anew,
          // the name may have moved.
          Set(CURLOPT_QUICK_EXIT, 1L) && Set(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+}
+
+// Closes the kept connection and forgets the CA certificates read. After a failure: HTTP/2 would keep a connection on
+// which a request timed out, was cut off or was cancelled, and it may well be dead.
+bool CurlExchange::State::NewMulti() {
+  CURLM* fresh = curl_multi_init();
+  if (fresh == nullptr) return multi != nullptr;
+  curl_multi_setopt(fresh, CURLMOPT_MAXCONNECTS, 1L);
+  CURLM* old = multi;
+  {
+    absl::MutexLock lock(&mutex);
+    multi = fresh;
+  }
+  curl_multi_cleanup(old);
+  return true;
 }
 
 bool CurlExchange::State::SetAddress() {
@@ -145,9 +169,7 @@ bool CurlExchange::State::SetTls() {
             Set(CURLOPT_KEYPASSWD, "") &&  // else OpenSSL asks for one on the terminal
             Set(CURLOPT_SSL_CTX_FUNCTION, OnTlsContext) && Set(CURLOPT_SSL_CTX_DATA, &notes);
   if (!tls.ca_file.empty()) {
-    // The system's bundle is large and worth curl's cache; this one is small and may be renewed.
-    ok = ok && Set(CURLOPT_CAINFO, tls.ca_file.c_str()) && Set(CURLOPT_CAPATH, nullptr) &&
-         Set(CURLOPT_CA_CACHE_TIMEOUT, 0L);
+    ok = ok && Set(CURLOPT_CAINFO, tls.ca_file.c_str()) && Set(CURLOPT_CAPATH, nullptr);
   }
   if (!tls.certificate_file.empty()) {
     ok = ok && Set(CURLOPT_SSLCERT, tls.certificate_file.c_str()) && Set(CURLOPT_SSLKEY, tls.key_file.c_str());
@@ -187,6 +209,35 @@ CURLcode CurlExchange::State::Perform(absl::Duration timeout) {
   return result;
 }
 
+// curl 7.88 cannot use a connection again under "prior knowledge" (it puts a second layer of HTTP/2 on it, curl issue
+// 10634), but can under "2.0", which however would open a new one with HTTP/1.1. So a request is first allowed the
+// kept connection only. CURLE_OK and errors as Perform(); CURLE_COULDNT_CONNECT: it is gone, nothing was sent.
+CURLcode CurlExchange::State::PerformOnKept(absl::Duration timeout) {
+  bool refused = false;
+  Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2_0));
+  Set(CURLOPT_OPENSOCKETFUNCTION, RefuseToOpen);
+  Set(CURLOPT_OPENSOCKETDATA, &refused);
+  const CURLcode code = Perform(timeout);
+  Set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE));
+  Set(CURLOPT_OPENSOCKETFUNCTION, nullptr);
+  Set(CURLOPT_OPENSOCKETDATA, nullptr);
+  return refused ? CURLE_COULDNT_CONNECT : code;
+}
+
+CURLcode CurlExchange::State::Run(absl::Duration timeout) {
+  static const unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+  const bool has_10634 = version >= 0x075800 && version < 0x080000;
+  const uint64_t started_ns = MonoNs();
+  if (kept && has_10634 && settings.http2_only && !peer.tls) {
+    const CURLcode code = PerformOnKept(timeout);
+    if (code != CURLE_COULDNT_CONNECT) return code;
+    NewMulti();
+    error[0] = '\0';
+    timeout = std::max(timeout - absl::Nanoseconds(MonoNs() - started_ns), absl::Milliseconds(1));
+  }
+  return Perform(timeout);
+}
+
 CurlExchange::Outcome CurlExchange::State::OutcomeOf(const RequestEnd& end) {
   Outcome outcome;
   long status = 0;
@@ -208,6 +259,7 @@ CurlExchange::Outcome CurlExchange::State::OutcomeOf(const RequestEnd& end) {
                        end.code == CURLE_WEIRD_SERVER_REPLY;
   outcome.end = garbage ? Outcome::End::kGarbage : Outcome::End::kBroken;
   outcome.cause = CauseInWords(end, peer, notes, settings.tls);
+  outcome.answer_lost = end.code == CURLE_HTTP2_STREAM && error[0] == '\0';
   return outcome;
 }
 
@@ -232,8 +284,7 @@ CurlExchange::Outcome CurlExchange::Post(absl::string_view body, const std::stri
   const int64_t timeout_ms = std::clamp<int64_t>(absl::ToInt64Milliseconds(timeout), 1, 3'600'000);
   const int64_t connect_ms = std::max<int64_t>(timeout_ms / 2, 1);
   curl_slist with_extra = {const_cast<char*>(extra_header.c_str()), state.headers};
-  const bool fresh = state.files.Changed() || state.distrust_connection;
-  state.Set(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+  if (state.files.Changed()) state.kept = !state.NewMulti();
   state.Set(CURLOPT_HTTPHEADER, extra_header.empty() ? state.headers : &with_extra);
   state.Set(CURLOPT_HEADERDATA, &sink);
   state.Set(CURLOPT_WRITEDATA, &sink);
@@ -243,20 +294,21 @@ CurlExchange::Outcome CurlExchange::Post(absl::string_view body, const std::stri
   state.Set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
   RequestEnd end;
   end.easy = state.easy;
-  end.code = state.Perform(absl::Milliseconds(timeout_ms));
+  end.code = state.Run(absl::Milliseconds(timeout_ms));
   end.curl_text = state.error[0] != '\0' ? state.error : curl_easy_strerror(end.code);
   end.body_bytes = body.size();
   end.timeout = absl::Milliseconds(timeout_ms);
   end.connect_timeout = absl::Milliseconds(connect_ms);
-  // HTTP/2 keeps a connection on which a request timed out or was cancelled; it may well be dead.
-  state.distrust_connection = end.code != CURLE_OK;
   Outcome outcome = state.OutcomeOf(end);
+  state.kept = end.code == CURLE_OK;
+  if (!state.kept) state.NewMulti();
   state.Set(CURLOPT_HTTPHEADER, state.headers);  // with_extra ends here
   return outcome;
 }
 
 void CurlExchange::Cancel() {
   state_->cancelled.store(true, std::memory_order_release);
+  absl::MutexLock lock(&state_->mutex);
   curl_multi_wakeup(state_->multi);
 }
 

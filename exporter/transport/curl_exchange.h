@@ -46,6 +46,9 @@ class CurlExchange {
     int http_status = 0;  // of the last status line; 0: none came
     std::string cause;    // unless complete: in words a person can act on (name not found, connection refused,
                           // TLS: certificate expired since 2026-01-02, no answer within 10s, ...); one line, bounded
+    // HTTP/2: the server ended its answer without an error before the request was all sent (a refusal, as a rule),
+    // and curl 7.88 does not pass it on.
+    bool answer_lost = false;
   };
 
   static absl::StatusOr<std::unique_ptr<CurlExchange>> Create(const Settings& settings);

@@ -23,9 +23,6 @@ absl::Status CheckHeaders(const TransportSettings& settings) {
   }
   for (const auto& [name, value] : settings.headers) {
     if (absl::Status status = CheckHeader(name, value); !status.ok()) return status;
-    if (settings.endpoint.protocol == Protocol::kGrpc && absl::StartsWithIgnoreCase(name, "grpc-")) {
-      return absl::InvalidArgumentError(absl::StrCat("header ", name, ": names with grpc- belong to the protocol"));
-    }
   }
   return absl::OkStatus();
 }

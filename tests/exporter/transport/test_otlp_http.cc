@@ -14,12 +14,13 @@ namespace {
 
 using Kind = SendResult::Kind;
 
-std::unique_ptr<OtlpHttpTransport> Connect(const std::string& endpoint,
-                                           std::vector<std::pair<std::string, std::string>> headers = {}) {
-  OtlpHttpTransport::Settings settings;
-  settings.url = TracesUrl(endpoint).value();
+std::unique_ptr<Transport> Connect(const std::string& endpoint,
+                                   std::vector<std::pair<std::string, std::string>> headers = {},
+                                   Protocol protocol = Protocol::kHttpProtobuf) {
+  TransportSettings settings;
+  settings.endpoint = ParseEndpoint(endpoint, protocol, EndpointForm::kBase).value();
   settings.headers = std::move(headers);
-  return OtlpHttpTransport::Create(settings).value();
+  return MakeTransport(settings).value();
 }
 
 SendResult SendOnce(FakeCollector::Action action, absl::Duration timeout = absl::Seconds(10)) {
@@ -32,7 +33,7 @@ std::string ClosedPort() {
   return collector.url();
 }
 
-TEST_CASE("http: the request is as the specification wants it", "[send]") {
+TEST_CASE("http: the request is as the specification wants it", "[transport]") {
   FakeCollector collector;
   const auto transport = Connect(collector.url() + "/prefix", {{"Authentication", "token 1"}, {"X-Empty", ""}});
   const std::string body("\x0a\0\xff binary", 10);
@@ -56,7 +57,7 @@ TEST_CASE("http: the request is as the specification wants it", "[send]") {
   CHECK(requests[0].body == body);
 }
 
-TEST_CASE("http: a large body goes out whole and without 100-continue", "[send]") {
+TEST_CASE("http: a large body goes out whole and without 100-continue", "[transport]") {
   FakeCollector collector;
   const std::string body(3'500'000, 'b');
   CHECK(Connect(collector.url())->Send(body, absl::Seconds(20)).kind == Kind::kAcknowledged);
@@ -64,7 +65,7 @@ TEST_CASE("http: a large body goes out whole and without 100-continue", "[send]"
   CHECK(collector.requests()[0].body == body);
 }
 
-TEST_CASE("http: one connection is kept, also after errors; a closed one is replaced", "[send]") {
+TEST_CASE("http: one connection is kept, also after errors; a closed one is replaced", "[transport]") {
   FakeCollector collector(
       {FakeCollector::Answer(200), FakeCollector::Answer(503, "", "busy"), FakeCollector::Answer(400),
        FakeCollector::Raw("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false), FakeCollector::Answer(200)});
@@ -79,7 +80,7 @@ TEST_CASE("http: one connection is kept, also after errors; a closed one is repl
   CHECK(requests[4].connection == 2);
 }
 
-TEST_CASE("http: partial success and Retry-After arrive", "[send]") {
+TEST_CASE("http: partial success and Retry-After arrive", "[transport]") {
   opentelemetry::proto::collector::trace::v1::ExportTraceServiceResponse response;
   response.mutable_partial_success()->set_rejected_spans(3);
   response.mutable_partial_success()->set_error_message("three are bad");
@@ -99,7 +100,7 @@ TEST_CASE("http: partial success and Retry-After arrive", "[send]") {
   CHECK(*result.retry_after <= absl::Seconds(60));
 }
 
-TEST_CASE("http: no answer is retried", "[send]") {
+TEST_CASE("http: no answer is retried", "[transport]") {
   struct Row {
     int line;
     FakeCollector::Action action;
@@ -127,7 +128,7 @@ TEST_CASE("http: no answer is retried", "[send]") {
   CHECK(Connect("http://no-such-name.invalid:4318")->Send("x", absl::Seconds(10)).kind == Kind::kRetry);
 }
 
-TEST_CASE("http: an answer that is no valid one is not retried", "[send]") {
+TEST_CASE("http: an answer that is no valid one is not retried", "[transport]") {
   CHECK(SendOnce(FakeCollector::Answer(200, "", "<html>hello</html>")).kind == Kind::kDropResponse);
   CHECK(SendOnce(FakeCollector::Raw("SSH-2.0-OpenSSH_9.2\r\n", false)).kind == Kind::kDropResponse);
   CHECK(SendOnce(FakeCollector::Raw("-ERR unknown command\r\n", false)).kind == Kind::kDropResponse);
@@ -136,7 +137,7 @@ TEST_CASE("http: an answer that is no valid one is not retried", "[send]") {
         Kind::kDropHttp);
 }
 
-TEST_CASE("http: a redirect is not followed, and no header goes elsewhere", "[send]") {
+TEST_CASE("http: a redirect is not followed, and no header goes elsewhere", "[transport]") {
   FakeCollector other;
   FakeCollector collector({FakeCollector::Answer(307, "Location: " + other.url() + "/v1/traces\r\n")});
   const SendResult result = Connect(collector.url(), {{"Authentication", "secret"}})->Send("x", absl::Seconds(10));
@@ -145,7 +146,7 @@ TEST_CASE("http: a redirect is not followed, and no header goes elsewhere", "[se
   CHECK(other.requests().empty());
 }
 
-TEST_CASE("http: endless answers are cut off", "[send]") {
+TEST_CASE("http: endless answers are cut off", "[transport]") {
   const std::string big(1 << 16, 'x');
   SendResult result = SendOnce(FakeCollector::Endless("HTTP/1.1 200 OK\r\n\r\n", big));
   CHECK(result.kind == Kind::kDropResponse);
@@ -162,7 +163,7 @@ TEST_CASE("http: endless answers are cut off", "[send]") {
   CHECK(result.kind == Kind::kDropResponse);
 }
 
-TEST_CASE("http: a silent or slow collector costs the timeout, no more", "[send]") {
+TEST_CASE("http: a silent or slow collector costs the timeout, no more", "[transport]") {
   for (const char* start : {"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx"}) {
     const uint64_t start_ns = MonoNs();
     const SendResult result = SendOnce(FakeCollector::Stall(start), absl::Milliseconds(200));
@@ -173,7 +174,7 @@ TEST_CASE("http: a silent or slow collector costs the timeout, no more", "[send]
   }
 }
 
-TEST_CASE("http: Cancel ends a request at once, and the next one works", "[send]") {
+TEST_CASE("http: Cancel ends a request at once, and the next one works", "[transport]") {
   FakeCollector collector({FakeCollector::Stall(""), FakeCollector::Answer(200)});
   const auto transport = Connect(collector.url());
   const uint64_t start_ns = MonoNs();
@@ -189,7 +190,7 @@ TEST_CASE("http: Cancel ends a request at once, and the next one works", "[send]
   CHECK(transport->Send("x", absl::Seconds(10)).kind == Kind::kAcknowledged);
 }
 
-TEST_CASE("http: the environment's proxies are ignored, a configured one is used", "[send]") {
+TEST_CASE("http: the environment's proxies are ignored, a configured one is used", "[transport]") {
   FakeCollector proxy;
   FakeCollector collector;
   setenv("http_proxy", proxy.url().c_str(), 1);
@@ -198,15 +199,15 @@ TEST_CASE("http: the environment's proxies are ignored, a configured one is used
   unsetenv("http_proxy");
   unsetenv("all_proxy");
   CHECK(proxy.requests().empty());
-  OtlpHttpTransport::Settings settings;
-  settings.url = collector.url() + "/v1/traces";
+  TransportSettings settings;
+  settings.endpoint = ParseEndpoint(collector.url(), Protocol::kHttpProtobuf, EndpointForm::kBase).value();
   settings.proxy = proxy.url();
-  CHECK(OtlpHttpTransport::Create(settings).value()->Send("x", absl::Seconds(10)).kind == Kind::kAcknowledged);
+  CHECK(MakeTransport(settings).value()->Send("x", absl::Seconds(10)).kind == Kind::kAcknowledged);
   CHECK(proxy.requests().size() == 1);
   CHECK(collector.requests().size() == 1);
 }
 
-TEST_CASE("http: the description has no credentials", "[send]") {
+TEST_CASE("http: the description has no credentials", "[transport]") {
   CHECK(Connect("http://user:secret@localhost:4318/p?token=secret")->Describe() == "http://localhost:4318/p/v1/traces");
 }
 
