@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Options of the run itself.
-#include "absl/strings/ascii.h"
+#include <arpa/inet.h>
+
+#include <string>
+
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "agent/cli/forms.h"
@@ -13,20 +16,22 @@ namespace {
 
 using forms::Bad;
 
-// ADDRESS:PORT; an IPv6 address stands in brackets.
+bool IsAddress(int family, absl::string_view text) {
+  in6_addr parsed = {};  // room for either family
+  return inet_pton(family, std::string(text).c_str(), &parsed) == 1;
+}
+
+// Numeric, so that starting needs no name server; an IPv6 address stands in brackets.
 absl::Status CheckListen(absl::string_view word) {
   const size_t colon = word.rfind(':');
   if (colon == absl::string_view::npos) return Bad("has no port");
-  absl::string_view address = word.substr(0, colon);
-  const bool bracketed = absl::StartsWith(address, "[") && absl::EndsWith(address, "]");
-  if (bracketed) address = address.substr(1, address.size() - 2);
-  const char* const allowed =
-      bracketed ? "0123456789abcdefABCDEF:." : "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
-  if (address.empty() || address.size() > 253 || address.find_first_not_of(allowed) != absl::string_view::npos) {
-    return Bad("has no address before the port");
-  }
-  return forms::ParseCount(word.substr(colon + 1), 0, 65535).ok() ? absl::OkStatus()
-                                                                  : Bad("has no port from 0 to 65535");
+  const absl::string_view address = word.substr(0, colon);
+  const bool bracketed = address.size() > 2 && absl::StartsWith(address, "[") && absl::EndsWith(address, "]");
+  const bool good = bracketed ? IsAddress(AF_INET6, address.substr(1, address.size() - 2))
+                              : address == "localhost" || IsAddress(AF_INET, address);
+  if (!good) return Bad("has no numeric address before the port");
+  if (!forms::ParseCount(word.substr(colon + 1), 0, 65535).ok()) return Bad("has no port from 0 to 65535");
+  return absl::OkStatus();
 }
 
 Form DurationSeconds() {
@@ -65,7 +70,7 @@ std::vector<Option> RunOptions() {
      forms::OnOff([](auto& d) -> auto& { return d.settings.json; })},
     {"duration", "SECONDS", kForLive, kOnce, {}, "end after this time (default: never)", DurationSeconds()},
     {"listen", "ADDRESS:PORT", kForAgent, kOnce, {}, "serve /metrics, /healthz, /readyz and /ledger over HTTP here; port 0: any (default: nowhere)",
-     forms::Text("ADDRESS:PORT, such as 127.0.0.1:9464 or [::1]:9464", [](auto& d) -> auto& { return d.settings.listen; }, CheckListen)},
+     forms::Text("IPV4:PORT, [IPV6]:PORT or localhost:PORT, such as 127.0.0.1:9464", [](auto& d) -> auto& { return d.settings.listen; }, CheckListen)},
     {"disabled", nullptr, kForAgent, kOnce, {{"OTEL_SDK_DISABLED", standard::Boolean, standard::kBooleanForm}},
      "do nothing until told to end", forms::OnOff([](auto& d) -> auto& { return d.settings.disabled; })},
     {"log-level", "LEVEL", kForAll, kOnce, {{"OTEL_LOG_LEVEL", standard::Name}}, "debug, info, warn, error or off", LogLevels()},
