@@ -105,7 +105,7 @@ $(call objects,exporter/otlp): | $(BUILD)/gen/nanopb/.generated
 
 # protobuf C++ of the same files: the oracle of tests and benchmarks, never part of a program.
 ORACLE    := $(BUILD)/lib/liboracle.a
-TEST_LIBS += -lprotobuf
+TEST_LIBS += -lprotobuf -lnghttp2 -lz
 $(BUILD)/gen/oracle/.generated: $(PROTOS:%=$(PROTO_DIR)/%)
 	$(call msg,PROTOC,$(PROTO_DIR))
 	$(Q)mkdir -p $(@D) && protoc -I $(PROTO_DIR) --cpp_out=$(@D) $(PROTOS) && touch $@
@@ -147,7 +147,7 @@ BUILD_PACKAGES := g++=4:12 gcc=4:12 pkg-config clang-14=1:14.0 bpftool=7.1 libbp
     prometheus-cpp-dev=1.0 libcli11-dev=2.1 libspdlog-dev=1:1.10 libyaml-cpp-dev=0.7 \
     nlohmann-json3-dev=3.11 node-llhttp=8.1 protobuf-compiler=3.21 python3=3.11 python3-protobuf=3.21 python3-pkg-resources \
     libxxhash-dev=0.8 linux-libc-dev dpkg-dev ca-certificates
-TEST_PACKAGES := catch2=2.13 libprotobuf-dev=3.21 libclang-rt-14-dev=1:14.0 nginx-light=1.22 haproxy=2.6 wrk=4.1 \
+TEST_PACKAGES := catch2=2.13 libprotobuf-dev=3.21 libnghttp2-dev=1.52 zlib1g-dev=1:1.2 libclang-rt-14-dev=1:14.0 nginx-light=1.22 haproxy=2.6 wrk=4.1 \
     curl=7.88 procps python3-venv=3.11 python3-hpack=4.0 openssl=3.0 git
 LINT_PACKAGES := clang-format-14=1:14.0 clang-tidy-14=1:14.0
 deps: deps-test
