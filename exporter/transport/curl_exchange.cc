@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "base/clock.h"
 #include "exporter/transport/curl_cause.h"
 #include "exporter/transport/tls_files.h"
@@ -54,6 +55,38 @@ bool RenameHost(CURLU* url, const std::string& server_name, std::string* connect
   *connect_to = absl::StrCat(server_name, ":", port, ":", Part(url, CURLUPART_HOST), ":", port);
   return curl_url_set(url, CURLUPART_HOST, server_name.c_str(), 0) == CURLUE_OK;
 }
+
+// curl 7.88 returns from each wait at once while the socket could take bytes and HTTP/2's window is shut. A wait that
+// takes no time and moves nothing, several times in a row, is followed by a rest.
+class SpinGuard {
+ public:
+  explicit SpinGuard(CURL* easy) : easy_(easy) {}
+  void AfterWait() {
+    const int64_t moved = Moved();
+    idle_waits_ = moved == moved_ ? idle_waits_ + 1 : 0;
+    moved_ = moved;
+    const uint64_t now_ns = MonoNs();
+    if (now_ns - last_ns_ > kRestNs) idle_waits_ = 0;
+    if (idle_waits_ > kAllowed) absl::SleepFor(absl::Nanoseconds(kRestNs));
+    last_ns_ = MonoNs();
+  }
+
+ private:
+  static constexpr int kAllowed = 20;
+  static constexpr uint64_t kRestNs = 2'000'000;
+  int64_t Moved() const {
+    curl_off_t up = 0, down = 0;
+    long head = 0;
+    curl_easy_getinfo(easy_, CURLINFO_SIZE_UPLOAD_T, &up);
+    curl_easy_getinfo(easy_, CURLINFO_SIZE_DOWNLOAD_T, &down);
+    curl_easy_getinfo(easy_, CURLINFO_HEADER_SIZE, &head);
+    return up + down + head;
+  }
+  CURL* const easy_;
+  int64_t moved_ = 0;
+  uint64_t last_ns_ = 0;
+  int idle_waits_ = 0;
+};
 
 }  // namespace
 
@@ -188,6 +221,7 @@ bool CurlExchange::State::SetProxy() {
 CURLcode CurlExchange::State::Perform(absl::Duration timeout) {
   const uint64_t started_ns = MonoNs();
   CURLcode result = CURLE_OPERATION_TIMEDOUT;
+  SpinGuard guard(easy);
   curl_multi_add_handle(multi, easy);
   int running = 1;
   while (true) {
@@ -200,6 +234,7 @@ CURLcode CurlExchange::State::Perform(absl::Duration timeout) {
     if (left <= absl::ZeroDuration()) break;
     const int64_t wait_ms = std::clamp<int64_t>(absl::ToInt64Milliseconds(left), 1, 1000);
     curl_multi_poll(multi, nullptr, 0, static_cast<int>(wait_ms), nullptr);
+    guard.AfterWait();
   }
   int left_in_queue = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi, &left_in_queue)) {
