@@ -28,11 +28,16 @@ bool IsContinuation(char c) { return (static_cast<uint8_t>(c) & 0xc0) == 0x80; }
 
 // Telemetry is ASCII almost always: eight bytes at a time.
 size_t AsciiPrefix(absl::string_view text, size_t pos) {
-  while (pos + 8 <= text.size()) {
-    uint64_t word;
+  constexpr uint64_t kHighs = 0x8080808080808080u;
+  uint64_t word = 0;
+  for (; pos + 8 <= text.size(); pos += 8) {
     std::memcpy(&word, text.data() + pos, sizeof(word));
-    if (word & 0x8080808080808080u) break;
-    pos += 8;
+    if (word & kHighs) break;
+  }
+  // The rest together with bytes that were looked at already (if there are eight).
+  if (pos < text.size() && text.size() - pos < 8 && text.size() >= 8) {
+    std::memcpy(&word, text.data() + text.size() - 8, sizeof(word));
+    if ((word >> 8 * (8 - (text.size() - pos)) & kHighs) == 0) return text.size();
   }
   while (pos < text.size() && static_cast<uint8_t>(text[pos]) < 0x80) ++pos;
   return pos;

@@ -26,25 +26,37 @@ constexpr uint32_t kNone = 0xffffffff;
 constexpr uint32_t kSchemaUrlTag = opentelemetry_proto_trace_v1_ResourceSpans_schema_url_tag;
 static_assert(kSchemaUrlTag == opentelemetry_proto_trace_v1_ScopeSpans_schema_url_tag);
 
-// A length-delimited field with the bytes that `put(stream)` writes, `size` of them.
-template <typename Put>
-void AppendField(uint32_t tag, size_t size, Put put, std::string* ret) {
+// Appends the `size` bytes that `write(FieldWriter&)` writes.
+template <typename Write>
+void AppendBytes(size_t size, Write write, std::string* ret) {
   const size_t start = ret->size();
-  ret->resize(start + FieldSize(size));
-  pb_ostream_t out = pb_ostream_from_buffer(reinterpret_cast<uint8_t*>(ret->data() + start), FieldSize(size));
-  if (!PutHeader(&out, tag, size) || !put(&out)) ret->resize(start);  // cannot be: there is room
+  ret->resize(start + size);
+  pb_ostream_t stream = pb_ostream_from_buffer(reinterpret_cast<uint8_t*>(ret->data() + start), size);
+  FieldWriter out(&stream);
+  write(out);
+  if (!out.Finish()) ret->resize(start);  // cannot be: the sizes are exact
 }
 
 void AppendText(uint32_t tag, absl::string_view text, std::string* ret) {
-  AppendField(
-      tag, text.size(), [text](pb_ostream_t* out) { return PutRaw(out, text); }, ret);
+  if (text.empty()) return;
+  AppendBytes(
+      FieldSize(text.size()), [tag, text](FieldWriter& out) { out.Text(tag, text); }, ret);
 }
 
-bool PutResource(pb_ostream_t* out, const Resource& resource) {
-  return PutRetagged(out, resource.attributes.bytes(), opentelemetry_proto_resource_v1_Resource_attributes_tag) &&
-         (resource.dropped_attributes == 0 ||
-          (pb_encode_tag(out, PB_WT_VARINT, opentelemetry_proto_resource_v1_Resource_dropped_attributes_count_tag) &&
-           pb_encode_varint(out, resource.dropped_attributes)));
+std::string ResourceField(const Resource& resource) {
+  const absl::string_view attributes = resource.attributes.bytes();
+  const uint32_t dropped = resource.dropped_attributes;
+  const size_t size = attributes.size() + (dropped == 0 ? 0 : 1 + VarintSize(dropped));
+  std::string field;
+  AppendBytes(
+      FieldSize(size),
+      [=](FieldWriter& out) {
+        out.Header(opentelemetry_proto_trace_v1_ResourceSpans_resource_tag, size);
+        out.Attributes(opentelemetry_proto_resource_v1_Resource_attributes_tag, attributes);
+        out.Varint(opentelemetry_proto_resource_v1_Resource_dropped_attributes_count_tag, dropped);
+      },
+      &field);
+  return field;
 }
 
 bool Valid(const std::string& text) { return ValidUtf8Prefix(text) == text.size(); }
@@ -78,14 +90,9 @@ struct CachedResource {
 
   explicit CachedResource(std::shared_ptr<const Resource> resource) : keep(std::move(resource)) {
     if (keep == nullptr) return;
-    const uint32_t dropped = keep->dropped_attributes;
-    const size_t size = keep->attributes.bytes().size() + (dropped == 0 ? 0 : 1 + VarintSize(dropped));
-    AppendField(
-        opentelemetry_proto_trace_v1_ResourceSpans_resource_tag, size,
-        [this](pb_ostream_t* out) { return PutResource(out, *keep); }, &field);
+    field = ResourceField(*keep);
     std::string storage;
-    const absl::string_view url = RepairUtf8(keep->schema_url, &storage);
-    if (!url.empty()) AppendText(kSchemaUrlTag, url, &schema_url);
+    AppendText(kSchemaUrlTag, RepairUtf8(keep->schema_url, &storage), &schema_url);
   }
 };
 
@@ -119,7 +126,7 @@ struct OtlpEncoder::State {
   size_t ResourceSpansSize(const Group& group) const {
     return group.resource->field.size() + FieldSize(ScopeSpansSize(group)) + group.resource->schema_url.size();
   }
-  bool PutGroup(pb_ostream_t* out, const Group& group) const;
+  void WriteGroup(FieldWriter& out, const Group& group) const;
 };
 
 const CachedResource* OtlpEncoder::State::Cached(const std::shared_ptr<const Resource>& resource) {
@@ -152,17 +159,18 @@ void OtlpEncoder::State::Collect(absl::Span<const Span> spans) {
   }
 }
 
-bool OtlpEncoder::State::PutGroup(pb_ostream_t* out, const Group& group) const {
-  bool ok = PutHeader(out, opentelemetry_proto_collector_trace_v1_ExportTraceServiceRequest_resource_spans_tag,
-                      ResourceSpansSize(group)) &&
-            PutRaw(out, group.resource->field) &&
-            PutHeader(out, opentelemetry_proto_trace_v1_ResourceSpans_scope_spans_tag, ScopeSpansSize(group)) &&
-            PutRaw(out, scope);
-  for (uint32_t i = group.first; ok && i != kNone; i = items[i].next) {
-    ok = PutHeader(out, opentelemetry_proto_trace_v1_ScopeSpans_spans_tag, items[i].size) &&
-         PutSpan(out, *items[i].span);
+void OtlpEncoder::State::WriteGroup(FieldWriter& out, const Group& group) const {
+  out.Header(opentelemetry_proto_collector_trace_v1_ExportTraceServiceRequest_resource_spans_tag,
+             ResourceSpansSize(group));
+  out.Raw(group.resource->field);
+  out.Header(opentelemetry_proto_trace_v1_ResourceSpans_scope_spans_tag, ScopeSpansSize(group));
+  out.Raw(scope);
+  for (uint32_t i = group.first; i != kNone; i = items[i].next) {
+    out.Header(opentelemetry_proto_trace_v1_ScopeSpans_spans_tag, items[i].size);
+    WriteSpan(out, *items[i].span);
   }
-  return ok && PutRaw(out, group.resource->schema_url) && PutRaw(out, group.resource->schema_url);
+  out.Raw(group.resource->schema_url);  // of the scope...
+  out.Raw(group.resource->schema_url);  // ...and of the resource
 }
 
 OtlpEncoder::OtlpEncoder(absl::string_view scope_version) : state_(std::make_unique<State>()) {
@@ -180,12 +188,11 @@ absl::string_view OtlpEncoder::Encode(absl::Span<const Span> spans) {
   for (const State::Group& group : state.groups) size += FieldSize(state.ResourceSpansSize(group));
   if (size > kMaxEncodedBytes) return {};
   if (state.buffer.size() < size) state.buffer.resize(size);
-  pb_ostream_t out = pb_ostream_from_buffer(reinterpret_cast<uint8_t*>(state.buffer.data()), size);
-  for (const State::Group& group : state.groups) {
-    if (!state.PutGroup(&out, group)) return {};
-  }
+  pb_ostream_t stream = pb_ostream_from_buffer(reinterpret_cast<uint8_t*>(state.buffer.data()), size);
+  FieldWriter out(&stream);
+  for (const State::Group& group : state.groups) state.WriteGroup(out, group);
   // Unequal would mean that a length written before is wrong.
-  if (out.bytes_written != size) return {};
+  if (!out.Finish() || stream.bytes_written != size) return {};
   return absl::string_view(state.buffer.data(), size);
 }
 
