@@ -16,7 +16,7 @@ namespace spantap {
 namespace {
 
 constexpr int kBacklog = 128;
-constexpr char kAccepted[] = "accepted: ADDRESS:PORT with a numeric address, for example 127.0.0.1:9464 or [::1]:9464";
+constexpr char kAccepted[] = "accepted: IPV4:PORT, [IPV6]:PORT or localhost:PORT, such as 127.0.0.1:9464";
 
 absl::Status Refuse(absl::string_view text, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("--listen '", absl::CHexEscape(text), "' ", why, "; ", kAccepted));
@@ -73,7 +73,7 @@ absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view text) {
   const std::string name(host == "localhost" ? "127.0.0.1" : host);
   const bool good =
       bracketed ? FillIpv6(name, static_cast<uint16_t>(port), out) : FillIpv4(name, static_cast<uint16_t>(port), out);
-  if (!good) return Refuse(text, "is no numeric address");
+  if (!good) return Refuse(text, "has no numeric address before the port");
   return out;
 }
 

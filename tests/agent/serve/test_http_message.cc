@@ -113,7 +113,7 @@ TEST_CASE("listen: accepted and refused addresses", "[serve]") {
     const auto address = ParseListenAddress(bad);
     REQUIRE_FALSE(address.ok());
     CHECK(absl::IsInvalidArgument(address.status()));
-    CHECK(absl::StrContains(std::string(address.status().message()), "accepted: ADDRESS:PORT"));
+    CHECK(absl::StrContains(std::string(address.status().message()), "accepted: IPV4:PORT"));
     CHECK(std::string(address.status().message()).find('\n') == std::string::npos);
   }
 }
