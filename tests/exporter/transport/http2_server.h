@@ -7,6 +7,7 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "base/unique_fd.h"
 
 namespace spantap {
@@ -96,6 +98,7 @@ class Http2Server {
   struct Reaction {
     std::string bytes = {};
     bool close = false;
+    std::string later = {};  // some milliseconds after `bytes`
   };
   using Moment = std::function<Reaction(const Request&)>;
   struct Behaviour {
@@ -163,7 +166,12 @@ class Http2Server {
   bool React(const Connection& connection, const Moment& moment, const Request& request) const {
     if (moment == nullptr) return true;
     const Reaction reaction = moment(request);
-    return Write(connection, reaction.bytes) && !reaction.close;
+    if (!Write(connection, reaction.bytes)) return false;
+    if (!reaction.later.empty()) {
+      absl::SleepFor(absl::Milliseconds(20));
+      if (!Write(connection, reaction.later)) return false;
+    }
+    return !reaction.close;
   }
 
   void Serve() {
@@ -181,6 +189,8 @@ class Http2Server {
     Connection connection = {UniqueFd(fd), behaviours_[std::min(number, behaviours_.size()) - 1]};
     const timeval send_limit = {1, 0};
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send_limit, sizeof(send_limit));
+    const int at_once = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once));
     connection.number = static_cast<int>(number);
     nghttp2_hd_inflate_new(&connection.inflater);
     std::string bytes;

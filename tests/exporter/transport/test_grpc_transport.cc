@@ -230,26 +230,32 @@ TEST_CASE("grpc: a refusal before the request is all sent", "[transport]") {
   }
 }
 
-TEST_CASE("grpc: GOAWAY takes no answer with it, and the next request has a connection of its own", "[transport]") {
-  int moment = 0;
-  Http2Server server({AtEnd([&moment](const Request& request) {
+TEST_CASE("grpc: GOAWAY loses no span, and the next request has a connection of its own", "[transport]") {
+  enum { kLater, kBehind, kBefore } moment = kLater;
+  const auto server_for = [&moment](const Request& request) {
     Reaction reaction = Ok(request);
-    // After the answer; together with it, where libcurl 7.88 loses the trailers.
-    reaction.bytes =
-        moment == 0 ? reaction.bytes + h2::Goaway(request.stream, 0) : h2::Goaway(request.stream, 0) + reaction.bytes;
+    const std::string goaway = h2::Goaway(request.stream, 0);
+    if (moment == kLater) reaction.later = goaway;
+    if (moment == kBehind) reaction.bytes += goaway;
+    if (moment == kBefore) reaction.bytes = goaway + reaction.bytes;
     return reaction;
-  })});
-  const auto transport = Connect(server.url());
-  for (; moment < 2; ++moment) {
+  };
+  for (const auto now : {kLater, kBehind, kBefore}) {
+    moment = now;
+    Http2Server server({AtEnd(server_for)});
+    const auto transport = Connect(server.url());
     for (int i = 0; i < 2; ++i) {
       const SendResult result = transport->Send("x", absl::Seconds(10));
-      INFO(result.message);
-      CHECK((result.kind == Kind::kAcknowledged || (moment == 1 && result.kind == Kind::kRetry)));
+      INFO(moment << ": " << result.message);
+      // libcurl 7.88 loses the trailers if GOAWAY is read together with them: sent again, rather than lost.
+      CHECK((result.kind == Kind::kAcknowledged || (moment != kLater && result.kind == Kind::kRetry)));
+      absl::SleepFor(absl::Milliseconds(30));
     }
+    const auto requests = server.requests();
+    REQUIRE(requests.size() == 2);
+    CHECK(requests[0].connection == 1);
+    CHECK(requests[1].connection == 2);
   }
-  const auto requests = server.requests();
-  REQUIRE(requests.size() == 4);
-  for (size_t i = 0; i < 4; ++i) CHECK(requests[i].connection == static_cast<int>(i) + 1);
 }
 
 TEST_CASE("grpc: windows and frame sizes of any size, also when they shrink on the way", "[transport]") {
@@ -263,8 +269,8 @@ TEST_CASE("grpc: windows and frame sizes of any size, also when they shrink on t
   const Row rows[] = {
       {__LINE__, h2::Setting(h2::kInitialWindowSize, 1), 1, 300, 0},
       {__LINE__, h2::Setting(h2::kInitialWindowSize, 100), 100, 20'000, 0},
-      {__LINE__, h2::Setting(h2::kInitialWindowSize, 65'535), 0, 500'000, 10},
-      {__LINE__, h2::Setting(h2::kInitialWindowSize, 1'000'000), 0, 2'000'000, 5'000},
+      {__LINE__, h2::Setting(h2::kInitialWindowSize, 65'535), 0, 100'000, 10},
+      {__LINE__, h2::Setting(h2::kInitialWindowSize, 1'000'000), 0, 2'000'000, 10'000},
       {__LINE__, h2::Setting(h2::kInitialWindowSize, 0x7fffffff), 0, 3'500'000, 0},
       {__LINE__, h2::Setting(h2::kMaxFrameSize, 0xffffff), 0, 3'500'000, 0},
   };
@@ -333,7 +339,7 @@ TEST_CASE("grpc: garbage in the place of frames is no answer", "[transport]") {
 }
 
 TEST_CASE("grpc: limits of the answer", "[transport]") {
-  const auto send = [](auto frames) { return SendOnce(Raw(frames), "x", absl::Seconds(5)); };
+  const auto send = [](auto frames) { return SendOnce(Raw(frames), "x", absl::Milliseconds(500)); };
   SendResult result = send([](uint32_t s) {
     std::string bytes = h2::Headers(s, kHead, false);
     for (int i = 0; i < 10; ++i) bytes += h2::Data(s, std::string(10'000, 'x'));
