@@ -28,6 +28,7 @@ class Delivery {
 
   Pieces& pieces() { return pieces_; }
   bool spooled() const { return spool_id_.has_value(); }
+  std::optional<uint64_t> spool_id() const { return spool_id_; }
   uint64_t started_ns() const { return started_ns_; }
   bool attempted() const { return attempted_; }
   void Attempted() { attempted_ = true; }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
+#include "exporter/send/stop_state.h"
 
 namespace spantap {
 namespace {
@@ -76,6 +77,18 @@ bool Overflow::Done(uint64_t spool_id) {
 void Overflow::PutBack(uint64_t spool_id) {
   spool_->PutBack(spool_id);
   may_have_.store(true, std::memory_order_release);
+}
+
+bool Overflow::Suspect(uint64_t spool_id, uint64_t delivered, absl::Duration pause) {
+  if (suspect_id_ != spool_id) {
+    strikes_ = 0;
+  } else if (suspect_delivered_ != delivered) {
+    ++strikes_;
+  }
+  suspect_id_ = spool_id;
+  suspect_delivered_ = delivered;
+  if (strikes_ > 0) due_ns_ = After(MonoNs(), pause * strikes_);
+  return strikes_ >= kMostStrikes;
 }
 
 void Overflow::NoteStats() {

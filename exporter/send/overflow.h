@@ -41,11 +41,16 @@ class Overflow {
   [[nodiscard]] bool Done(uint64_t spool_id);
   // Not settled: it will be taken again.
   void PutBack(uint64_t spool_id);
+  // It came to nothing, after `delivered` other batches did since the start. True: give it up. A batch that fails
+  // again and again while others pass would hold up all that lie behind it for ever; it is tried later and later,
+  // at most every `pause`, and kMostStrikes times.
+  [[nodiscard]] bool Suspect(uint64_t spool_id, uint64_t delivered, absl::Duration pause);
 
   // As after the last of these calls: never waits for the disk. Any thread.
   Spool::Stats stats() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  static constexpr int kMostStrikes = 5;
   void NoteStats() ABSL_LOCKS_EXCLUDED(mutex_);
   void Report(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -55,6 +60,10 @@ class Overflow {
   Wakeup& reader_;
   std::atomic<bool> may_have_{true};
   uint64_t due_ns_ = 0;
+  // The batch that failed last, how much had been delivered then, and how often it failed while others passed.
+  uint64_t suspect_id_ = 0;
+  uint64_t suspect_delivered_ = 0;
+  int strikes_ = 0;
   mutable absl::Mutex mutex_;
   Spool::Stats stats_ ABSL_GUARDED_BY(mutex_);
   bool failing_ ABSL_GUARDED_BY(mutex_) = false;  // as last told

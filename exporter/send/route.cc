@@ -69,8 +69,8 @@ void Route::CutBackoff() {
   backoff_until_ns_ = 0;
 }
 
-void Route::LearnLimit(size_t refused_bytes) {
-  limit_bytes_ = std::max(refused_bytes / 2, Pieces::kSmallBytes);
+void Route::LearnLimit(size_t refused_bytes, size_t accepted_bytes) {
+  limit_bytes_ = std::max({accepted_bytes, refused_bytes / 2, Pieces::kSmallBytes});
   limit_until_ns_ = After(MonoNs(), kLimitLasts);
 }
 

@@ -42,9 +42,9 @@ class Route {
   // `spans` are dropped because of `result`.
   void Refused(const SendResult& result, uint64_t spans) { state_.Refused(MonoNs(), result, spans); }
   void GaveUp(uint64_t spans) { state_.GaveUp(MonoNs(), spans); }
-  // A request as large as `refused_bytes` is too large, smaller ones are taken: for the next ten minutes requests are
-  // split to a half of that before sending.
-  void LearnLimit(size_t refused_bytes);
+  // A request of `refused_bytes` was too large, one of `accepted_bytes` is not: for the next ten minutes requests over
+  // that, or over half of what was refused, are split before sending.
+  void LearnLimit(size_t refused_bytes, size_t accepted_bytes);
   void TooLarge(const SendResult& result, size_t bytes) { state_.TooLarge(MonoNs(), result, bytes); }
   size_t max_request_bytes(uint64_t now_ns) const { return now_ns < limit_until_ns_ ? limit_bytes_ : SIZE_MAX; }
 

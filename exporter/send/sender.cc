@@ -128,8 +128,11 @@ void Sender::Attempt(Delivery& delivery, Route& route) {
       const uint64_t rejected = std::min(result.rejected, spans);
       delivery.Acknowledged(spans - rejected);
       delivery.Dropped(DropReason::kRejected, rejected);
+      ++delivered_;
       request_bytes_.fetch_add(pieces.current().request.size(), std::memory_order_relaxed);
-      if (pieces.refused_bytes() != SIZE_MAX) route.LearnLimit(pieces.refused_bytes());
+      if (pieces.refused_bytes() != SIZE_MAX) {
+        route.LearnLimit(pieces.refused_bytes(), pieces.current().request.size());
+      }
       return Recycle(delivery);
     }
     case SendResult::Kind::kTooLarge:
@@ -171,7 +174,7 @@ void Sender::Recycle(Delivery& delivery) {
 
 // What is left of a batch that is not to be sent now: to disk, or lost.
 void Sender::PutAway(Delivery& delivery) {
-  if (delivery.spooled()) return delivery.PutBack();
+  if (delivery.spooled()) return PutBack(delivery);
   uint64_t lost = 0;
   const DropReason reason = stop_.stopping() ? DropReason::kShutdown : DropReason::kRetriesExhausted;
   while (!delivery.pieces().empty()) {
@@ -184,6 +187,17 @@ void Sender::PutAway(Delivery& delivery) {
     Recycle(delivery);
   }
   if (lost > 0 && reason == DropReason::kRetriesExhausted) routes_.front()->GaveUp(lost);
+}
+
+void Sender::PutBack(Delivery& delivery) {
+  if (!delivery.attempted() || stop_.stopping() || !overflow_->Suspect(*delivery.spool_id(), delivered_, retry_.max)) {
+    return delivery.PutBack();
+  }
+  uint64_t lost = 0;
+  while (!delivery.pieces().empty()) lost += delivery.pieces().Pop().spans;
+  delivery.Dropped(DropReason::kRetriesExhausted, lost);
+  delivery.Finish();
+  routes_.front()->GaveUp(lost);
 }
 
 // ---------------------------------------------------------------- endpoints and the end

@@ -53,6 +53,7 @@ class Sender {
   void Refuse(Delivery& delivery, Route& route, SendResult result);
   void Drop(Delivery& delivery, Route& route, const SendResult& result, DropReason reason, uint64_t spans);
   void PutAway(Delivery& delivery);
+  void PutBack(Delivery& delivery);
   void Recycle(Delivery& delivery);
   void NoticeStop();
   Route* FirstUsable(uint64_t now_ns);
@@ -69,6 +70,7 @@ class Sender {
   const StopState& stop_;
   Wakeup& wakeup_;
   bool last_was_fresh_ = false;
+  uint64_t delivered_ = 0;   // acknowledged requests
   bool hurried_ = false;     // the backoffs have been cut for RequestStop()
   bool draining_ = false;    // and for Stop()
   bool spool_only_ = false;  // the last round of attempts failed: the rest goes to disk

@@ -43,6 +43,14 @@ class FakeDisk {
     absl::MutexLock lock(&mutex_);
     max_batches_ = n;
   }
+  // As a limit or damage would, with the spool's lock held.
+  void LoseOldest(SpoolLoss why) {
+    absl::MutexLock lock(&mutex_);
+    if (records_.empty()) return;
+    lost_(why, records_.begin()->second.spans);
+    taken_.erase(records_.begin()->first);
+    records_.erase(records_.begin());
+  }
   void Add(std::string request, uint64_t spans) {
     absl::MutexLock lock(&mutex_);
     records_[next_id_++] = {std::move(request), spans};
@@ -71,6 +79,7 @@ class FakeDisk {
  private:
   friend class FakeSpool;
   absl::Mutex mutex_;
+  Spool::LossFn lost_ ABSL_GUARDED_BY(mutex_);  // of the spool that is open
   std::map<uint64_t, Record> records_ ABSL_GUARDED_BY(mutex_);
   std::set<uint64_t> taken_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
@@ -82,11 +91,14 @@ class FakeDisk {
 
 class FakeSpool final : public Spool {
  public:
-  FakeSpool(std::shared_ptr<FakeDisk> disk, LossFn lost)
-      : disk_(std::move(disk)), lost_(std::move(lost)), recovered_(disk_->spans()) {}
+  FakeSpool(std::shared_ptr<FakeDisk> disk, LossFn lost) : disk_(std::move(disk)), recovered_(disk_->spans()) {
+    absl::MutexLock lock(&disk_->mutex_);
+    disk_->lost_ = std::move(lost);
+  }
   ~FakeSpool() override {
     absl::MutexLock lock(&disk_->mutex_);
     disk_->taken_.clear();
+    disk_->lost_ = nullptr;
   }
 
   uint64_t recovered_spans() const override { return recovered_; }
@@ -104,7 +116,7 @@ class FakeSpool final : public Spool {
     if (!d.failure_.ok()) return d.failure_;
     d.records_[d.next_id_++] = {std::string(request), spans};
     while (d.records_.size() > d.max_batches_) {
-      lost_(SpoolLoss::kEvicted, d.records_.begin()->second.spans);
+      d.lost_(SpoolLoss::kEvicted, d.records_.begin()->second.spans);
       d.taken_.erase(d.records_.begin()->first);
       d.records_.erase(d.records_.begin());
     }
@@ -137,7 +149,6 @@ class FakeSpool final : public Spool {
 
  private:
   const std::shared_ptr<FakeDisk> disk_;  // shared with the test, which outlives the exporter or not
-  const LossFn lost_;
   const uint64_t recovered_;
 };
 
