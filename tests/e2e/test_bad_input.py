@@ -2,6 +2,7 @@
 """Wrong use, wrong files, wrong machines: a message that says what, where and what to do; the right exit code; and
 nothing left in the kernel.
 """
+import json
 import os
 import pathlib
 import shutil
@@ -61,16 +62,81 @@ BAD_VALUES = [
     ("trace", "--turns", ["yes", "1", ""], "off"),
     ("trace", "--ring-bytes", ["0", "1000", "65537", "x", "99999999999"], "power of two"),
     ("trace", "--head-bytes", ["0", "255", "65537", "4k"], "65536"),
-    ("agent", "--endpoint", ["localhost:4318", "ftp://x", "", "http://"], "http://"),
-    ("agent", "--protocol", ["thrift", ""], "http/protobuf"),
-    ("agent", "--header", ["novalue", "=x", "a=b\r\nc: d"], "name=value"),
-    ("agent", "--timeout", ["0", "-1", "soon"], "3600000"),
+    ("agent", "--exporter", ["console", ""], "otlp"),
+    ("agent", "--endpoint", ["localhost:4318", "ftp://x", "", "http://", "exact:", "unix:x"], "http://"),
+    ("agent", "--protocol", ["thrift", "GRPC", ""], "http/protobuf"),
+    ("agent", "--compression", ["lz4", ""], "zstd"),
+    ("agent", "--header", ["novalue", "=x", "a=b\r\nc: d", "content-length=1", ""], "name=value"),
+    ("agent", "--timeout", ["0", "-1", "soon", "1d"], "3600000"),
+    ("agent", "--certificate", ["/nonexistent.pem", "/etc/hostname", "/", "/dev/zero", ""], "PEM"),
+    ("agent", "--client-certificate", ["/nonexistent.pem", "/etc/hostname", ""], "PEM"),
+    ("agent", "--client-key", ["/nonexistent.pem", "/etc/hostname", ""], "PEM"),
+    ("agent", "--tls-server-name", ["a b", ""], "host name"),
+    ("agent", "--insecure", ["true", "1", ""], "off"),
+    ("agent", "--proxy", ["proxy:3128", "ftp://x", ""], "http://HOST"),
+    ("agent", "--queue-spans", ["0", "many", ""], "10000000"),
+    ("agent", "--queue-bytes", ["1", "1TiB", "x"], "KiB"),
+    ("agent", "--batch-spans", ["0", "x", "9000"], "10000000"),
+    ("agent", "--batch-bytes", ["1", "1GiB"], "KiB"),
+    ("agent", "--batch-delay", ["0", "2h", "x"], "milliseconds"),
+    ("agent", "--retry-initial", ["0", "1m", "x"], "milliseconds"),
+    ("agent", "--retry-max", ["0", "25h"], "milliseconds"),
+    ("agent", "--retry-give-up", ["-1", "8760h"], "milliseconds"),
+    ("agent", "--drain", ["2h", "x"], "milliseconds"),
+    ("agent", "--spool", ["", "a\nb"], "folder"),
+    ("agent", "--spool-bytes", ["1", "16MiB"], "KiB"),  # good ones, too, need --spool
+    ("agent", "--spool-age", ["1", "1h"], "milliseconds"),
+    ("agent", "--spool-rate", ["1", "1MiB"], "KiB"),
+    ("agent", "--default-service-name", ["", "a\nb"], "name"),
+    ("agent", "--resource-attribute", ["k", "=v", ""], "KEY=VALUE"),
+    ("agent", "--sampler", ["xray", "Always_On", ""], "parentbased_traceidratio"),
     ("trace", "--sample", ["-1", "101", "all", "nan", ""], "100"),
     ("trace", "--adopt", ["maybe", ""], "off"),
     ("trace", "--query-values", ["all", ""], "redacted"),
+    ("agent", "--attribute-count-limit", ["-1", "x"], "1000000"),
+    ("agent", "--attribute-value-length-limit", ["-1", "x"], "unlimited"),
+    ("agent", "--event-count-limit", ["-1"], "1000000"),
+    ("agent", "--link-count-limit", ["-1"], "1000000"),
+    ("agent", "--event-attribute-count-limit", ["-1"], "1000000"),
+    ("agent", "--link-attribute-count-limit", ["-1"], "1000000"),
     ("trace", "--duration", ["0", "-3", "long", "inf", "nan"], "number"),
+    ("agent", "--listen", ["9464", ":9464", "nowhere:1", "127.0.0.1:65536", "::1:80", ""], "127.0.0.1:9464"),
     ("trace", "--log-level", ["loud", ""], "debug"),
 ]
+
+
+# Variables of the OpenTelemetry specification with bad values, and what must not be in the warning.
+BAD_VARIABLES = [
+    ("OTEL_EXPORTER_OTLP_{}ENDPOINT", ["localhost:4318", "ftp://me:s3cret@x", "http://"]),
+    ("OTEL_EXPORTER_OTLP_{}PROTOCOL", ["http", "thrift"]),
+    ("OTEL_EXPORTER_OTLP_{}HEADERS", ["s3cret", "a=s3cret;p", "a=s3cret%zz", "=s3cret", "a=b,s3cret", "a=s3cret%0d%0ab: c"]),
+    ("OTEL_EXPORTER_OTLP_{}TIMEOUT", ["-1", "5s", "x"]),
+    ("OTEL_EXPORTER_OTLP_{}COMPRESSION", ["lz4"]),
+    ("OTEL_EXPORTER_OTLP_{}INSECURE", ["1", "yes"]),
+    ("OTEL_EXPORTER_OTLP_{}CERTIFICATE", ["/nonexistent.pem", "/etc/hostname", "/dev/zero"]),
+    ("OTEL_EXPORTER_OTLP_{}CLIENT_CERTIFICATE", ["/nonexistent.pem"]),
+    ("OTEL_EXPORTER_OTLP_{}CLIENT_KEY", ["/nonexistent.pem"]),
+    ("OTEL_BSP_SCHEDULE_DELAY", ["0", "-1", "1s"]),
+    ("OTEL_BSP_EXPORT_TIMEOUT", ["-1", "x"]),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", ["0", "-1", "lots"]),
+    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", ["0", "9000"]),
+    ("OTEL_RESOURCE_ATTRIBUTES", ["a", "a=b,c", "a=%4"]),
+    ("OTEL_SERVICE_NAME", ["a\tb"]),
+    ("OTEL_TRACES_SAMPLER", ["xray"]),
+    ("OTEL_TRACES_SAMPLER_ARG", ["2", "-0.1", "nan", "half"]),
+    ("OTEL_TRACES_EXPORTER", ["zipkin"]),
+    ("OTEL_SDK_DISABLED", ["1"]),
+    ("OTEL_LOG_LEVEL", ["loud"]),
+    *[(f"OTEL_{kind}_LIMIT", ["-1", "x"])
+      for kind in ("ATTRIBUTE_COUNT", "ATTRIBUTE_VALUE_LENGTH", "SPAN_ATTRIBUTE_COUNT", "SPAN_ATTRIBUTE_VALUE_LENGTH",
+                   "SPAN_EVENT_COUNT", "SPAN_LINK_COUNT", "EVENT_ATTRIBUTE_COUNT", "LINK_ATTRIBUTE_COUNT")],
+]
+
+
+def bad_variables():
+    for pattern, values in BAD_VARIABLES:
+        for kind in ("", "TRACES_") if "{}" in pattern else ("",):
+            yield pattern.format(kind), values
 
 
 @deadline(120)
@@ -92,14 +158,98 @@ def test_every_flag_with_bad_values(env):
     env.figure(f"{count} bad values refused")
 
 
+@deadline(120)
+def test_bad_values_in_the_file_and_in_variables(env):
+    """The same values, as entries of the file (FILE:LINE in the message) and as SPANTAP_* variables (its name)."""
+    count, wrong = 0, []
+    for command, flag, values, accepted in BAD_VALUES:
+        name = flag.lstrip("-")
+        variable = "SPANTAP_" + name.upper().replace("-", "_")
+        for value in values:
+            file = env.write("bad.yaml", f"# first line\n{name}: {json.dumps(value)}\n")
+            target = ("--port", 1) if name == "exe" else ("--exe", "x")  # a flag replaces the file's list
+            tries = [(spantap(command, *target, "--config", file), "bad.yaml:2")]
+            if value:
+                tries.append((spantap(command, *target, env={variable: value}), variable))
+            for result, where in tries:
+                count += 1
+                try:
+                    expect(result, WRONG_USE, where, accepted)
+                except Fail as failure:
+                    wrong.append(str(failure))
+    check(not wrong, f"{len(wrong)} of {count}:\n" + "\n".join(wrong))
+    env.figure(f"{count} bad values refused")
+
+
+@deadline(120)
+def test_every_standard_variable_with_bad_values(env):
+    """Each is one warning with the accepted form, and as if it were not set; never an error, never a secret."""
+    unset = spantap("check")
+    check_equal(unset.returncode, 0, f"check: {unset.stderr}")
+    count = 0
+    for variable, values in bad_variables():
+        for value in values:
+            result = spantap("check", env={variable: value})
+            check_equal(result.returncode, 0, f"{variable}={value!r}: {result.stderr}")
+            lines = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+            check_equal(len(lines), 1, f"warnings of {variable}={value!r}: {lines}")
+            for part in (f"warning: {variable}: '", "; accepted: ", "; ignored"):
+                check(part in lines[0], f"{part!r} is missing in {lines[0]!r}")
+            check("s3cret" not in result.stdout + result.stderr, f"a secret in {lines[0]!r}")
+            check_equal(result.stdout.replace(lines[0] + "\n", ""), unset.stdout, f"settings with {variable}={value!r}")
+            count += 1
+    env.figure(f"{count} bad values ignored")
+
+
+def test_every_documented_variable_has_a_bad_value_here(env):
+    tested = {variable for variable, _ in bad_variables()}
+    text = " ".join(line for line in spantap("check", "--help").stdout.splitlines() if line.strip().startswith("also "))
+    named = {word.rstrip(",") for word in text.split() if word.startswith("OTEL_")}
+    check_equal(tested, named, "variables tested and variables in --help")
+
+
+@deadline(30)
+def test_an_ignored_variable_is_in_the_log(env):
+    result = spantap("trace", "--pid", os.getpid(), "--duration", "0.2", env={"OTEL_BSP_MAX_QUEUE_SIZE": "lots"})
+    check_equal(result.returncode, 0, f"exit code: {result.stderr}")
+    check("OTEL_BSP_MAX_QUEUE_SIZE" in result.stderr and "ignored" in result.stderr, f"no warning: {result.stderr}")
+
+
+def test_contradictions_name_where_they_come_from(env):
+    """Values that are good alone. A variable of the specification gives way instead."""
+    base = ["agent", "--exe", "x"]
+    key = env.write("key.pem", "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n")
+    file = env.write("c.yaml", "batch-spans: 200\n")
+    expect(spantap(*base, "--client-key", key), WRONG_USE, "--client-key: ", "client-certificate")
+    expect(spantap(*base, env={"SPANTAP_CLIENT_KEY": str(key)}), WRONG_USE, "SPANTAP_CLIENT_KEY: ", "client-certificate")
+    expect(spantap(*base, "--config", file, "--queue-spans", 100), WRONG_USE, "c.yaml:1", "queue-spans (100, from --queue-spans)")
+    expect(spantap(*base, "--spool-rate", "1MiB"), WRONG_USE, "--spool-rate", "without spool")
+    expect(spantap(*base, "--sampler", "always_on", "--sample", 10), WRONG_USE, "--sample", "sampler")
+    ignored = spantap("check", "--queue-spans", 100, env={"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "200"})
+    check_equal(ignored.returncode, 0, ignored.stderr)
+    check("warning: OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '200' is more than queue-spans" in ignored.stdout, ignored.stdout)
+
+
+def test_secrets_are_shown_nowhere(env):
+    secret = {"OTEL_EXPORTER_OTLP_HEADERS": "Authentication=s3cret", "SPANTAP_PROXY": "http://me:s3cret@p:1"}
+    shown = spantap("check", "--endpoint", "https://me:s3cret@h/x?t=s3cret", env=secret)
+    check_equal(shown.returncode, 0, shown.stderr)
+    check("Authentication=(hidden)" in shown.stdout and "http://(hidden)@p:1" in shown.stdout, shown.stdout)
+    tries = [shown, spantap("agent", "--exe", "x", "--headr", "Authentication=s3cret"),
+             spantap("agent", "--exe", "x", "--header", "s3cret"), spantap("agent", "--exe", "x", "--endpoint", "htp://u:s3cret@h"),
+             spantap("agent", "--exe", "x", "--config", env.write("s.yaml", "header: [s3cret]\n"))]
+    for result in tries:
+        check("s3cret" not in result.stdout + result.stderr, f"{result.args}: {result.stdout}{result.stderr}")
+
+
 def test_every_documented_flag_has_a_bad_value_here(env):
     """So that a flag added later is added above."""
     tested = {flag for _, flag, _, _ in BAD_VALUES}
-    for command in ("agent", "trace", "record", "replay"):
+    for command in ("agent", "trace", "record", "replay", "check"):
         for line in spantap(command, "--help").stdout.splitlines():
             words = line.split()
             if words and words[0].startswith("--") and len(words) > 1 and not line.startswith("                    "):
-                takes_value = words[1].isupper() or words[1] in ("on|off", "[TARGET=]NAME", "NAME=VALUE")
+                takes_value = words[1].isupper() or words[1] in ("on|off", "[TARGET=]NAME")
                 if takes_value and words[0] != "--config":
                     check(words[0] in tested, f"{words[0]} of {command} is in --help but not in BAD_VALUES")
 
