@@ -12,6 +12,7 @@
 #include "exporter/model/attributes.h"
 #include "exporter/model/utf8.h"
 #include "exporter/otlp/otlp_decode.h"
+#include "exporter/transport/grpc_message.h"
 
 namespace spantap {
 namespace {
@@ -19,7 +20,6 @@ namespace {
 using Kind = SendResult::Kind;
 using End = CurlExchange::Outcome::End;
 
-constexpr size_t kPrefixBytes = 5;          // compressed flag and length, before each message
 constexpr size_t kMaxHeadBytes = 64 << 10;  // head and trailers, interim answers (1xx) included
 constexpr size_t kMaxText = 256;            // of what a server tells people
 constexpr char kWrongPort[] = " (is this a collector's OTLP/gRPC port (4317)?)";
@@ -132,12 +132,6 @@ std::string OneLine(absl::string_view untrusted_text) {
   return text;
 }
 
-uint32_t MessageLength(absl::string_view prefix) {
-  uint32_t length = 0;
-  for (size_t i = 1; i < kPrefixBytes; ++i) length = length << 8 | static_cast<uint8_t>(prefix[i]);
-  return length;
-}
-
 SendResult Result(Kind kind, const CurlExchange::Outcome& outcome, int grpc_status, std::string message) {
   SendResult result;
   result.kind = kind;
@@ -160,6 +154,7 @@ bool GrpcAnswer::AddHeadLine(absl::string_view untrusted_line) {
   if (absl::StartsWith(untrusted_line, "HTTP/")) {  // of an interim answer, or of the one after it
     http1_ = absl::StartsWith(untrusted_line, "HTTP/1");
     content_type_.clear();
+    coding_.clear();
     grpc_status_ = -1;
     grpc_message_.clear();
     details_.clear();
@@ -175,6 +170,8 @@ bool GrpcAnswer::AddHeadLine(absl::string_view untrusted_line) {
 void GrpcAnswer::TakeField(absl::string_view name, absl::string_view untrusted_value) {
   if (absl::EqualsIgnoreCase(name, "content-type")) {
     content_type_ = absl::AsciiStrToLower(untrusted_value.substr(0, 64));
+  } else if (absl::EqualsIgnoreCase(name, "grpc-encoding")) {
+    coding_ = std::string(untrusted_value.substr(0, 64));
   } else if (absl::EqualsIgnoreCase(name, "grpc-status")) {
     grpc_status_ = ParseStatus(untrusted_value);
   } else if (absl::EqualsIgnoreCase(name, "grpc-message")) {
@@ -186,7 +183,7 @@ void GrpcAnswer::TakeField(absl::string_view name, absl::string_view untrusted_v
 }
 
 bool GrpcAnswer::AddBody(absl::string_view untrusted_bytes) {
-  if (untrusted_bytes.size() > kPrefixBytes + max_message_bytes_ - body_.size()) {
+  if (untrusted_bytes.size() > kGrpcPrefixBytes + max_message_bytes_ - body_.size()) {
     too_large_ = true;
     return false;
   }
@@ -203,21 +200,14 @@ SendResult GrpcAnswer::Judge(const CurlExchange::Outcome& outcome) const {
 }
 
 SendResult GrpcAnswer::JudgeOk(const CurlExchange::Outcome& outcome) const {
-  const bool has_prefix = body_.size() >= kPrefixBytes;
-  const size_t wanted = kPrefixBytes + (has_prefix ? MessageLength(body_) : 0);
-  if (body_.size() < wanted && outcome.end != End::kComplete) {
+  const UnframedMessage answer = UnframeMessage(body_, coding_, max_message_bytes_);
+  if (answer.incomplete && outcome.end != End::kComplete) {
     return Result(Kind::kRetry, outcome, grpc_status_, absl::StrCat("the answer broke off: ", outcome.cause));
   }
-  absl::string_view fault;
+  absl::string_view fault = answer.fault;
   int64_t rejected = 0;
   std::string message;
-  if (body_.size() < wanted) {
-    fault = body_.empty() ? "without a message" : "with half a message";
-  } else if (body_.size() > wanted) {
-    fault = "with more than one message";
-  } else if (body_[0] != 0) {
-    fault = "with a compressed message, which was not asked for";
-  } else if (!DecodeExportResponse(absl::string_view(body_).substr(kPrefixBytes), &rejected, &message)) {
+  if (fault.empty() && !DecodeExportResponse(answer.message, &rejected, &message)) {
     fault = "with a message that is no OTLP answer";
   }
   if (!fault.empty()) {

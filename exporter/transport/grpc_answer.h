@@ -23,8 +23,8 @@ class GrpcAnswer final : public AnswerSink {
 
   // What is judged how, where the specifications leave room:
   //  - An error status counts as soon as it is there, however the stream ends after it.
-  //  - OK is an acknowledgement only with one uncompressed message that is an ExportTraceServiceResponse (empty is
-  //    one): gRPC's own clients call everything else an error too.
+  //  - OK is an acknowledgement only with one message that is an ExportTraceServiceResponse (empty is one): gRPC's
+  //    own clients call everything else an error too.
   //  - A stream or connection that breaks off without a status, or that is no HTTP/2, is UNAVAILABLE: sent again, at
   //    the price of duplicates (at-least-once). So is a gRPC answer that ends without a status: trailers get lost,
   //    with libcurl 7.88 for one when GOAWAY comes together with them.
@@ -46,6 +46,7 @@ class GrpcAnswer final : public AnswerSink {
   bool http1_ = false;        // the last status line says HTTP/1.x
   std::string body_;          // at most the prefix and the message
   std::string content_type_;  // its beginning
+  std::string coding_;        // grpc-encoding, its beginning
   int grpc_status_ = -1;      // -1: none came
   std::string grpc_message_;  // percent-decoded, one line of valid UTF-8
   std::string details_;       // grpc-status-details-bin, base64-decoded

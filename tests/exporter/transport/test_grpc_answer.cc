@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "exporter/model/utf8.h"
+#include "exporter/transport/compress.h"
 #include "exporter/transport/grpc_answer.h"
 #include "tests/exporter/transport/grpc_bytes.h"
 
@@ -208,6 +209,36 @@ TEST_CASE("grpc answer: OK needs exactly one plain message", "[transport]") {
     CHECK(result.rejected == (row.kind == Kind::kAcknowledged ? 1 : 0));
     CHECK_FALSE(result.message.empty());
   }
+}
+
+TEST_CASE("grpc answer: a message in the coding of the request", "[transport]") {
+  const auto judge = [](const std::string& coding, const std::string& bytes, size_t limit = kLimit) {
+    GrpcAnswer answer(limit);
+    for (const std::string& line : kGrpcHead) CHECK(answer.AddHeadLine(line));
+    CHECK(answer.AddHeadLine("grpc-encoding: " + coding + "\r\n"));
+    CHECK(answer.AddBody(GrpcMessage(bytes, 1)));
+    CHECK(answer.AddHeadLine("grpc-status: 0\r\n"));
+    return answer.Judge(Outcome(200));
+  };
+  // Long enough to be worth it; larger than the limit when it is unpacked.
+  const std::string large = PartialSuccess(7, std::string(5000, 'x'));
+  for (const auto& [compression, coding] : {std::pair{Compression::kGzip, "gzip"}, {Compression::kZstd, "zstd"}}) {
+    Compressor compressor(compression);
+    const auto packed = compressor.Compress(large);
+    REQUIRE(packed.coding == coding);
+    const std::string bytes(packed.body);
+    REQUIRE(bytes.size() < 500);
+    CHECK(judge(coding, bytes, 8000).rejected == 7);
+    CHECK(judge(coding, bytes).kind == Kind::kDropResponse);
+    CHECK(judge(coding, bytes.substr(0, bytes.size() - 1), 8000).kind == Kind::kDropResponse);
+    CHECK(judge(coding, bytes + "x", 8000).kind == Kind::kDropResponse);
+    CHECK(judge("br", bytes, 8000).kind == Kind::kDropResponse);
+    CHECK(judge("", bytes, 8000).kind == Kind::kDropResponse);
+    CHECK(judge(coding, "", 8000).kind == (coding == std::string("zstd") ? Kind::kAcknowledged : Kind::kDropResponse));
+  }
+  // What the Collector sends: nothing, in gzip.
+  CHECK(judge("gzip", absl::HexStringToBytes("1f8b08000000000000ff010000ffff0000000000000000")).kind ==
+        Kind::kAcknowledged);
 }
 
 TEST_CASE("grpc answer: without grpc-status the HTTP status decides", "[transport]") {
