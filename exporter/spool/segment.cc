@@ -87,6 +87,10 @@ std::optional<RecordHeader> DecodeRecordHeader(absl::string_view untrusted_bytes
   return header;
 }
 
+bool StartsWithMark(const char* untrusted_bytes, uint64_t mark) {
+  return Get(absl::string_view(untrusted_bytes, sizeof(mark)), 0, sizeof(mark)) == mark;
+}
+
 bool BodyMatches(const RecordHeader& header, absl::string_view untrusted_body) {
   return untrusted_body.size() == header.body_bytes && Check(untrusted_body, header.check) == header.body_check;
 }

@@ -22,10 +22,10 @@ constexpr uint32_t kSegmentVersion = 1;
 constexpr size_t kSegmentHeaderBytes = 40;
 constexpr size_t kRecordHeaderBytes = 48;
 constexpr size_t kRecordAlign = 8;
-constexpr size_t kStateOffset = 40;                // in a record
-constexpr uint64_t kStateDone = ~uint64_t{0};      // pending is 0
-constexpr uint32_t kMaxBodyBytes = 64 << 20;       // no batch is larger; a claim of more is a lie
-constexpr uint64_t kMaxSegmentBytes = 1ull << 30;  // of a file; what lies behind is never looked at
+constexpr size_t kStateOffset = 40;               // in a record
+constexpr uint64_t kStateDone = ~uint64_t{0};     // pending is 0
+constexpr uint32_t kMaxBodyBytes = 64 << 20;      // no batch is larger; a claim of more is a lie
+constexpr uint64_t kMaxSegmentBytes = 256 << 20;  // of a file; what lies behind is never looked at
 
 struct SegmentHeader {
   uint32_t version = kSegmentVersion;
@@ -57,6 +57,8 @@ std::string EncodeRecordHeader(uint64_t mark, uint64_t wall_ns, uint32_t spans, 
 // nullopt: fewer than 48 bytes, or the first 32 are not what was written, or they claim an impossible length. A value:
 // the length can be trusted, whatever the body is.
 std::optional<RecordHeader> DecodeRecordHeader(absl::string_view untrusted_bytes);
+// Quick, before the above: could a record of that segment begin here? Reads 8 bytes.
+bool StartsWithMark(const char* untrusted_bytes, uint64_t mark);
 bool BodyMatches(const RecordHeader& header, absl::string_view untrusted_body);
 
 // What a body of that length takes in the file, header and padding included.

@@ -102,8 +102,8 @@ class Scanner {
       const absl::string_view window = buffer_;
       zeros = zeros && window.find_first_not_of('\0') == absl::string_view::npos;
       for (size_t i = at == offset_ ? kRecordAlign : 0; i + kRecordHeaderBytes <= window.size(); i += kRecordAlign) {
-        const auto header = DecodeRecordHeader(window.substr(i, kRecordHeaderBytes));
-        if (!header.has_value() || header->mark != scan_.mark) continue;
+        if (!StartsWithMark(window.data() + i, scan_.mark)) continue;
+        if (!DecodeRecordHeader(window.substr(i, kRecordHeaderBytes)).has_value()) continue;
         Damaged();
         offset_ = at + i;
         return true;

@@ -51,12 +51,13 @@ inline void AppendField(int field, absl::string_view bytes, std::string* out) {
   absl::StrAppend(out, bytes);
 }
 
-// An ExportTraceServiceRequest: `spans` spans named "<number>.<rest>", the first of them with `filling` bytes more.
+// An ExportTraceServiceRequest: `spans` spans named "batch <number>.<rest>", the first of them with `filling` bytes
+// more.
 inline std::string Request(int number, int spans = 1, size_t filling = 0) {
   std::string scope, resource, request;
   for (int i = 0; i < spans; ++i) {
     std::string span;
-    AppendField(5, absl::StrCat(number, ".", std::string(i == 0 ? filling : 0, 'x')), &span);
+    AppendField(5, absl::StrCat("batch ", number, ".", std::string(i == 0 ? filling : 0, 'x')), &span);
     AppendField(2, span, &scope);
   }
   AppendField(2, scope, &resource);
@@ -66,12 +67,12 @@ inline std::string Request(int number, int spans = 1, size_t filling = 0) {
 
 // The number in it; -1: not one of those.
 inline int Number(absl::string_view request) {
-  const size_t dot = request.find('.');
-  if (dot == absl::string_view::npos) return -1;
-  size_t begin = dot;
-  while (begin > 0 && request[begin - 1] >= '0' && request[begin - 1] <= '9') --begin;
+  constexpr absl::string_view kName = "batch ";
+  const size_t begin = request.find(kName);
+  if (begin == absl::string_view::npos) return -1;
+  request.remove_prefix(begin + kName.size());
   int number = -1;
-  return absl::SimpleAtoi(request.substr(begin, dot - begin), &number) ? number : -1;
+  return absl::SimpleAtoi(request.substr(0, request.find('.')), &number) ? number : -1;
 }
 
 inline std::string ReadFile(const std::string& path) {
