@@ -5,6 +5,7 @@ ACTS lists what a script's `acts` may do with a request; the table in README.md 
 it returns when the connection may serve the next request, and raises Closed (listener.py) otherwise.
 """
 import email.utils
+import functools
 import gzip
 import json
 import time
@@ -164,8 +165,8 @@ def close_before_answer(request, act):
 
 
 def raw(request, act):
-    """`bytes` as they are, then `then`: close, reset, stall."""
-    request.settle(False)
+    """`bytes` as they are, then `then`: close, reset, stall, keep (the connection)."""
+    request.settle(act.get("acknowledges", False))
     request.link.send(act["bytes"].encode("latin-1"))
     then = act.get("then", "close")
     if then == "stall":
@@ -173,7 +174,8 @@ def raw(request, act):
     elif then == "reset":
         request.link.sleep(0.05)  # the bytes should be read first
         request.link.reset()
-    request.link.sock.close()
+    elif then == "close":
+        request.link.sock.close()
 
 
 def drip(request, act):
@@ -213,10 +215,15 @@ def interim_flood(request, act):
     _endless(request, b"", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 512)
 
 
+@functools.lru_cache
+def _bomb(mib):
+    return gzip.compress(b"\0" * (mib << 20), 1)
+
+
 def gzip_bomb(request, act):
     """Small on the wire, `mib` when inflated; nobody asked for gzip."""
-    bomb = gzip.compress(b"\0" * (act.get("mib", 64) << 20), 9)
-    request.answer(act.get("code", 200), bomb, [("Content-Encoding", "gzip")], "application/x-protobuf")
+    request.answer(act.get("code", 200), _bomb(act.get("mib", 10)), [("Content-Encoding", "gzip")],
+                   "application/x-protobuf")
 
 
 ACTS = {f.__name__: f for f in (

@@ -116,7 +116,7 @@ def ok_then_goaway(stream, act):
     """A connection that is over after this answer, politely."""
     with stream.link.answering:
         stream.settle(True)
-        stream.link.send(frame(GOAWAY, 0, 0, struct.pack(">II", stream.number, act.get("code", 0))))
+        stream.link.send(frame(GOAWAY, 0, 0, struct.pack(">II", act.get("last", stream.number), act.get("code", 0))))
         stream.reply_head()
         stream.data(message(b""))
         stream.head([("grpc-status", "0")], end=True)

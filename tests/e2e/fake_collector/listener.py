@@ -178,12 +178,26 @@ class Listener:
             with self._lock:
                 self._links.add(link)
             if self._tls:
-                sock.settimeout(10)
-                link.sock = sock = self._tls.wrap_socket(sock, server_side=True)
+                link.sock = sock = self._secure(sock)
             (http2 if self.script.get("protocol") == "grpc" else http1).serve(link)
         with self._lock:
             self._links.discard(link)
         sock.close()
+
+    def _secure(self, sock):
+        sock.settimeout(10)
+        duplicate = sock.dup()
+        try:
+            return self._tls.wrap_socket(sock, server_side=True)
+        except OSError:
+            # Bytes left unread would turn our end into a reset, which overtakes the alert that says why.
+            duplicate.settimeout(0.05)
+            with contextlib.suppress(OSError):
+                while duplicate.recv(65536):
+                    pass
+            raise
+        finally:
+            duplicate.close()
 
     def close(self):
         self.closing.set()
