@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Options of what spans hold and which are made.
+#include <algorithm>
 #include <limits>
 
 #include "absl/strings/numbers.h"
@@ -48,6 +49,9 @@ Form ResourceAttribute() {
             auto pair = forms::ParsePair(word);
             if (!pair.ok()) return pair.status();
             auto& attributes = draft.settings.resource_attributes;
+            const auto same = std::find_if(attributes.begin(), attributes.end(),
+                                           [&pair](const auto& other) { return other.first == pair->first; });
+            if (same != attributes.end()) attributes.erase(same);  // the last one counts
             if (attributes.size() == kMaxResourceAttributes) return Bad("is one too many");
             attributes.push_back(*std::move(pair));
             return absl::OkStatus();

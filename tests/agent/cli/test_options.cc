@@ -203,6 +203,18 @@ TEST_CASE("options: what takes one value takes no second", "[cli]") {
   }
 }
 
+TEST_CASE("options: of two resource attributes with one key the last counts; they are bounded", "[cli]") {
+  const Option& option = *FindOption("resource-attribute");
+  const auto twice = ResolveWith(option, {"a=1", "b=2", "a=3"}, World());
+  REQUIRE(twice.ok());
+  CHECK(option.form.show(twice->draft) == std::vector<std::string>{"b=2", "a=3"});
+  std::vector<std::string> many;
+  for (int i = 0; i < 129; ++i) many.push_back(absl::StrCat("k", i, "=v"));
+  CHECK_FALSE(ResolveWith(option, many, World()).ok());
+  many.pop_back();
+  CHECK(ResolveWith(option, many, World()).ok());
+}
+
 TEST_CASE("options: helps name their unit; names and placeholders are such", "[cli]") {
   for (const Option& option : Options()) {
     INFO(option.name);
