@@ -35,6 +35,17 @@ void Batcher::Run() {
     last_ns_ = MonoNs();
   }
   inbox_.Close();
+  if (overflow_ != nullptr) RescueInbox();
+}
+
+// Only at the end: what the sender has not taken when the time for sending is over goes to disk from here, because
+// the sender may hang in a transport.
+void Batcher::RescueInbox() {
+  while (!inbox_.ended() && stop_.SendTimeLeft() > absl::ZeroDuration()) inbox_.WaitForRoom(stop_.SendTimeLeft());
+  while (std::optional<Batch> batch = inbox_.Take()) {
+    if (stop_.TimeLeft() > absl::ZeroDuration() && overflow_->Store(batch->request, batch->spans)) continue;
+    accounts_.Dropped(DropReason::kShutdown, batch->spans);
+  }
 }
 
 // On a quiet node the first span goes out at once; gathering begins with traffic. Without spans nothing wakes up.

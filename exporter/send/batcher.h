@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -37,6 +38,7 @@ class Batcher {
   void Export(absl::Span<const Span> spans);
   void HandOver(absl::string_view request, uint64_t spans);
   bool WaitInMemory() const;
+  void RescueInbox();
 
   const BatchSettings settings_;
   const SpanLimits limits_;

@@ -62,7 +62,13 @@ bool Inbox::EndIfDone() {
   absl::MutexLock lock(&mutex_);
   if (!closed_ || !batches_.empty()) return false;
   ended_ = true;
+  putter_.Signal();
   return true;
+}
+
+bool Inbox::ended() const {
+  absl::MutexLock lock(&mutex_);
+  return ended_;
 }
 
 void Inbox::End() {

@@ -3,8 +3,8 @@
 // The few encoded batches between the batcher and the sender, and the buffers that go round between the two, so that
 // a steady load allocates nothing large.
 //
-// One thread puts, one takes. Bounds: kMaxBatches and `max_bytes`, capacity of idle buffers included; a batch always
-// fits into an empty inbox.
+// One thread puts, one takes (at the end the putter may take too). Bounds: kMaxBatches and `max_bytes`, capacity of
+// idle buffers included; a batch always fits into an empty inbox.
 #pragma once
 
 #include <cstddef>
@@ -39,6 +39,7 @@ class Inbox {
 
   std::optional<Batch> Take() ABSL_LOCKS_EXCLUDED(mutex_);
   bool empty() const ABSL_LOCKS_EXCLUDED(mutex_);
+  bool ended() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Gives a taken batch's buffer back.
   void Recycle(std::string buffer) ABSL_LOCKS_EXCLUDED(mutex_);
   // True if closed and empty: the taker ends, and with it the inbox (kEnded).

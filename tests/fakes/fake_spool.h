@@ -71,6 +71,10 @@ class FakeDisk {
     for (const auto& [id, record] : records_) all.push_back(record);
     return all;
   }
+  bool open() {
+    absl::MutexLock lock(&mutex_);
+    return lost_ != nullptr;
+  }
   int appends() {
     absl::MutexLock lock(&mutex_);
     return appends_;
