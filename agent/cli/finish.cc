@@ -29,11 +29,8 @@ void FinishSampler(const Draft& draft, LinkSettings& links) {
 
 void FinishSpool(const Draft& draft, ExporterSettings& exporter) {
   if (draft.spool_dir.empty()) return;
-  Spool::Settings spool = draft.spool;
-  spool.dir = draft.spool_dir;
-  // The oldest segment is given up as a whole: a small spool needs several of them.
-  spool.segment_bytes = std::min(spool.segment_bytes, spool.max_bytes / 4);
-  exporter.spool = std::move(spool);
+  exporter.spool = draft.spool;
+  exporter.spool->dir = draft.spool_dir;
 }
 
 // OTEL_SERVICE_NAME beats the service.name of OTEL_RESOURCE_ATTRIBUTES.

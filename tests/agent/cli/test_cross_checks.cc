@@ -75,7 +75,6 @@ TEST_CASE("cross checks: defaults follow what is given", "[cli]") {
   REQUIRE(spool.exporter.spool);
   CHECK(spool.exporter.spool->dir == "/s");
   CHECK(spool.exporter.spool->max_bytes == 8 << 20);
-  CHECK(spool.exporter.spool->segment_bytes == 2 << 20);
   CHECK_FALSE(s.exporter.spool);
 }
 
