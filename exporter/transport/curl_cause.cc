@@ -42,7 +42,7 @@ std::string NoConnection(const RequestEnd& end, const Peer& peer) {
 }
 
 // Says how far it came.
-std::string Timeout(const RequestEnd& end, const Peer& peer) {
+std::string Timeout(const RequestEnd& end, const Peer& peer, const TlsNotes& tls) {
   const bool reused =
       Number(end.easy, CURLINFO_NUM_CONNECTS) == 0 && Microseconds(end.easy, CURLINFO_PRETRANSFER_TIME_T) > 0;
   const std::string connect_limit = absl::FormatDuration(end.connect_timeout);
@@ -50,11 +50,13 @@ std::string Timeout(const RequestEnd& end, const Peer& peer) {
     if (peer.unix_path.empty() && Microseconds(end.easy, CURLINFO_NAMELOOKUP_TIME_T) == 0) {
       return absl::StrCat("DNS: no answer for the name ", peer.host, " within ", connect_limit);
     }
-    if (Microseconds(end.easy, CURLINFO_CONNECT_TIME_T) == 0) {
+    // curl 7.88 sets the time of the connection when TLS has its handshake, too.
+    if (peer.tls ? !tls.started : Microseconds(end.easy, CURLINFO_CONNECT_TIME_T) == 0) {
       return absl::StrCat("no connection to ", peer.name(), " within ", connect_limit);
     }
     if (peer.tls && Microseconds(end.easy, CURLINFO_APPCONNECT_TIME_T) == 0) {
-      return absl::StrCat("TLS: no handshake with ", peer.name(), " within ", connect_limit);
+      return absl::StrCat("TLS: no handshake with ", peer.name(), " within ", connect_limit,
+                          " (if it speaks plain HTTP, use http://)");
     }
   }
   const auto sent = static_cast<size_t>(Microseconds(end.easy, CURLINFO_SIZE_UPLOAD_T));
@@ -106,15 +108,20 @@ std::string HandshakeCause(const RequestEnd& end, const Peer& peer) {
 }
 
 // The connection was there and then was not.
-std::string Broken(const RequestEnd& end, const Peer& peer, const TlsNotes& tls) {
+std::string Broken(const RequestEnd& end, const Peer& peer, const TlsNotes& tls, const TlsSettings& files) {
   if (tls.client_certificate_wanted) {  // TLS 1.3 tells it after the handshake, and some servers just hang up
     return "TLS: the server wants a client certificate (give --client-certificate and --client-key)";
   }
   const bool reset = Number(end.easy, CURLINFO_OS_ERRNO) == ECONNRESET;
   const bool answered = Number(end.easy, CURLINFO_RESPONSE_CODE) != 0;
-  // So do HTTP/1 servers that are spoken to in HTTP/2.
-  const absl::string_view hint =
-      peer.http2 && !answered ? " (does it speak HTTP/2? a collector's OTLP/gRPC port is 4317)" : "";
+  absl::string_view hint;
+  if (!answered && tls.started && !files.certificate_file.empty()) {
+    hint = " (it may have refused our client certificate)";
+  } else if (!answered && peer.http2) {  // so do HTTP/1 servers that are spoken to in HTTP/2
+    hint = " (does it speak HTTP/2? a collector's OTLP/gRPC port is 4317)";
+  } else if (!answered && !peer.tls && peer.unix_path.empty()) {  // so do TLS servers that are spoken to in HTTP
+    hint = " (if it speaks TLS, use https://)";
+  }
   return absl::StrCat(peer.name(), reset ? " reset" : " closed", " the connection",
                       answered ? " during its answer" : " without an answer", hint);
 }
@@ -137,7 +144,7 @@ std::string FromCode(const RequestEnd& end, const Peer& peer, const TlsNotes& tl
     case CURLE_COULDNT_CONNECT:
       return NoConnection(end, peer);
     case CURLE_OPERATION_TIMEDOUT:
-      return Timeout(end, peer);
+      return Timeout(end, peer, tls);
     case CURLE_PEER_FAILED_VERIFICATION:
       return CertificateCause(end, peer, tls);
     case CURLE_SSL_CACERT_BADFILE:
@@ -148,6 +155,8 @@ std::string FromCode(const RequestEnd& end, const Peer& peer, const TlsNotes& tl
       return HandshakeCause(end, peer);
     case CURLE_WRITE_ERROR:
       return "the answer is larger than the limit";
+    case CURLE_OUT_OF_MEMORY:
+      return "a line in the head of the answer is larger than the limit";
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
       return absl::StrCat(peer.name(), " does not answer in HTTP", peer.tls ? "" : " (if it speaks TLS, use https://)");
@@ -158,7 +167,7 @@ std::string FromCode(const RequestEnd& end, const Peer& peer, const TlsNotes& tl
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-      return Broken(end, peer, tls);
+      return Broken(end, peer, tls, files);
     default:
       return std::string(end.curl_text);
   }
@@ -173,7 +182,7 @@ std::string Peer::name() const {
 
 std::string CauseInWords(const RequestEnd& end, const Peer& peer, const TlsNotes& tls, const TlsSettings& files) {
   std::string cause;
-  if (end.code != CURLE_ABORTED_BY_CALLBACK && end.code != CURLE_PEER_FAILED_VERIFICATION) cause = AlertCause(tls);
+  if (end.code != CURLE_ABORTED_BY_CALLBACK && tls.verify_error == 0) cause = AlertCause(tls);
   if (cause.empty()) cause = FromCode(end, peer, tls, files);
   if (cause.size() > kMaxCause) cause.resize(kMaxCause);
   for (char& c : cause) {

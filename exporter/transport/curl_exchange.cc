@@ -13,9 +13,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "base/clock.h"
 #include "exporter/transport/curl_cause.h"
+#include "exporter/transport/spin_guard.h"
 #include "exporter/transport/tls_files.h"
 #include "exporter/transport/tls_notes.h"
 
@@ -55,38 +55,6 @@ bool RenameHost(CURLU* url, const std::string& server_name, std::string* connect
   *connect_to = absl::StrCat(server_name, ":", port, ":", Part(url, CURLUPART_HOST), ":", port);
   return curl_url_set(url, CURLUPART_HOST, server_name.c_str(), 0) == CURLUE_OK;
 }
-
-// curl 7.88 returns from each wait at once while the socket could take bytes and HTTP/2's window is shut. A wait that
-// takes no time and moves nothing, several times in a row, is followed by a rest.
-class SpinGuard {
- public:
-  explicit SpinGuard(CURL* easy) : easy_(easy) {}
-  void AfterWait() {
-    const int64_t moved = Moved();
-    idle_waits_ = moved == moved_ ? idle_waits_ + 1 : 0;
-    moved_ = moved;
-    const uint64_t now_ns = MonoNs();
-    if (now_ns - last_ns_ > kRestNs) idle_waits_ = 0;
-    if (idle_waits_ > kAllowed) absl::SleepFor(absl::Nanoseconds(kRestNs));
-    last_ns_ = MonoNs();
-  }
-
- private:
-  static constexpr int kAllowed = 20;
-  static constexpr uint64_t kRestNs = 2'000'000;
-  int64_t Moved() const {
-    curl_off_t up = 0, down = 0;
-    long head = 0;
-    curl_easy_getinfo(easy_, CURLINFO_SIZE_UPLOAD_T, &up);
-    curl_easy_getinfo(easy_, CURLINFO_SIZE_DOWNLOAD_T, &down);
-    curl_easy_getinfo(easy_, CURLINFO_HEADER_SIZE, &head);
-    return up + down + head;
-  }
-  CURL* const easy_;
-  int64_t moved_ = 0;
-  uint64_t last_ns_ = 0;
-  int idle_waits_ = 0;
-};
 
 }  // namespace
 
@@ -291,7 +259,8 @@ CurlExchange::Outcome CurlExchange::State::OutcomeOf(const RequestEnd& end) {
     return outcome;
   }
   const bool garbage = end.code == CURLE_UNSUPPORTED_PROTOCOL ||  // no status line ("HTTP/0.9")
-                       end.code == CURLE_WEIRD_SERVER_REPLY;
+                       end.code == CURLE_WEIRD_SERVER_REPLY ||
+                       end.code == CURLE_OUT_OF_MEMORY;  // so curl 7.88 calls a line over its limit
   outcome.end = garbage ? Outcome::End::kGarbage : Outcome::End::kBroken;
   outcome.cause = CauseInWords(end, peer, notes, settings.tls);
   outcome.answer_lost = end.code == CURLE_HTTP2_STREAM && error[0] == '\0';
@@ -316,7 +285,8 @@ CurlExchange::Outcome CurlExchange::Post(absl::string_view body, const std::stri
   state.cancelled.store(false, std::memory_order_release);
   state.error[0] = '\0';
   state.notes.Clear();
-  const int64_t timeout_ms = std::clamp<int64_t>(absl::ToInt64Milliseconds(timeout), 1, 3'600'000);
+  const int64_t timeout_ms =
+      std::clamp<int64_t>(absl::ToInt64Milliseconds(absl::Ceil(timeout, absl::Milliseconds(1))), 1, 3'600'000);
   const int64_t connect_ms = std::max<int64_t>(timeout_ms / 2, 1);
   curl_slist with_extra = {const_cast<char*>(extra_header.c_str()), state.headers};
   if (state.files.Changed()) state.kept = !state.NewMulti();

@@ -40,7 +40,7 @@ class CurlExchange {
     enum class End : uint8_t {
       kComplete,
       kBroken,   // no connection, reset, timeout, cancelled, stopped by the sink
-      kGarbage,  // what came is not HTTP
+      kGarbage,  // what came is not HTTP, or its head is over curl's own limit (100 KiB a line)
     };
     End end = End::kBroken;
     int http_status = 0;  // of the last status line; 0: none came

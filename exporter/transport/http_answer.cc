@@ -144,6 +144,9 @@ SendResult HttpAnswer::JudgeSuccess(const CurlExchange::Outcome& outcome) const 
   if (too_large_) {
     return Result(Kind::kDropResponse, status, absl::StrCat("the answer (HTTP ", status, ") is larger than the limit"));
   }
+  if (outcome.end == End::kGarbage) {
+    return Result(Kind::kDropResponse, status, absl::StrCat("HTTP ", status, ", but ", outcome.cause));
+  }
   if (outcome.end != End::kComplete || !head_complete_) {  // curl takes a head that is cut off for a whole one
     return Result(
         Kind::kRetry, status,

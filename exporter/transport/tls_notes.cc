@@ -112,6 +112,7 @@ void OnInfo(const SSL* ssl, int where, int value) {
 }  // namespace
 
 void TlsNotes::Observe(SSL_CTX* context) {
+  started = true;
   SSL_CTX_set_ex_data(context, NotesIndex(), this);
   SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context), OnVerify);
   SSL_CTX_set_client_cert_cb(context, OnClientCertificateWanted);

@@ -14,6 +14,7 @@ typedef struct ssl_ctx_st SSL_CTX;
 namespace spantap {
 
 struct TlsNotes {
+  bool started = false;                    // a handshake: the connection below it is there
   int verify_error = 0;                    // X509_V_ERR_*, of the first certificate that was refused
   std::string verify_cause;                // that in words; bounded, one line
   std::string certificate_names;           // what the server's certificate is for: "a.example, *.b.example"

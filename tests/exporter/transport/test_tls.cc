@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <filesystem>
+#include <thread>
 
 #include "absl/strings/match.h"
 #include "exporter/transport/otlp_http.h"
@@ -122,10 +123,33 @@ TEST_CASE("tls: a server that wants a client certificate", "[transport]") {
 
 TEST_CASE("tls: one side speaks TLS, the other does not", "[transport]") {
   Setup setup;
-  SendResult result = setup.Connect("https" + setup.collector.url().substr(4))->Send(kRequest, absl::Seconds(10));
+  // A server that answers anything in plain text, and one that waits for the end of a line.
+  UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  REQUIRE(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
+  REQUIRE(listen(listener.get(), 1) == 0);
+  REQUIRE(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
+  std::thread server([&listener] {
+    const UniqueFd fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    char hello[4096];
+    (void)!recv(fd.get(), hello, sizeof(hello), 0);
+    const std::string answer = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    (void)!send(fd.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
+  });
+  const std::string url = absl::StrCat("https://127.0.0.1:", ntohs(address.sin_port));
+  SendResult result = setup.Connect(url)->Send(kRequest, absl::Seconds(10));
+  server.join();
   INFO(result.message);
   CHECK(result.kind == Kind::kRetry);
-  CHECK(absl::StrContains(result.message, "does not speak TLS"));
+  CHECK(absl::StrContains(result.message, "does not speak TLS (if it speaks plain HTTP, use http://)"));
+  result = setup.Connect("https" + setup.collector.url().substr(4))->Send(kRequest, absl::Milliseconds(100));
+  INFO(result.message);
+  CHECK(result.kind == Kind::kRetry);
+  CHECK(absl::StrContains(result.message, "TLS: no handshake with 127.0.0.1:"));
+  CHECK(absl::StrContains(result.message, "within 50ms (if it speaks plain HTTP, use http://)"));
   const TlsFront front({setup.ca.Issue("server", kLocal)}, setup.collector.url());
   result = setup.Connect("http" + front.url().substr(5))->Send(kRequest, absl::Seconds(10));
   INFO(result.message);

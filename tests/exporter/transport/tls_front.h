@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <csignal>
 #include <string>
 #include <thread>
 
@@ -114,6 +115,10 @@ class TlsFront {
   }
 
   void Serve() {
+    sigset_t pipe;  // OpenSSL writes without MSG_NOSIGNAL; blocked in this thread only, the client must not need it
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
     while (!stop_) {
       pollfd poll_fd = {listener_.get(), POLLIN, 0};
       if (poll(&poll_fd, 1, 20) <= 0) continue;
@@ -135,6 +140,11 @@ class TlsFront {
         Note(ssl);
         Relay(ssl, client.get());
         SSL_shutdown(ssl);
+      }
+      // A close over unread bytes would be a reset, which can overtake the alert.
+      shutdown(client.get(), SHUT_WR);
+      char rest[4096];
+      while (!stop_ && recv(client.get(), rest, sizeof(rest), 0) > 0) {
       }
       SSL_free(ssl);
       SSL_CTX_free(context);
