@@ -5,6 +5,7 @@
   a  requests/s and CPU per request of Envoy and nginx, without and with the agent
   b  processes that are no target, both hook families, loop turns; nanoseconds per system call
   c  events to spans on one core     d  spans to OTLP bytes     e  start, memory
+  f  queue to compressed body on one core     g  the whole exporter against the Collector's     h  10 k spans/s, and at rest
 
 Prints `name: ratio median [min..max] goal ...`; MISSED marks a goal that this run did not reach.
 """
@@ -17,6 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import bench_agent  # noqa: E402
+import bench_export  # noqa: E402
 import bench_proxies  # noqa: E402
 from harness import Skip  # noqa: E402
 from harness.proxies import Envoy, Nginx  # noqa: E402
@@ -32,13 +34,16 @@ def sections(quick):
         "c": [lambda: bench_agent.replay(rounds, 20_000 if quick else 100_000)],
         "d": [lambda: bench_agent.encode(quick)],
         "e": [lambda: bench_agent.start(rounds)],
+        "f": [lambda: bench_export.bodies(rounds)],
+        "g": [lambda: bench_export.against_collector(rounds, 200_000 if quick else 400_000)],
+        "h": [lambda: bench_export.steady(3 if quick else 5, 2 if quick else 5, 10)],
     }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="shorter and rougher: a minute instead of five")
-    parser.add_argument("--only", default="a,b,c,d,e", help="sections, with commas")
+    parser.add_argument("--only", default="a,b,c,d,e,f,g,h", help="sections, with commas")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("The benches need root: they load eBPF programs.")
