@@ -25,15 +25,19 @@ void LogEndpoints(const ExporterSettings& settings) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Exporter>> StartExporter(const Settings& settings, Ledger& ledger) {
+absl::StatusOr<std::unique_ptr<Exporter>> MakeExporterFor(const Settings& settings, Ledger& ledger) {
   if (settings.disabled || settings.exporter.endpoints.empty()) return nullptr;
   const SignalsHeld held;
   SPANTAP_ASSIGN_OR_RETURN(auto exporter, Exporter::Create(settings.exporter, ledger,
                                                            [](absl::string_view line) { Log(LogLevel::kWarn, line); }));
   LogEndpoints(settings.exporter);
-  exporter->Start();
-  SetStopTarget(exporter.get());
   return exporter;
+}
+
+void StartExporter(Exporter& exporter) {
+  const SignalsHeld held;
+  exporter.Start();
+  SetStopTarget(&exporter);
 }
 
 absl::Status CheckDelivered(const Exporter& exporter, const LedgerSnapshot& spans) {

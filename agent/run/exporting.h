@@ -13,8 +13,10 @@
 
 namespace spantap {
 
-// Null if the settings export nothing. Its threads take no signals; a stop signal wakes it (stop_signal.h).
-absl::StatusOr<std::unique_ptr<Exporter>> StartExporter(const Settings& settings, Ledger& ledger);
+// Null if the settings export nothing.
+absl::StatusOr<std::unique_ptr<Exporter>> MakeExporterFor(const Settings& settings, Ledger& ledger);
+// Its threads take no signals; a stop signal wakes it (stop_signal.h).
+void StartExporter(Exporter& exporter);
 
 // For a replay, after Stop(): whether all spans are with the collector or safe on disk.
 absl::Status CheckDelivered(const Exporter& exporter, const LedgerSnapshot& spans);

@@ -43,7 +43,7 @@ absl::Status Session::Open() {
     SetPhase(Phase::kDisabled);
     return absl::OkStatus();
   }
-  SPANTAP_ASSIGN_OR_RETURN(exporter_, StartExporter(settings_, ledger_));
+  SPANTAP_ASSIGN_OR_RETURN(exporter_, MakeExporterFor(settings_, ledger_));
   if (board_ != nullptr) board_->SetExporter(exporter_.get());
   if (settings_.command == Command::kRecord) {  // before anything is attached
     SPANTAP_ASSIGN_OR_RETURN(auto writer, RecordWriter::Create(settings_.file, settings_.with_secrets));
@@ -51,6 +51,7 @@ absl::Status Session::Open() {
   }
   SPANTAP_RETURN_IF_ERROR(settings_.command == Command::kReplay ? OpenReplay() : OpenCapture());
   if (recording_ == nullptr) OpenPipeline();
+  if (exporter_ != nullptr) StartExporter(*exporter_);
   SetPhase(Phase::kCapturing);
   return absl::OkStatus();
 }

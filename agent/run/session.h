@@ -3,7 +3,7 @@
 // One run: makes the objects that the settings ask for, moves events from the source to the pipeline until a signal,
 // the end of the file or the end of the targets, then stops capturing and drains.
 //
-//   Open() ─► Loop() ─► Close() ─► Balance()        a failed Open(): Balance() only
+//   Open() ─► Loop() ─► Close() ─► Balance()        a failed Open(): Balance() only; nothing was started
 //
 // Main thread, which is the event thread; the exporter and the listener have their own.
 #pragma once

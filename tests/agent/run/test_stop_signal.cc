@@ -105,11 +105,11 @@ TEST_CASE("delivered: acknowledged or safe on disk is enough, the rest is named"
 TEST_CASE("exporter: none without an endpoint, none when disabled", "[run]") {
   Ledger ledger;
   Settings settings;
-  CHECK(*StartExporter(settings, ledger) == nullptr);
+  CHECK(*MakeExporterFor(settings, ledger) == nullptr);
   settings.exporter.endpoints.push_back(
       {*ParseEndpoint("http://127.0.0.1:1", Protocol::kHttpProtobuf, EndpointForm::kBase)});
   settings.disabled = true;
-  CHECK(*StartExporter(settings, ledger) == nullptr);
+  CHECK(*MakeExporterFor(settings, ledger) == nullptr);
 }
 
 }  // namespace
