@@ -72,7 +72,7 @@ bool DiskSpool::FitsActive(uint64_t body_bytes) const {
 absl::Status DiskSpool::MakeRoom(uint64_t body_bytes) {
   for (;;) {
     const uint64_t needed = RecordBytes(body_bytes) + (FitsActive(body_bytes) ? 0 : kSegmentHeaderBytes);
-    const bool fits = backlog_.bytes() + needed <= settings_.max_bytes && backlog_.batches() < kMaxBatches &&
+    const bool fits = backlog_.bytes() + needed <= settings_.max_bytes && backlog_.batches() < settings_.max_batches &&
                       backlog_.segments().size() < SpoolFolder::kMaxListed;
     if (fits) return absl::OkStatus();
     auto& segments = backlog_.segments();

@@ -23,9 +23,8 @@ namespace spantap {
 
 class DiskSpool : public Spool {
  public:
-  static constexpr uint64_t kMaxBatches = 1 << 18;  // more of the smallest batches are given up, oldest first
-  static constexpr size_t kMaxDamagedFiles = 8;     // kept to be looked at; then the oldest are deleted
-  static constexpr uint64_t kDamagedShare = 8;      // and at most max_bytes / 8 of them
+  static constexpr size_t kMaxDamagedFiles = 8;  // kept to be looked at; then the oldest are deleted
+  static constexpr uint64_t kDamagedShare = 8;   // and at most max_bytes / 8 of them
   static constexpr uint64_t kMinSegmentBytes = 4096;
 
   DiskSpool(const Settings& settings, SpoolFolder folder, LossFn lost, LogFn log);

@@ -26,7 +26,7 @@ void DiskSpool::Recover() {
   PruneDamaged();
   if (!listing.segments.empty()) last_name_ = std::max(last_name_, listing.segments.back());
   for (const uint64_t name : listing.segments) {
-    if (backlog_.batches() >= kMaxBatches) {
+    if (backlog_.batches() >= settings_.max_batches) {
       complete = false;
       break;
     }

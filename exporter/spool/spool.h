@@ -8,7 +8,7 @@
 // at most the one that was taken and not done. Damaged segments are moved aside, counted, never fatal.
 //
 // Any thread (one mutex; disk I/O happens under it). One process: the folder is locked. Memory: one batch, and some
-// ten bytes for each batch on disk (at most 2^18 batches; then the oldest are given up).
+// ten bytes for each batch on disk (at most max_batches).
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,7 @@ class Spool {
     uint64_t max_bytes = 512 << 20;            // of all segments; the oldest batches are given up for new ones
     absl::Duration max_age = absl::Hours(24);  // of a batch, by the wall clock; times ahead of it count as now
     uint64_t segment_bytes = 8 << 20;          // a new segment begins at this size; at most max_bytes / 8
+    uint64_t max_batches = 1 << 18;            // bounds the memory: the oldest are given up
     std::function<absl::Time()> clock;         // wall time, for ages; null: the system's
   };
   // A batch that was counted (by recovered_spans() or Append()) is lost. Called with the spool's lock held.

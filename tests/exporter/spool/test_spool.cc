@@ -5,7 +5,6 @@
 
 #include <catch2/catch.hpp>
 
-#include "exporter/spool/disk_spool.h"
 #include "tests/exporter/spool/spool_test.h"
 
 namespace spantap {
@@ -232,12 +231,23 @@ TEST_CASE("spool: foreign files are neither read nor touched", "[spool]") {
 TEST_CASE("spool: many small batches are bounded in number", "[spool]") {
   TempFolder folder;
   OpenSpool s(folder.spool());
+  s.settings.max_batches = 1000;
+  s.settings.segment_bytes = 4096;
   REQUIRE(s.Open());
-  const std::string request = Request(1);
-  for (uint64_t i = 0; i < DiskSpool::kMaxBatches + 10; ++i) REQUIRE(s.spool->Append(request, 1).ok());
-  const Spool::Stats stats = s.spool->stats();
-  REQUIRE(stats.batches <= DiskSpool::kMaxBatches);
-  REQUIRE(stats.batches + s.losses[SpoolLoss::kEvicted] == DiskSpool::kMaxBatches + 10);
+  for (int i = 0; i < 1500; ++i) {
+    REQUIRE(s.Append(i));
+    REQUIRE(s.spool->stats().batches <= 1000);
+  }
+  const uint64_t left = s.spool->stats().batches;
+  REQUIRE((left > 900 && left + s.losses[SpoolLoss::kEvicted] == 1500));
+  // A start with a smaller bound looks at no more; the rest waits for the next one.
+  s.settings.max_batches = 500;
+  REQUIRE(s.Open());
+  const uint64_t first = s.spool->recovered_spans();
+  REQUIRE((first >= 500 && first < 600 && s.Logged("the rest is looked at after the next start")));
+  REQUIRE(s.Drain().size() == first);
+  REQUIRE(s.Open());
+  REQUIRE(s.spool->recovered_spans() == left - first);
 }
 
 }  // namespace spantap
