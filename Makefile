@@ -27,7 +27,7 @@ CXXFLAGS  += -std=c++20 $(OPT) $(WARN) -fno-plt $(SANFLAGS)
 LDFLAGS   += $(SANFLAGS) -Wl,--as-needed
 ABSL      := absl_status absl_statusor absl_strings absl_str_format absl_flat_hash_map absl_synchronization absl_time
 LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate -lzstd -lbpf -lspdlog -lfmt -lyaml-cpp \
-    -lcpp-httplib -lprometheus-cpp-core -pthread
+    -lprometheus-cpp-core -pthread
 , := ,
 
 .DELETE_ON_ERROR:
@@ -143,7 +143,7 @@ unit: $(foreach a,$(TEST_AREAS),$(call test_bin,$(a)))
 
 # ---------------------------------------------------------------- everything that is not building
 BUILD_PACKAGES := g++=4:12 gcc=4:12 pkg-config clang-14=1:14.0 bpftool=7.1 libbpf-dev=1:1.1 libabsl-dev=20220623 \
-    libcurl4-openssl-dev=7.88 libssl-dev=3.0 libdeflate-dev=1.14 libzstd-dev=1.5 libcpp-httplib-dev=0.11 \
+    libcurl4-openssl-dev=7.88 libssl-dev=3.0 libdeflate-dev=1.14 libzstd-dev=1.5 \
     prometheus-cpp-dev=1.0 libcli11-dev=2.1 libspdlog-dev=1:1.10 libyaml-cpp-dev=0.7 \
     nlohmann-json3-dev=3.11 node-llhttp=8.1 protobuf-compiler=3.21 python3=3.11 python3-protobuf=3.21 python3-pkg-resources \
     libxxhash-dev=0.8 linux-libc-dev dpkg-dev ca-certificates

@@ -147,6 +147,7 @@ void AddLink(const LinkedExchange& linked, Span* span) {
   SpanLink link;
   link.trace_id = linked.wire_trace_id;
   link.span_id = linked.wire_parent_id;
+  link.is_remote = true;  // it came in a header
   span->links.push_back(std::move(link));
 }
 
