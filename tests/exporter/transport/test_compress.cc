@@ -31,7 +31,7 @@ std::string Inflate(const Compressor::Result& result, size_t size) {
 std::string Text(size_t size, int seed) {
   std::string text;
   for (int i = seed; text.size() < size; ++i)
-    text += "http.request.method=GET url.path=/item/" + std::to_string(i * 7919);
+    text += "http.request.method=GET url.path=/item/" + std::to_string(i * int64_t{7919});
   text.resize(size);
   return text;
 }
