@@ -94,6 +94,25 @@ TEST_CASE("spool disk: read-only while running", "[spool]") {
   REQUIRE(s.losses.empty());
 }
 
+TEST_CASE("spool disk: nothing is promised before it is synced", "[spool]") {
+  TempFolder folder;
+  OpenSpool s(folder.spool());
+  REQUIRE(s.Open());
+  std::vector<IoCall> calls;
+  ScopedIoHook hook([&](IoCall call) {
+    calls.push_back(call);
+    return kProceed;
+  });
+  REQUIRE(s.Append(0));
+  REQUIRE(calls == std::vector<IoCall>{IoCall::kOpen, IoCall::kWrite, IoCall::kSyncData, IoCall::kSync});
+  calls.clear();
+  REQUIRE(s.Append(1));
+  REQUIRE(calls == std::vector<IoCall>{IoCall::kWrite, IoCall::kSyncData});
+  calls.clear();
+  REQUIRE(s.Drain().size() == 2);
+  REQUIRE((calls[calls.size() - 2] == IoCall::kUnlink && calls.back() == IoCall::kSync));
+}
+
 TEST_CASE("spool disk: a limit on file sizes does not end the process", "[spool]") {
   TempFolder folder;
   OpenSpool s(folder.spool());
