@@ -31,11 +31,11 @@ size_t OnBody(char* data, size_t size, size_t count, void* sink) {
   return static_cast<AnswerSink*>(sink)->AddBody({data, size * count}) ? size * count : 0;
 }
 // For a request that may use the kept connection only.
-curl_socket_t RefuseToOpen(void* refused, curlsocktype purpose, curl_sockaddr* address) {
+curl_socket_t RefuseToOpen(void* refused, curlsocktype /*purpose*/, curl_sockaddr* /*address*/) {
   *static_cast<bool*>(refused) = true;
   return CURL_SOCKET_BAD;
 }
-CURLcode OnTlsContext(CURL* easy, void* context, void* notes) {
+CURLcode OnTlsContext(CURL* /*easy*/, void* context, void* notes) {
   static_cast<TlsNotes*>(notes)->Observe(static_cast<SSL_CTX*>(context));
   return CURLE_OK;
 }

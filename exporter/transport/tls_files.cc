@@ -23,7 +23,7 @@ using Context = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
 int64_t Ns(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
 
 // Without this OpenSSL would ask for a passphrase on the terminal.
-int NoPassphrase(char* buffer, int size, int writing, void* data) { return 0; }
+int NoPassphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*data*/) { return 0; }
 
 absl::Status Bad(absl::string_view what, const std::string& path, absl::string_view accepted) {
   return absl::InvalidArgumentError(absl::StrCat(what, " ", path, ": ", accepted));

@@ -99,7 +99,7 @@ int OnVerify(int accepted, X509_STORE_CTX* store) {
   return accepted;
 }
 
-int OnClientCertificateWanted(SSL* ssl, X509** certificate, EVP_PKEY** key) {
+int OnClientCertificateWanted(SSL* ssl, X509** /*certificate*/, EVP_PKEY** /*key*/) {
   if (TlsNotes* notes = NotesOf(ssl)) notes->client_certificate_wanted = true;
   return 0;  // none
 }
