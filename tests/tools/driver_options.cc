@@ -58,10 +58,14 @@ void DriverOptions::AddTo(CLI::App& app) {
   app.add_option("--limit-attributes", limits.attributes, "");
   app.add_option("--limit-events", limits.events, "");
   app.add_option("--limit-links", limits.links, "");
+  app.add_option("--limit-event-attributes", limits.event_attributes, "");
+  app.add_option("--limit-link-attributes", limits.link_attributes, "");
+  app.add_option("--limit-characters", limits.value_characters, "of a string value");
   app.add_option("--spool", spool.dir, "folder; none: no spool");
   app.add_option("--spool-bytes", spool.max_bytes, "");
   app.add_option("--spool-age-s", spool_age_s, "");
   app.add_option("--spool-segment", spool.segment_bytes, "");
+  app.add_option("--spool-batches", spool.max_batches, "");
   app.add_option("--spool-rate", spool_rate, "bytes a second of a backlog");
 }
 

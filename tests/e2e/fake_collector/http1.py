@@ -39,7 +39,7 @@ class Request:
 
     def answer(self, status, body=b"", headers=(), content_type=None, acknowledge=False, rejected=0):
         """A whole answer to a whole request."""
-        with self.link.answering:
+        with self.link.answering():
             self.settle(acknowledge, rejected)
             self.link.send(head_of(status, [("Content-Type", content_type or self.headers.get("content-type", "")),
                                             ("Content-Length", len(body)), *headers]) + body)
@@ -127,7 +127,7 @@ def interim_then_ok(request, act):
 
 
 def chunked_ok(request, act):
-    with request.link.answering:
+    with request.link.answering():
         request.settle(True)
         request.link.send(head_of(200, [("Content-Type", "application/x-protobuf"), ("Transfer-Encoding", "chunked")]) +
                           b"0\r\nX-Trailer: 1\r\n\r\n")

@@ -57,7 +57,7 @@ class Stream:
 
     def answer(self, body=b"", acknowledge=True, rejected=0):
         """A whole and successful answer to a whole request."""
-        with self.link.answering:
+        with self.link.answering():
             self.settle(acknowledge, rejected)
             self.reply_head()
             self.data(message(body))
@@ -114,7 +114,7 @@ def shrink_window(stream, act):
 
 def ok_then_goaway(stream, act):
     """A connection that is over after this answer, politely."""
-    with stream.link.answering:
+    with stream.link.answering():
         stream.settle(True)
         stream.link.send(frame(GOAWAY, 0, 0, struct.pack(">II", act.get("last", stream.number), act.get("code", 0))))
         stream.reply_head()

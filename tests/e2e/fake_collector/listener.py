@@ -25,8 +25,22 @@ class Link:
     def __init__(self, listener, sock):
         self.listener, self.sock = listener, sock
         self.account, self.script = listener.account, listener.script
-        # Held while an acknowledgement is counted and written, so that flapping never comes between the two.
-        self.answering = threading.Lock()
+        self._answering = threading.Lock()
+        self._over = False
+
+    @contextlib.contextmanager
+    def answering(self):
+        """Held while an acknowledgement is counted and written, so that flapping never comes between the two."""
+        with self._answering:
+            if self._over:
+                raise Closed
+            yield
+
+    def end(self):
+        """No answer from now on. Only our half is closed: a reset could overtake the last answer."""
+        with self._answering, contextlib.suppress(OSError):
+            self._over = True
+            self.sock.shutdown(socket.SHUT_WR)
 
     def receive(self, size=65536, seconds=None):
         """Bytes, never none of them. None after `seconds`."""
@@ -166,8 +180,7 @@ class Listener:
         with self._lock:
             links = list(self._links)
         for link in links:
-            with link.answering, contextlib.suppress(OSError):
-                link.sock.shutdown(socket.SHUT_RDWR)
+            link.end()
 
     def _serve(self, sock):
         link = None

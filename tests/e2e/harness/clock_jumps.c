@@ -16,13 +16,13 @@ static time_t offset(void) {
   return offsets[(mono.tv_sec * 10 + mono.tv_nsec / 100000000) % 3];
 }
 
-int clock_gettime(clockid_t id, struct timespec *ts) {
+int clock_gettime(clockid_t id, struct timespec* ts) {
   const int result = (int)syscall(SYS_clock_gettime, id, ts);
   if (result == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) ts->tv_sec += offset();
   return result;
 }
 
-int gettimeofday(struct timeval *tv, void *zone) {
+int gettimeofday(struct timeval* tv, void* zone) {
   (void)zone;
   struct timespec ts;
   clock_gettime(CLOCK_REALTIME, &ts);
@@ -31,7 +31,7 @@ int gettimeofday(struct timeval *tv, void *zone) {
   return 0;
 }
 
-time_t time(time_t *ret) {
+time_t time(time_t* ret) {
   struct timespec ts;
   clock_gettime(CLOCK_REALTIME, &ts);
   if (ret) *ret = ts.tv_sec;
