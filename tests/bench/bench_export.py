@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way out: queue to compressed body on one core; the whole exporter against the Collector's own; at rest.
+"""The way out: queue to compressed body on one core; the whole exporter against two rivals; at 10 k spans/s and at rest.
 
-The rival of the whole exporter is the Collector (OTLP/HTTP in, otlphttp exporter out): opentelemetry-cpp is in no package
-of Debian 12. Both send gzip of level 1 to the same sink, a process that reads and answers. README.md says what each does.
+Rivals of the whole exporter: opentelemetry-cpp (its package of Debian's backports; built without compression) and the
+Collector (OTLP/HTTP in, otlphttp exporter out, gzip). All send to the same sink, a process that reads and answers.
+README.md says what each side does.
 """
 import json
 import subprocess
 import time
 
-from bench_proxies import BUILD, Sink, column
-from harness import Env, tools
+from bench_proxies import BUILD, HERE, Sink, column
+from harness import Env, Skip, tools
 from measure import cpu_seconds, interleave, memory_mib, print_figure, print_ratio
 
 # Same requests in as out, one at a time: no batching, no queue, nothing that costs and that our side has not.
@@ -39,11 +40,11 @@ service:
 
 
 class Sender:
-    """bench_export_run: the whole exporter as a process."""
+    """A process that makes and exports spans as told on stdin; ours (bench_export_run) unless `argv` says otherwise."""
 
-    def __init__(self, env, endpoint, compression="gzip", protocol="http/protobuf"):
-        self._process = subprocess.Popen([BUILD / "bench" / "bench_export_run", endpoint, protocol, compression],
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, env, endpoint, compression="gzip", argv=None):
+        argv = argv or [BUILD / "bench" / "bench_export_run", endpoint, "http/protobuf", compression]
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         env.on_exit(self._process.kill)
         self.pid = self._process.pid
 
@@ -57,6 +58,55 @@ class Sender:
         ledger, _ = self._process.communicate()
         if self._process.returncode != 0:
             raise SystemExit(f"spans were lost: {ledger}")
+
+
+def build_opentelemetry_cpp():
+    """The path of rivals/opentelemetry_cpp.cc, built as the package's pkg-config files say; Skip if it cannot be had."""
+    if subprocess.run([HERE.parent / "setup" / "get_opentelemetry_cpp.sh"], check=False).returncode != 0:
+        raise Skip("opentelemetry-cpp cannot be fetched")
+    prefix = tools.cache_dir() / "opentelemetry-cpp-1.19.0" / "usr"
+    libraries = prefix / "lib" / "x86_64-linux-gnu"
+    program = BUILD / "bench" / "opentelemetry_cpp"
+    subprocess.run(["g++", "-std=c++17", "-O2", "-DHAVE_ABSEIL", "-DOPENTELEMETRY_ABI_VERSION_NO=1", f"-I{HERE.parents[1]}",
+                    "-isystem", prefix / "include", HERE / "rivals" / "opentelemetry_cpp.cc", "-o", program, f"-L{libraries}",
+                    f"-Wl,--disable-new-dtags,-rpath,{libraries}", "-lopentelemetry_exporter_otlp_http",
+                    "-lopentelemetry_trace", "-lopentelemetry_resources", "-lopentelemetry_common",
+                    "-labsl_bad_variant_access", "-pthread"], check=True)
+    return program
+
+
+def spans_per_cpu_second(senders, pids, rounds, spans):
+    """{name: [thousand spans per CPU second of the process pids[name]]}, interleaved, after one round to warm up."""
+
+    def measure(name):
+        before = cpu_seconds([pids[name]])
+        senders[name].do(f"push {spans}")
+        time.sleep(0.2)  # what the rival still tidies up is its own
+        return spans / (cpu_seconds([pids[name]]) - before) / 1000
+
+    for name in senders:
+        measure(name)
+    rates = interleave(senders, rounds, measure)
+    for name, sender in senders.items():
+        print_figure(f"whole exporter, {name}", rates[name], "k spans/CPU s", digits=0)
+        sender.close()
+    return rates
+
+
+def against_opentelemetry_cpp(rounds, spans):
+    """Bench (g): the whole exporter and opentelemetry-cpp's BatchSpanProcessor with OtlpHttpExporter, same sink."""
+    program = build_opentelemetry_cpp()
+    env = Env("bench")
+    try:
+        sink = Sink(env).endpoint
+        rival, ours, packed = "opentelemetry-cpp, uncompressed", "spantap, uncompressed", "spantap, gzip"
+        senders = {rival: Sender(env, None, argv=[program, f"{sink}/v1/traces"]),
+                   ours: Sender(env, sink, compression="none"), packed: Sender(env, sink)}
+        rates = spans_per_cpu_second(senders, {name: sender.pid for name, sender in senders.items()}, rounds, spans)
+        print_ratio("  spantap/opentelemetry-cpp, both uncompressed", rates[ours], rates[rival], (">=", 3))
+        print_ratio("  spantap with gzip/opentelemetry-cpp without", rates[packed], rates[rival])
+    finally:
+        env.close(False)
 
 
 def bodies(rounds):
@@ -78,31 +128,17 @@ def bodies(rounds):
 
 
 def against_collector(rounds, spans):
-    """Bench (g): spans per CPU second of the whole exporter and of the Collector's otlphttp exporter, same sink."""
+    """Bench (g): the whole exporter and the Collector's otlphttp exporter, both with gzip of level 1, same sink."""
     env = Env("bench")
     try:
-        sink = Sink(env)
+        sink = Sink(env).endpoint
         port = env.free_port()
-        config = env.write("rival.yaml", COLLECTOR.format(port=port, sink=sink.endpoint))
-        rival = env.start("otelcol", [tools.otelcol(), "--config", config], port=port)
-        senders = {"spantap": Sender(env, sink.endpoint),
-                   "otelcol": Sender(env, f"http://127.0.0.1:{port}", compression="none")}
-        pids = {"spantap": senders["spantap"].pid, "otelcol": rival.pid}
-
-        def measure(name):
-            before = cpu_seconds([pids[name]])
-            senders[name].do(f"push {spans}")
-            time.sleep(0.2)  # what the rival still tidies up is its own
-            return {"rate": spans / (cpu_seconds([pids[name]]) - before) / 1000}
-
-        for name in senders:
-            measure(name)
-        runs = interleave(senders, rounds, measure)
-        for name, sender in senders.items():
-            print_figure(f"whole exporter, gzip over HTTP, {name}", column(runs[name], "rate"), "k spans/CPU s", digits=0)
-            sender.close()
-        print_ratio("  spantap/otelcol spans per CPU second", column(runs["spantap"], "rate"),
-                    column(runs["otelcol"], "rate"), (">=", 3))
+        config = env.write("rival.yaml", COLLECTOR.format(port=port, sink=sink))
+        collector = env.start("otelcol", [tools.otelcol(), "--config", config], port=port)
+        rival, ours = "otelcol, gzip", "spantap, gzip"
+        senders = {ours: Sender(env, sink), rival: Sender(env, f"http://127.0.0.1:{port}", compression="none")}
+        rates = spans_per_cpu_second(senders, {ours: senders[ours].pid, rival: collector.pid}, rounds, spans)
+        print_ratio("  spantap/otelcol, both with gzip", rates[ours], rates[rival], (">=", 3))
     finally:
         env.close(False)
 

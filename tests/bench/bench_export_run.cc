@@ -8,8 +8,8 @@
 //             "rate R S"   R spans a second for S seconds, a step each 10 ms; answers likewise
 //     end of input: stops, prints the ledger line.
 //
-// The spans are copied from templates (bench_export_spans.h): a span costs what a producer's costs, without making up
-// its values. Exit 1 if a span was lost.
+// Each span is built from prepared values, attribute by attribute, as a producer does (rivals/opentelemetry_cpp.cc does
+// the same). Exit 1 if a span was lost.
 #include <unistd.h>
 
 #include <algorithm>
@@ -68,7 +68,7 @@ class Driver {
   void PushSome(size_t count) {
     std::vector<Span> chunk;
     chunk.reserve(count);
-    for (size_t i = 0; i < count; ++i) chunk.push_back(templates_[next_++ % templates_.size()]);
+    for (size_t i = 0; i < count; ++i) chunk.push_back(MakeBenchSpan(values_[next_++ % values_.size()], resource_));
     exporter_->queue().PushAll(std::move(chunk));
   }
   void Settle(size_t count) {
@@ -78,7 +78,8 @@ class Driver {
   }
 
   const size_t max_queued_;
-  const std::vector<Span> templates_ = MakeBenchSpans(2048);
+  const std::vector<BenchSpanValues> values_ = MakeBenchValues(2048);
+  const std::shared_ptr<const Resource> resource_ = MakeBenchResource();
   size_t next_ = 0;
   Ledger ledger_;
   std::unique_ptr<Exporter> exporter_;
