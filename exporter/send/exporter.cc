@@ -7,10 +7,12 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/clock.h"
 #include "base/status_macros.h"
 #include "exporter/send/accounts.h"
 #include "exporter/send/export_pipeline.h"
 #include "exporter/send/exporter_parts.h"
+#include "exporter/send/line_limiter.h"
 
 namespace spantap {
 namespace {
@@ -73,7 +75,10 @@ absl::Status ExporterImpl::Open(bool with_spool) {
   if (with_spool && parts_.spool) {
     // The spool may be left behind with a thread that hangs in it, so it holds what it reports to.
     auto opened = parts_.spool([accounts = accounts_](SpoolLoss why, uint64_t spans) { accounts->Lost(why, spans); },
-                               [accounts = accounts_](absl::string_view line) { accounts->Log(line); });
+                               [accounts = accounts_, limiter = LineLimiter()](absl::string_view line) mutable {
+                                 const std::string passed = limiter.Pass(MonoNs(), line);
+                                 if (!passed.empty()) accounts->Log(passed);
+                               });
     if (opened.ok()) {
       spool = *std::move(opened);
     } else {

@@ -2,17 +2,15 @@
 #include "exporter/send/overflow.h"
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "exporter/send/stop_state.h"
 
 namespace spantap {
 namespace {
 
-constexpr uint64_t kTellAgainNs = 60'000'000'000;
+constexpr absl::Duration kReadAgain = absl::Seconds(10);
 
 }  // namespace
 
@@ -30,28 +28,10 @@ bool Overflow::Store(absl::string_view request, uint64_t spans) {
   const absl::Status status = spool_->Append(request, spans);
   accounts_.EndSpooling(spans, status.ok());
   NoteStats();
-  Report(status);
   if (!status.ok()) return false;
   may_have_.store(true, std::memory_order_release);
   reader_.Signal();
   return true;
-}
-
-// One line when it begins to fail, again each minute, and one when it is over.
-void Overflow::Report(const absl::Status& status) {
-  const uint64_t now_ns = MonoNs();
-  std::string line;
-  {
-    absl::MutexLock lock(&mutex_);
-    const bool due = told_ns_ == 0 || now_ns - told_ns_ >= kTellAgainNs;
-    if (status.ok() ? !failing_ : !due) return;
-    failing_ = !status.ok();
-    told_ns_ = failing_ ? now_ns : told_ns_;
-    line = failing_ ? absl::StrCat("spool state=failing action=\"spans stay in memory, as far as they fit\" cause=\"",
-                                   std::string(status.message()), "\"")
-                    : "spool state=ok action=\"spans are written again\"";
-  }
-  accounts_.Log(line);
 }
 
 std::optional<Batch> Overflow::Take(uint64_t now_ns) {
@@ -59,7 +39,13 @@ std::optional<Batch> Overflow::Take(uint64_t now_ns) {
   may_have_.store(false, std::memory_order_release);
   std::optional<Spool::Entry> entry = spool_->Take();
   NoteStats();
-  if (!entry.has_value()) return std::nullopt;
+  if (!entry.has_value()) {
+    if (stats().batches > 0) {  // they could not be read: perhaps they can later
+      may_have_.store(true, std::memory_order_release);
+      due_ns_ = After(now_ns, kReadAgain);
+    }
+    return std::nullopt;
+  }
   may_have_.store(true, std::memory_order_release);
   if (bytes_per_s_ > 0) {
     const double seconds = static_cast<double>(entry->request.size()) / static_cast<double>(bytes_per_s_);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // All dealings with the spool: storing what memory cannot hold, and reading it back, oldest first and slowly enough
-// that fresh spans are not held up. Accounts for each, and tells a person when the disk cannot be written.
+// that fresh spans are not held up. Accounts for each. (What a person must know of the disk, the spool says itself.)
 //
 // Store() from any thread; the rest on the sender's. Memory: one batch, the caller's.
 #pragma once
@@ -29,9 +29,9 @@ class Overflow {
   void Recover();
 
   // False: not on disk, still the caller's.
-  [[nodiscard]] bool Store(absl::string_view request, uint64_t spans) ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] bool Store(absl::string_view request, uint64_t spans);
 
-  // There may be something to take (exact after a Take() that gave nothing).
+  // There may be something to take.
   bool MayHave() const { return may_have_.load(std::memory_order_acquire); }
   // When the next one may be sent.
   uint64_t due_ns() const { return due_ns_; }
@@ -52,8 +52,6 @@ class Overflow {
  private:
   static constexpr int kMostStrikes = 5;
   void NoteStats() ABSL_LOCKS_EXCLUDED(mutex_);
-  void Report(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
-
   const std::unique_ptr<Spool> spool_;
   const uint64_t bytes_per_s_;
   Accounts& accounts_;
@@ -66,8 +64,6 @@ class Overflow {
   int strikes_ = 0;
   mutable absl::Mutex mutex_;
   Spool::Stats stats_ ABSL_GUARDED_BY(mutex_);
-  bool failing_ ABSL_GUARDED_BY(mutex_) = false;  // as last told
-  uint64_t told_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // last line; 0: none
 };
 
 }  // namespace spantap

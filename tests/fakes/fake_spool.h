@@ -38,6 +38,11 @@ class FakeDisk {
     absl::MutexLock lock(&mutex_);
     takes_ = takes;
   }
+  // Reading fails: they are there and cannot be taken.
+  void HideRecords(bool hidden) {
+    absl::MutexLock lock(&mutex_);
+    hidden_ = hidden;
+  }
   // The oldest are lost for new ones beyond this many.
   void LimitBatches(size_t n) {
     absl::MutexLock lock(&mutex_);
@@ -90,6 +95,7 @@ class FakeDisk {
   size_t max_batches_ ABSL_GUARDED_BY(mutex_) = SIZE_MAX;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   absl::Duration takes_ ABSL_GUARDED_BY(mutex_);
+  bool hidden_ ABSL_GUARDED_BY(mutex_) = false;
   int appends_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
@@ -130,6 +136,7 @@ class FakeSpool final : public Spool {
   std::optional<Entry> Take() override {
     FakeDisk& d = *disk_;
     absl::MutexLock lock(&d.mutex_);
+    if (d.hidden_) return std::nullopt;
     for (const auto& [id, record] : d.records_) {
       if (d.taken_.insert(id).second) return Entry{id, record.request, record.spans};
     }
