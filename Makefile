@@ -203,7 +203,9 @@ $(FUZZ)/obj/nanopb/%.o: $(BUILD)/%.c | $(BUILD)/gen/nanopb/.generated
 	$(Q)mkdir -p $(@D) && $(CCACHE) $(CLANG) $(FUZZ_FLAGS) $(NANOPB_FLAGS) -c $< -o $@
 -include $(shell find $(FUZZ)/obj -name '*.d' 2>/dev/null)
 $(FUZZ)/libstages.a: $(FUZZ_OBJECTS)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@.new && $(AR) rcs $@.new $^ && mv $@.new $@
+
+.PRECIOUS: $(FUZZ)/obj/tests/fuzz/%.cc.o
 $(FUZZ)/fuzz_%: $(FUZZ)/obj/tests/fuzz/fuzz_%.cc.o $(FUZZ)/libstages.a
 	$(call msg,FUZZ,$@)
 	$(Q)mkdir -p $@.new && clang++-14 -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
