@@ -54,7 +54,6 @@ ExportPipeline::ExportPipeline(const ExporterSettings& settings, std::shared_ptr
       batcher_(settings.batch, settings.limits, *queue_, inbox_, overflow_.get(), *accounts_, stop_,
                [this] { return sender_.all_down(); }) {}
 
-// Detached, because one that hangs at the end must not be waited for; Stop() waits for the count instead.
 bool ExportPipeline::StartThread(const char* name, Part part) {
   threads_->running.fetch_add(1, std::memory_order_acq_rel);
   const WithoutSignals masked;
@@ -66,7 +65,7 @@ bool ExportPipeline::StartThread(const char* name, Part part) {
       threads->ended.Signal();
     });
     pthread_setname_np(thread.native_handle(), name);
-    thread.detach();
+    handles_.push_back(std::move(thread));
     return true;
   } catch (const std::system_error&) {
     threads_->running.fetch_sub(1, std::memory_order_acq_rel);
@@ -106,8 +105,17 @@ void ExportPipeline::Stop() {
   queue_->Close();
   WakeAll();
   AwaitThreads(After(now_ns, std::max(drain, kLeastForEnding)));
+  LeaveThreads();
   // Nothing is in flight any more, unless a thread hangs or never was.
   accounts_->Abandon(*queue_);
+}
+
+// Joined if both have counted themselves out: a thread frees what libraries keep for it (OpenSSL's error queue) a
+// moment later, which must not run beside exit(). One that hangs must not be waited for.
+void ExportPipeline::LeaveThreads() {
+  const bool ended = threads_->running.load(std::memory_order_acquire) == 0;
+  for (std::thread& thread : handles_) ended ? thread.join() : thread.detach();
+  handles_.clear();
 }
 
 void ExportPipeline::AwaitThreads(uint64_t give_up_ns) {

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -45,6 +46,7 @@ class ExportPipeline : public std::enable_shared_from_this<ExportPipeline> {
   void RunSender() { sender_.Run(); }
   void WakeAll();
   void AwaitThreads(uint64_t give_up_ns);
+  void LeaveThreads();
 
   const ExporterSettings settings_;
   const std::shared_ptr<SpanQueue> queue_;
@@ -58,6 +60,7 @@ class ExportPipeline : public std::enable_shared_from_this<ExportPipeline> {
     Wakeup ended;
   };
   const std::shared_ptr<Threads> threads_ = std::make_shared<Threads>();
+  std::vector<std::thread> handles_;  // until Stop(), which takes them back or leaves them behind
   const std::unique_ptr<Overflow> overflow_;
   Inbox inbox_;
   Sender sender_;
