@@ -15,12 +15,13 @@ constexpr CommandInfo kCommands[] = {
     {"trace", 2, "Show the traces of processes in the terminal, live; no Collector needed.", ""},
     {"record", 4, "Write captured events to a file.", "FILE"},
     {"replay", 8, "Run a recorded file through the same pipeline: show its traces, or export them.", "FILE"},
-    {"check", 16, "Show the settings that agent would run with, and where each comes from; do nothing.", ""},
+    {"check", 16, "Show the settings that agent would run with, and where each comes from; do nothing.", "[FILE]"},
 };
 
 constexpr char kExitCodes[] =
     "Exit codes: 0 done, 1 failed while running, 2 wrong use or configuration.\n"
-    "Every option is also a variable (SPANTAP_PID, lists with commas) and a key of the configuration file.\n"
+    "Every option is also a variable (SPANTAP_PID, lists with commas) and a key of the configuration file.\n";
+constexpr char kLedger[] =
     "The last line on stderr is the ledger: created = acknowledged + dropped + in_flight + spooled.\n";
 
 std::string Examples(const CommandInfo& command) {
@@ -43,7 +44,7 @@ std::string Examples(const CommandInfo& command) {
              "  spantap replay capture.spantap --endpoint http://127.0.0.1:4318\n";
     case Command::kCheck:
       return "  spantap check\n"
-             "  spantap check --config /etc/spantap/spantap.yaml\n"
+             "  spantap check /etc/spantap/spantap.yaml\n"
              "  OTEL_TRACES_SAMPLER=always_on spantap check --endpoint http://collector:4318\n";
   }
   return "";
@@ -69,7 +70,7 @@ std::string GeneralHelp() {
                   "  spantap --version        version, event version, what this kernel offers\n\n",
                   "EXAMPLES\n  spantap trace --pid 4242\n",
                   "  spantap agent --exe envoy --endpoint http://127.0.0.1:4318\n",
-                  "  spantap record capture.spantap --exe nginx --duration 5\n\n", kExitCodes);
+                  "  spantap record capture.spantap --exe nginx --duration 5\n\n", kExitCodes, kLedger);
   return text;
 }
 
@@ -87,7 +88,8 @@ std::string CommandHelp(const CommandInfo& command) {
   }
   absl::StrAppendFormat(&text, "  %-32s %s\n  %-32s %s\n", "--config FILE", "YAML file with the same words as keys",
                         "--help", "this text");
-  absl::StrAppend(&text, "\nEXAMPLES\n", Examples(command), "\n", kExitCodes);
+  absl::StrAppend(&text, "\nEXAMPLES\n", Examples(command), "\n", kExitCodes,
+                  command.bit == static_cast<unsigned>(Command::kCheck) ? "" : kLedger);
   return text;
 }
 

@@ -13,7 +13,7 @@ struct CommandInfo {
   const char* name;
   unsigned bit;            // of enum Command
   const char* purpose;     // one sentence
-  const char* positional;  // "FILE" or ""
+  const char* positional;  // "FILE", "[FILE]" (another name of --config) or ""
 };
 absl::Span<const CommandInfo> Commands();
 

@@ -90,7 +90,7 @@ std::vector<Option> ExportOptions() {
      forms::OneOf<bool>([](auto& d) -> auto& { return d.exports; }, {{"otlp", true}, {"none", false}}, "exporter")},
     {"endpoint", "URL", kForSpans, kRepeatable,
      {{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", standard::SignalEndpoint}, {"OTEL_EXPORTER_OTLP_ENDPOINT", standard::Plain}},
-     "OTLP endpoint; the first of several that works is used; over HTTP /v1/traces is appended unless it is there (default for agent: "
+     "OTLP endpoint; the first of several that works is used; over HTTP /v1/traces is appended unless it is there; exact:URL stays as it is, unix:/PATH is a socket (default for agent: "
      "http://localhost:4318, for grpc port 4317; trace and replay export only if it is given)", Endpoints(), Secret::kUrl},
     {"protocol", "NAME", kForSpans, kOnce,
      {{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", standard::Name}, {"OTEL_EXPORTER_OTLP_PROTOCOL", standard::Name}},

@@ -33,8 +33,9 @@ void Declare(CLI::App& app, const CommandInfo& command, Raw& raw) {
   CLI::App* sub = app.add_subcommand(command.name, command.purpose);
   sub->set_help_flag();
   sub->add_flag("--help,-h", raw.help);
-  sub->add_option("--config", raw.config)->expected(1)->take_all();
-  if (*command.positional) sub->add_option("FILE", raw.file);
+  const absl::string_view positional = command.positional;
+  sub->add_option(positional == "[FILE]" ? "--config,FILE" : "--config", raw.config)->expected(1)->take_all();
+  if (positional == "FILE") sub->add_option("FILE", raw.file);
   for (const Option& option : Options()) {
     if (!(option.commands & command.bit)) continue;
     const std::string flag = absl::StrCat("--", option.name);
@@ -73,7 +74,7 @@ absl::StatusOr<ConfigFile> ReadConfigFile(const Raw& raw, const Outside& outside
 }
 
 absl::Status CheckWhole(const CommandInfo& command, const Settings& settings) {
-  if (*command.positional && settings.file.empty()) {
+  if (absl::string_view(command.positional) == "FILE" && settings.file.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("spantap ", command.name, ": no FILE given; usage: spantap ", command.name, " FILE [OPTIONS]"));
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Local trees: what links and joins connect. Pure structure; the linker decides, the ids are ids.h's.
+// Local trees: what links and joins connect. Pure structure; the linker decides, the ids are trace_ids.h's.
 //
 // Event thread only. Cost: O(depth), which is bounded by kMaxDepth.
 #pragma once

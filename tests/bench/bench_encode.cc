@@ -5,7 +5,7 @@
 // floor). All variants run in one process, pinned, in alternating order, and produce the same bytes.
 //
 // Prints the median of the per-round ratios with the 10th and 90th percentile. Also shown: ours with the
-// setting of the attributes included, which the event thread pays, not the export thread; and ours made into JSON.
+// setting of the attributes included, which the event thread pays, not the batcher; and ours made into JSON.
 #include <sched.h>
 
 #include <algorithm>

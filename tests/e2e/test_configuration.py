@@ -5,6 +5,7 @@ Recordings are replayed, so that nothing here needs privileges. What is wrong is
 """
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -12,7 +13,8 @@ from harness.env import check, check_equal
 from harness.sink import OtlpSink
 from harness.spantap import binary, check_ledger, parse_ledger
 
-RECORDING = pathlib.Path(__file__).parents[1] / "data" / "nginx_keepalive.rec"
+ROOT = pathlib.Path(__file__).parents[2]
+RECORDING = ROOT / "tests" / "data" / "nginx_keepalive.rec"
 
 
 def replay(*args, env=None):
@@ -85,6 +87,22 @@ def test_istio_fields_as_they_are_written_there(env):
     check_equal(sink.span_count, ledger["created"], "spans at the sink")
     for request in sink.requests:
         check_equal((request["path"], request["headers"].get("custom-header")), ("/own/traces", "custom value"), "request")
+
+
+def test_the_sample_file_of_the_readme(env):
+    """`spantap check` accepts it without a warning, and each of its lines counts."""
+    samples = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    check_equal(len(samples), 1, "samples in README.md")
+    file = env.write("spantap.yaml", samples[0])
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "SPANTAP_"))}
+    result = subprocess.run([binary(), "check", str(file)], text=True, capture_output=True, timeout=20, env=clean)
+    check_equal((result.returncode, result.stderr), (0, ""), "exit code and errors")
+    check("warning" not in result.stdout, f"a warning: {result.stdout}")
+    shown = {line.split()[0] for line in result.stdout.splitlines() if str(file) in line}
+    keys = set(re.findall(r"^([a-z-]+):", samples[0], re.MULTILINE))
+    check(len(keys) >= 8, f"keys of the sample: {keys}")
+    check_equal(shown, keys, "settings that come from the sample")
+    check("TOKEN" not in result.stdout, f"the token is shown: {result.stdout}")
 
 
 def test_disabled_waits_for_its_end(env):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """--listen: what the agent says of itself agrees with its ledger, and nobody who asks can harm it."""
+import fnmatch
 import http.client
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -45,6 +47,16 @@ def metrics(port):
         check(key not in values, f"twice in /metrics: {key}")
         values[key] = float(match[4])
     return values
+
+
+def check_documented(values):
+    """Each family is named on the page of agent/serve."""
+    page = (pathlib.Path(__file__).parents[2] / "agent" / "serve" / "README.md").read_text()
+    table = page.split("## What `/metrics` tells")[1].split("\n## ")[0]
+    named = re.findall(r"`([a-z_*]+)`", table)
+    for key in values:
+        name = (key[0] if isinstance(key, tuple) else key).removeprefix("spantap_").removesuffix("_total")
+        check(any(fnmatch.fnmatchcase(name, pattern) for pattern in named), f"{name} is not in agent/serve/README.md")
 
 
 def ledger_of(port):
@@ -98,6 +110,7 @@ def test_numbers_agree_with_the_ledger(env):
     check_equal(values["spantap_exporter_requests_total", f"{rig.sink.endpoint}/v1/traces"], len(rig.sink.requests),
                 "requests counted and requests at the sink")
     check(values["process_resident_memory_bytes"] > 1e6, "resident memory")
+    check_documented(values)
     check(abs(values["process_start_time_seconds"] - (time.time() - (time.monotonic() - agent.started))) < 2,
           "start time of the process")
     check(values["spantap_event_thread_turn_age_seconds"] < 1, "the event thread turns")

@@ -149,6 +149,18 @@ TEST_CASE("parse: switches in the file may be true or false", "[cli]") {
   CHECK(world.Settle({"agent", "--config", "f", "--pid", "1"}).targets.pids.size() == 1);
 }
 
+TEST_CASE("parse: check takes its file without --config, too", "[cli]") {
+  const World world{{}, {{"f", "sample: 7\n"}, {"g", "sampel: 7\n"}}};
+  CHECK(world.Check({"f"}) == world.Check({"--config", "f"}));
+  CHECK(world.Check({"f", "--drain", "1s"}) == world.Check({"--drain", "1s", "f"}));
+  CHECK(Has(world.Check({"f"}), "f:1\n"));
+  CHECK(world.ErrorOf({"check", "g"}).find("g:1: no such option 'sampel'") == 0);
+  CHECK(Has(world.ErrorOf({"check", "missing"}), "missing: cannot be read"));
+  CHECK(Has(world.ErrorOf({"check", "f", "g"}), "given more than once; it takes one file"));
+  CHECK(Has(world.ErrorOf({"check", "--config", "f", "g"}), "given more than once; it takes one file"));
+  CHECK(Has(world.ErrorOf({"agent", "f"}), "'f' was not expected"));
+}
+
 TEST_CASE("parse: the real files and variables", "[cli]") {
   const char* const missing[] = {"spantap", "agent", "--config", "/nonexistent.yaml"};
   const auto parsed = ParseCommandLine(4, missing);
@@ -187,7 +199,12 @@ TEST_CASE("help: every option of a command is in its help, and no other", "[cli]
     CHECK(Has(help, "EXAMPLES"));
     CHECK(Has(help, "Exit codes"));
   }
-  CHECK(Has(World().Must({"agent", "--help"}).print.value(), "(default 8192)"));
+  const std::string agent = World().Must({"agent", "--help"}).print.value();
+  CHECK(Has(agent, "(default 8192)"));
+  CHECK(Has(agent, "The last line on stderr is the ledger"));
+  const std::string check = World().Must({"check", "--help"}).print.value();
+  CHECK(Has(check, "Usage: spantap check [FILE] [OPTIONS]"));
+  CHECK(check.find("ledger:") == std::string::npos);
 }
 
 TEST_CASE("help: --version names the event version", "[cli]") {
