@@ -6,9 +6,9 @@
 //     opentelemetry_cpp URL     (of the sink, path included)
 //     stdin: "push N"           answers "done N" when all are exported
 //
-// In its favour: recordables are filled directly, without tracer, sampler, context and id generator; batches are as
-// large as ours; the queue never drops, as it is flushed before it can be full. The package is built without
-// compression.
+// In its favour: recordables are filled directly, without tracer, sampler, context and id generator; batch and queue
+// are its defaults, with which it is twice as fast as with ours; it never drops, as the queue is flushed before it is
+// full. The package is built without compression.
 #include <opentelemetry/exporters/otlp/otlp_http_exporter_factory.h>
 #include <opentelemetry/exporters/otlp/otlp_http_exporter_options.h>
 #include <opentelemetry/sdk/instrumentationscope/instrumentation_scope.h>
@@ -37,7 +37,7 @@ namespace sdk = opentelemetry::sdk::trace;
 namespace trace = opentelemetry::trace;
 using opentelemetry::sdk::common::ExportResult;
 
-constexpr size_t kBatch = 4096, kFlushAt = 8192, kQueue = 16384;
+constexpr size_t kBatch = 512, kFlushAt = 1024, kQueue = 2048;
 
 std::atomic<size_t> exported{0};
 
