@@ -7,10 +7,7 @@
 // completely (head and content-length body) before the action runs.
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <atomic>
 #include <deque>
@@ -27,6 +24,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "base/unique_fd.h"
+#include "tests/fakes/loopback.h"
 
 namespace spantap {
 
@@ -74,15 +72,6 @@ class FakeCollector {
   }
 
   explicit FakeCollector(std::vector<Action> script = {Answer(200)}) : script_(script.begin(), script.end()) {
-    listener_.Reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof(address);
-    const bool ok = bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), length) == 0 &&
-                    listen(listener_.get(), 16) == 0 &&
-                    getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0;
-    port_ = ok ? ntohs(address.sin_port) : 0;
     thread_ = std::thread([this] { Serve(); });
   }
   ~FakeCollector() { Stop(); }
@@ -90,9 +79,9 @@ class FakeCollector {
   void Stop() {
     stop_ = true;
     if (thread_.joinable()) thread_.join();
-    listener_.Reset();
+    listener_.fd.Reset();
   }
-  std::string url() const { return absl::StrCat("http://127.0.0.1:", port_); }
+  std::string url() const { return listener_.url(); }
 
   std::vector<CollectorRequest> requests() {
     absl::MutexLock lock(&mutex_);
@@ -115,8 +104,8 @@ class FakeCollector {
 
   void Serve() {
     for (int connection = 1; !stop_;) {
-      if (!Readable(listener_.get())) continue;
-      const UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (!Readable(listener_.fd.get())) continue;
+      const UniqueFd fd(accept4(listener_.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
       const timeval send_limit = {1, 0};  // so that Endless() notices the end
       setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &send_limit, sizeof(send_limit));
       CollectorRequest request;
@@ -162,8 +151,7 @@ class FakeCollector {
     return true;
   }
 
-  UniqueFd listener_;
-  int port_ = 0;
+  LoopbackListener listener_;
   std::atomic<bool> stop_{false};
   absl::Mutex mutex_;
   std::deque<Action> script_ ABSL_GUARDED_BY(mutex_);

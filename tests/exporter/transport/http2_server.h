@@ -6,11 +6,9 @@
 // A thread for each connection: moments may come at the same time. Keeps each complete request.
 #pragma once
 
-#include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <nghttp2/nghttp2.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <atomic>
 #include <deque>
@@ -26,6 +24,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "base/unique_fd.h"
+#include "tests/fakes/loopback.h"
 
 namespace spantap {
 
@@ -111,22 +110,13 @@ class Http2Server {
 
   // The n-th connection is served by the n-th behaviour, all further ones by the last.
   explicit Http2Server(std::vector<Behaviour> behaviours) : behaviours_(std::move(behaviours)) {
-    listener_.Reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof(address);
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    const bool ok = bind(listener_.get(), generic, length) == 0 && listen(listener_.get(), 16) == 0 &&
-                    getsockname(listener_.get(), generic, &length) == 0;
-    port_ = ok ? ntohs(address.sin_port) : 0;
     thread_ = std::thread([this] { Serve(); });
   }
   ~Http2Server() {
     stop_ = true;
     thread_.join();
   }
-  std::string url() const { return absl::StrCat("http://127.0.0.1:", port_); }
+  std::string url() const { return listener_.url(); }
   std::vector<Request> requests() {
     absl::MutexLock lock(&mutex_);
     return requests_;
@@ -177,9 +167,9 @@ class Http2Server {
   void Serve() {
     std::vector<std::thread> threads;
     while (!stop_) {
-      pollfd poll_fd = {listener_.get(), POLLIN, 0};
+      pollfd poll_fd = {listener_.fd.get(), POLLIN, 0};
       if (poll(&poll_fd, 1, 20) <= 0) continue;
-      const int fd = accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+      const int fd = accept4(listener_.fd.get(), nullptr, nullptr, SOCK_CLOEXEC);
       threads.emplace_back([this, fd, number = threads.size() + 1] { ServeConnection(fd, number); });
     }
     for (std::thread& thread : threads) thread.join();
@@ -272,8 +262,7 @@ class Http2Server {
   }
 
   const std::vector<Behaviour> behaviours_;
-  UniqueFd listener_;
-  int port_ = 0;
+  LoopbackListener listener_;
   std::atomic<bool> stop_{false};
   absl::Mutex mutex_;
   std::vector<Request> requests_ ABSL_GUARDED_BY(mutex_);

@@ -10,6 +10,7 @@
 #include "exporter/transport/curl_exchange.h"
 #include "tests/exporter/transport/http2_server.h"
 #include "tests/fakes/fake_collector.h"
+#include "tests/fakes/loopback.h"
 
 namespace spantap {
 namespace {
@@ -52,29 +53,18 @@ CurlExchange::Outcome PostOnce(const std::string& url, absl::Duration timeout = 
 class BlackHole {
  public:
   explicit BlackHole(bool full) {
-    listener_.Reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof(address);
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    const int small = 4096;
-    setsockopt(listener_.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-    REQUIRE(bind(listener_.get(), generic, length) == 0);
-    REQUIRE(listen(listener_.get(), 0) == 0);
-    REQUIRE(getsockname(listener_.get(), generic, &length) == 0);
-    port_ = ntohs(address.sin_port);
+    REQUIRE(listener_.port != 0);
+    const sockaddr_in address = Loopback(listener_.port);
     for (int i = 0; full && i < 4; ++i) {
       fillers_.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      (void)connect(fillers_.back().get(), generic, length);
+      (void)connect(fillers_.back().get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
     }
   }
-  std::string url() const { return absl::StrCat("http://127.0.0.1:", port_); }
+  std::string url() const { return listener_.url(); }
 
  private:
-  UniqueFd listener_;
+  LoopbackListener listener_{0, 4096};
   std::vector<UniqueFd> fillers_;
-  int port_ = 0;
 };
 
 TEST_CASE("exchange: why there was no answer, in words", "[transport]") {
@@ -120,16 +110,10 @@ TEST_CASE("exchange: why there was no answer, in words", "[transport]") {
 
 TEST_CASE("exchange: an answer that comes before the body is read counts", "[transport]") {
   // Reads the head only, answers, and closes with most of the body unread, which makes the kernel send a reset.
-  UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof(address);
-  REQUIRE(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
-  REQUIRE(listen(listener.get(), 1) == 0);
-  REQUIRE(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
+  const LoopbackListener listener(1);
+  REQUIRE(listener.port != 0);
   std::thread server([&listener] {
-    const UniqueFd fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    const UniqueFd fd(accept4(listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
     char buffer[4096];
     (void)!recv(fd.get(), buffer, sizeof(buffer), 0);
     const std::string answer = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -138,8 +122,7 @@ TEST_CASE("exchange: an answer that comes before the body is read counts", "[tra
     while (recv(fd.get(), buffer, sizeof(buffer), 0) > 0) {
     }
   });
-  const auto outcome = PostOnce(absl::StrCat("http://127.0.0.1:", ntohs(address.sin_port)), absl::Seconds(10),
-                                std::string(30'000'000, 'x'));
+  const auto outcome = PostOnce(listener.url(), absl::Seconds(10), std::string(30'000'000, 'x'));
   server.join();
   INFO(outcome.cause);
   CHECK(outcome.http_status == 413);

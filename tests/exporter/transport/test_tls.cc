@@ -11,6 +11,7 @@
 #include "exporter/transport/otlp_http.h"
 #include "tests/exporter/transport/tls_front.h"
 #include "tests/fakes/fake_collector.h"
+#include "tests/fakes/loopback.h"
 
 namespace spantap {
 namespace {
@@ -124,22 +125,16 @@ TEST_CASE("tls: a server that wants a client certificate", "[transport]") {
 TEST_CASE("tls: one side speaks TLS, the other does not", "[transport]") {
   Setup setup;
   // A server that answers anything in plain text, and one that waits for the end of a line.
-  UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof(address);
-  REQUIRE(bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
-  REQUIRE(listen(listener.get(), 1) == 0);
-  REQUIRE(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
+  const LoopbackListener listener(1);
+  REQUIRE(listener.port != 0);
   std::thread server([&listener] {
-    const UniqueFd fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    const UniqueFd fd(accept4(listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
     char hello[4096];
     (void)!recv(fd.get(), hello, sizeof(hello), 0);
     const std::string answer = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
     (void)!send(fd.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
   });
-  const std::string url = absl::StrCat("https://127.0.0.1:", ntohs(address.sin_port));
+  const std::string url = listener.url("https");
   SendResult result = setup.Connect(url)->Send(kRequest, absl::Seconds(10));
   server.join();
   INFO(result.message);

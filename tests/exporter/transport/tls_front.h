@@ -6,10 +6,8 @@
 // One thread of its own, one connection at a time. The certificate can be replaced while it runs.
 #pragma once
 
-#include <arpa/inet.h>
 #include <openssl/ssl.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <atomic>
 #include <csignal>
@@ -21,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "base/unique_fd.h"
 #include "tests/exporter/transport/server_certificates.h"
+#include "tests/fakes/loopback.h"
 
 namespace spantap {
 
@@ -35,13 +34,6 @@ class TlsFront {
 
   TlsFront(Options options, const std::string& backend_url)
       : options_(std::move(options)), backend_port_(std::stoi(backend_url.substr(backend_url.rfind(':') + 1))) {
-    listener_.Reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address = Loopback(0);
-    socklen_t length = sizeof(address);
-    const bool ok = bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), length) == 0 &&
-                    listen(listener_.get(), 16) == 0 &&
-                    getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0;
-    port_ = ok ? ntohs(address.sin_port) : 0;
     thread_ = std::thread([this] { Serve(); });
   }
   ~TlsFront() {
@@ -49,8 +41,8 @@ class TlsFront {
     thread_.join();
   }
 
-  int port() const { return port_; }
-  std::string url() const { return absl::StrCat("https://127.0.0.1:", port_); }
+  int port() const { return listener_.port; }
+  std::string url() const { return listener_.url("https"); }
   int handshakes() const { return handshakes_; }
   std::string server_name() {  // of the last handshake
     absl::MutexLock lock(&mutex_);
@@ -66,13 +58,6 @@ class TlsFront {
   }
 
  private:
-  static sockaddr_in Loopback(int port) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
-  }
   static X509* ReadCertificate(const std::string& pem) {
     BIO* in = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
     X509* certificate = PEM_read_bio_X509(in, nullptr, nullptr, nullptr);
@@ -120,9 +105,9 @@ class TlsFront {
     sigaddset(&pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
     while (!stop_) {
-      pollfd poll_fd = {listener_.get(), POLLIN, 0};
+      pollfd poll_fd = {listener_.fd.get(), POLLIN, 0};
       if (poll(&poll_fd, 1, 20) <= 0) continue;
-      const UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      const UniqueFd client(accept4(listener_.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
       const timeval limit = {1, 0};
       setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
       setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
@@ -189,8 +174,7 @@ class TlsFront {
   std::string client_name_ ABSL_GUARDED_BY(mutex_);
   const int backend_port_;
   std::string alpn_;  // of the connection being served
-  UniqueFd listener_;
-  int port_ = 0;
+  LoopbackListener listener_;
   std::atomic<bool> stop_{false};
   std::atomic<int> handshakes_{0};
   std::thread thread_;
