@@ -58,9 +58,8 @@ void CollectorState::Refused(uint64_t now_ns, const SendResult& result, uint64_t
   // Another status is another cause, and a lasting refusal loses data: said again each minute.
   const uint64_t last_ns = told_ns_[static_cast<size_t>(State::kRefusing)];
   const int status = result.http_status * 100 + result.grpc_status;
-  if (told_ == State::kRefusing && (status != told_status_ || Due(last_ns, now_ns, kRepeatIntervalNs))) {
-    told_ = State::kUp;
-  }
+  const uint64_t interval_ns = status != told_status_ ? kStateIntervalNs : kRepeatIntervalNs;
+  if (told_ == State::kRefusing && Due(last_ns, now_ns, interval_ns)) told_ = State::kUp;  // Enter() tells it again now
   Enter(State::kRefusing, now_ns, absl::StrCat("action=\"spans are dropped\" dropped=", dropped), result.message);
   if (told_ == State::kRefusing) told_status_ = status;
 }

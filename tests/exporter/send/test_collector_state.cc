@@ -56,6 +56,15 @@ TEST_CASE("collector state: flapping each 100 ms for ten minutes is no flood, an
   CHECK(f.lines.back().find("state=up") != std::string::npos);
 }
 
+TEST_CASE("collector state: the end of a refusal is told, though its cause changed within the rate limit", "[send]") {
+  Fixture f;
+  f.Refuse(0, 404);
+  f.Refuse(3, 401);
+  f.Accept(5);
+  REQUIRE(f.lines.size() == 2);
+  CHECK(f.lines[1].find("collector state=up") == 0);
+}
+
 TEST_CASE("collector state: a refusal is told once per cause, and again each minute", "[send]") {
   Fixture f;
   for (int i = 0; i < 590; ++i) f.Refuse(i * 0.1, 401);
