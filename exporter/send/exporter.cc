@@ -125,6 +125,11 @@ void ExporterImpl::Start() {
 
 void ExporterImpl::Stop() {
   if (stopped_ || Foreign()) return;
+  if (!started_ && queue_->size() == 0) {  // nobody needs threads, nor a batch of the backlog sent that nobody counted
+    stopped_ = true;
+    queue_->Close();
+    return accounts_->Abandon(*queue_);
+  }
   Start();  // what was queued without is sent now
   stopped_ = true;
   pipeline_->Stop();
