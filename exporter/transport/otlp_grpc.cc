@@ -13,6 +13,7 @@
 #include "exporter/transport/compress.h"
 #include "exporter/transport/curl_exchange.h"
 #include "exporter/transport/grpc_answer.h"
+#include "exporter/transport/secret_words.h"
 
 namespace spantap {
 namespace {
@@ -72,6 +73,7 @@ class OtlpGrpc final : public Transport {
       : exchange_(std::move(exchange)),
         compressor_(settings.compression),
         for_people_(settings.endpoint.for_people),
+        secrets_(settings.headers),
         max_response_bytes_(std::min(settings.max_response_bytes, kMaxResponseBytes)) {}
 
   SendResult Send(absl::string_view request, absl::Duration timeout) override {
@@ -82,7 +84,10 @@ class OtlpGrpc final : public Transport {
     // At most eight digits; a server may give up once the client has.
     const int64_t timeout_ms = std::clamp<int64_t>(absl::ToInt64Milliseconds(timeout), 1, 99'999'999);
     GrpcAnswer answer(max_response_bytes_);
-    return answer.Judge(exchange_->Post(frame_, absl::StrCat("grpc-timeout: ", timeout_ms, "m"), timeout, answer));
+    const std::string extra_header = absl::StrCat("grpc-timeout: ", timeout_ms, "m");
+    SendResult result = answer.Judge(exchange_->Post(frame_, extra_header, timeout, answer));
+    secrets_.HideIn(&result.message);
+    return result;
   }
   void Cancel() override { exchange_->Cancel(); }
   std::string Describe() const override { return for_people_; }
@@ -91,6 +96,7 @@ class OtlpGrpc final : public Transport {
   const std::unique_ptr<CurlExchange> exchange_;
   Compressor compressor_;
   const std::string for_people_;
+  const SecretWords secrets_;
   const size_t max_response_bytes_;
   std::string frame_;  // kept for its capacity
 };

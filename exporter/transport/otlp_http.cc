@@ -9,6 +9,7 @@
 #include "exporter/transport/compress.h"
 #include "exporter/transport/curl_exchange.h"
 #include "exporter/transport/http_answer.h"
+#include "exporter/transport/secret_words.h"
 
 namespace spantap {
 namespace {
@@ -21,6 +22,7 @@ class OtlpHttpTransport final : public Transport {
       : protocol_(settings.endpoint.protocol),
         max_response_bytes_(std::min(settings.max_response_bytes, kMaxResponseBytes)),
         name_(settings.endpoint.for_people),
+        secrets_(settings.headers),
         compressor_(settings.compression),
         exchange_(std::move(exchange)) {}
 
@@ -39,7 +41,9 @@ class OtlpHttpTransport final : public Transport {
     const std::string coding = body.coding.empty() ? "" : absl::StrCat("Content-Encoding: ", body.coding);
     HttpAnswer answer({protocol_, body.coding, max_response_bytes_});
     const absl::Duration left = timeout - absl::Nanoseconds(MonoNs() - started_ns);
-    return answer.Judge(exchange_->Post(body.body, coding, left, answer));
+    SendResult result = answer.Judge(exchange_->Post(body.body, coding, left, answer));
+    secrets_.HideIn(&result.message);
+    return result;
   }
   void Cancel() override { exchange_->Cancel(); }
   std::string Describe() const override { return name_; }
@@ -48,6 +52,7 @@ class OtlpHttpTransport final : public Transport {
   const Protocol protocol_;
   const size_t max_response_bytes_;
   const std::string name_;
+  const SecretWords secrets_;
   std::string json_;
   Compressor compressor_;
   const std::unique_ptr<CurlExchange> exchange_;

@@ -221,6 +221,14 @@ TEST_CASE("http: an answer that is no valid one is not retried", "[transport]") 
         Kind::kDropHttp);
 }
 
+TEST_CASE("http: a token that the answer repeats is not in the message", "[transport]") {
+  constexpr char kText[] = "Content-Type: text/plain\r\n";
+  FakeCollector collector({FakeCollector::Answer(401, kText, "no such user: Bearer 0123456789abcdef")});
+  const auto transport = Connect(collector.url(), {{"Authorization", "Bearer 0123456789abcdef"}});
+  const SendResult result = transport->Send("x", absl::Seconds(10));
+  CHECK(absl::EndsWith(result.message, ": no such user: (hidden)"));
+}
+
 TEST_CASE("http: a redirect is not followed, and no header goes elsewhere", "[transport]") {
   FakeCollector other;
   FakeCollector collector({FakeCollector::Answer(307, "Location: " + other.url() + "/v1/traces\r\n")});
