@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <system_error>
 #include <utility>
 
 #include "base/clock.h"
@@ -32,12 +33,18 @@ HttpServer::HttpServer(UniqueFd listener, const Limits& limits)
 
 HttpServer::~HttpServer() { Stop(); }
 
-void HttpServer::Start(HttpConnection::Handler handler) {
+bool HttpServer::Start(HttpConnection::Handler handler) {
+  if (!wake_.valid()) return false;  // Stop() could not end the thread
   handler_ = std::move(handler);
-  thread_ = std::thread([this] {
-    TakeNoSignals();
-    Run();
-  });
+  try {
+    thread_ = std::thread([this] {
+      TakeNoSignals();
+      Run();
+    });
+  } catch (const std::system_error&) {
+    return false;
+  }
+  return true;
 }
 
 void HttpServer::Stop() {
@@ -86,7 +93,9 @@ int HttpServer::TimeoutMs(uint64_t now_ns) {
   if (!connections_.empty()) {
     const uint64_t oldest_ns = connections_.front().accepted_ns();
     until_ns = oldest_ns + limits_.exchange_ns;
-    if (!MayAccept(now_ns)) until_ns = std::min(until_ns, oldest_ns + limits_.evict_ns);
+    // Only if that is what is waited for: during the rest below it may lie in the past, and poll() would spin.
+    const bool resting = now_ns < accept_after_ns_;
+    if (!resting && !MayAccept(now_ns)) until_ns = std::min(until_ns, oldest_ns + limits_.evict_ns);
   }
   if (now_ns < accept_after_ns_) until_ns = std::min(until_ns, accept_after_ns_);
   if (until_ns == UINT64_MAX) return -1;

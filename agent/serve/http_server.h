@@ -38,7 +38,8 @@ class HttpServer {
   HttpServer(UniqueFd listener, const Limits& limits);
   ~HttpServer();  // Stop()
 
-  void Start(HttpConnection::Handler handler);
+  // False: no thread or no descriptor to be had.
+  bool Start(HttpConnection::Handler handler);
   // Returns at once, whatever the clients do (after the handler, if it is at work). Idempotent.
   void Stop();
   // Server thread, that is, the handler; anyone once it has stopped.

@@ -35,7 +35,12 @@ HttpResponse FromHealth(const HealthAnswer& answer) {
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(absl::string_view text, const StatusBoard& board) {
   SPANTAP_ASSIGN_OR_RETURN(const ListenAddress address, ParseListenAddress(text));
   SPANTAP_ASSIGN_OR_RETURN(UniqueFd fd, OpenListener(address, text));
-  return absl::WrapUnique(new Listener(std::move(fd), text, address.loopback, board));
+  auto listener = absl::WrapUnique(new Listener(std::move(fd), text, address.loopback, board));
+  const Listener* const self = listener.get();
+  if (!listener->server_.Start([self](absl::string_view path) { return self->Answer(path); })) {
+    return absl::UnavailableError(absl::StrCat("--listen ", text, ": no thread or no descriptor to be had for it"));
+  }
+  return listener;
 }
 
 Listener::Listener(UniqueFd fd, absl::string_view text, bool loopback, const StatusBoard& board)
@@ -43,9 +48,7 @@ Listener::Listener(UniqueFd fd, absl::string_view text, bool loopback, const Sta
       address_(BoundAddress(fd.get())),
       loopback_(loopback),
       board_(board),
-      server_(std::move(fd), HttpServer::Limits{}) {
-  server_.Start([this](absl::string_view path) { return Answer(path); });
-}
+      server_(std::move(fd), HttpServer::Limits{}) {}
 
 HttpResponse Listener::Answer(absl::string_view path) const {
   const uint64_t now_ns = MonoNs();
