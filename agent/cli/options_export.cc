@@ -60,13 +60,13 @@ Form Headers() {
 }
 
 absl::Status CheckServerName(absl::string_view word) {
-  constexpr char kAllowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:";
+  constexpr char kAllowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
   if (word.size() > 253 || word.find_first_not_of(kAllowed) != absl::string_view::npos) return Bad("is no host name");
   return absl::OkStatus();
 }
 
 absl::Status CheckProxy(absl::string_view word) {
-  for (const absl::string_view scheme : {"http://", "https://", "socks4://", "socks4a://", "socks5://", "socks5h://"}) {
+  for (const absl::string_view scheme : {"http://", "https://"}) {
     if (absl::StartsWith(word, scheme) && word.size() > scheme.size() && word[scheme.size()] != '/') {
       return forms::AnyText(word);
     }
@@ -124,7 +124,7 @@ std::vector<Option> ExportOptions() {
       {"OTEL_EXPORTER_OTLP_INSECURE", standard::Boolean, standard::kBooleanForm}},
      "no TLS for a grpc endpoint without http:// or https://", forms::OnOff([](auto& d) -> auto& { return d.insecure; })},
     {"proxy", "URL", kForSpans, kOnce, {}, "proxy to the collector; what the environment says about proxies is not used",
-     forms::Text("http://HOST:PORT, https://... or socks5://..., user and password before the host",
+     forms::Text("http://HOST:PORT or https://HOST:PORT, user and password before the host",
                  [](auto& d) -> auto& { return d.transport.proxy; }, CheckProxy), Secret::kUrl},
   };
 }
