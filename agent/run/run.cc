@@ -11,6 +11,7 @@
 #include "agent/serve/listener.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "exporter/transport/settings.h"
 
 namespace spantap {
 namespace {
@@ -54,6 +55,16 @@ class Port {
   bool keep_ = false;
 };
 
+// What only the transports know: a key that is not (yet) the certificate's, say, while the two files are replaced.
+// Found here it keeps the old settings; found by the next run it would end the agent.
+absl::Status CheckEndpoints(const Settings& settings) {
+  if (settings.disabled) return absl::OkStatus();
+  for (const TransportSettings& endpoint : settings.exporter.endpoints) {
+    SPANTAP_RETURN_IF_ERROR(MakeTransport(endpoint).status());
+  }
+  return absl::OkStatus();
+}
+
 struct Outcome {
   int code = 0;
   std::optional<Settings> next;
@@ -87,6 +98,7 @@ int Run(Settings settings, const ReloadFn& reload) {
   }
   const ReloadFn reload_all = [&]() -> absl::StatusOr<Settings> {
     SPANTAP_ASSIGN_OR_RETURN(Settings next, reload());
+    SPANTAP_RETURN_IF_ERROR(CheckEndpoints(next));
     SPANTAP_RETURN_IF_ERROR(port.Prepare(next.listen));
     return next;
   };

@@ -20,6 +20,7 @@ namespace spantap {
 namespace {
 
 constexpr int kPollMs = 100;
+constexpr double kSlowDiskBytesPerS = 10e6;
 // Replays must give the same ids each time.
 constexpr uint64_t kReplaySeed = 1;
 
@@ -43,7 +44,13 @@ absl::Status Session::Open() {
     SetPhase(Phase::kDisabled);
     return absl::OkStatus();
   }
+  if (board_ != nullptr && settings_.exporter.spool) {
+    // All of the spool is read once; /healthz must not have the agent killed for it, again at each start.
+    const double scan_s = static_cast<double>(settings_.exporter.spool->max_bytes) / kSlowDiskBytesPerS;
+    board_->Turn(MonoNs() + Ns(absl::Seconds(scan_s)));
+  }
   SPANTAP_ASSIGN_OR_RETURN(exporter_, MakeExporterFor(settings_, ledger_));
+  if (board_ != nullptr) board_->Turn(MonoNs());
   if (board_ != nullptr) board_->SetExporter(exporter_.get());
   if (settings_.command == Command::kRecord) {  // before anything is attached
     SPANTAP_ASSIGN_OR_RETURN(auto writer, RecordWriter::Create(settings_.file, settings_.with_secrets));
