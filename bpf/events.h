@@ -82,7 +82,7 @@ enum spantap_event_flag {
 };
 
 /*
- * What a thread had done when it read or wrote a message head (linking; reference: DESIGN §3).
+ * What a thread had done when it read or wrote a message head (for linking).
  * Valid only with SPANTAP_F_COUNTED, which only heads carry; the head itself is counted. Wrap-around is
  * harmless: only differences are used.
  */

@@ -14,7 +14,7 @@
 
 namespace spantap {
 
-// Why this exchange hangs where it hangs (DESIGN section 3, "Links"). Permanent names, append only.
+// Why this exchange hangs where it hangs (README.md has the rules). Permanent names, append only.
 enum class LinkRule : uint8_t {
   kNone,        // "": a root, no parent known
   kWire,        // "wire"

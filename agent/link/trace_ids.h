@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Trace ids, span ids and the sampling decision of a local tree (DESIGN section 3, "Ids", "Adoption").
+// Trace ids, span ids and the sampling decision of a local tree.
 //
 // A tree is one trace: that of the first traceparent in it, in order of time; else derived from its
 // first x-request-id; else random. Members that bore another id on the wire keep it as wire_trace_id.

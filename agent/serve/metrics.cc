@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -60,11 +61,11 @@ void AddConnections(MetricFamilies& out, const ConnCounters& c) {
 }
 
 void AddLinks(MetricFamilies& out, const LinkCounters& l) {
-  constexpr auto kRules = static_cast<size_t>(LinkRule::kCalm) + 1;
-  static_assert(kRules <= sizeof(LinkCounters::linked) / sizeof(uint64_t));
   Members linked;
-  for (size_t i = 1; i < kRules; ++i) {
-    linked.emplace_back(std::string(LinkRuleName(static_cast<LinkRule>(i))), static_cast<double>(l.linked[i]));
+  for (size_t i = 1; i < std::size(l.linked); ++i) {
+    const absl::string_view rule = LinkRuleName(static_cast<LinkRule>(i));
+    if (rule.empty()) break;  // there are no more rules
+    linked.emplace_back(std::string(rule), static_cast<double>(l.linked[i]));
   }
   out.Counter("links", "Exchanges linked to a parent, by rule.", "rule", linked);
   out.Counter("links_ambiguous", "Exchanges left roots: no candidate was sure enough.", l.refused_ambiguous);

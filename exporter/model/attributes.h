@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Attributes as OTLP wire bytes: complete `repeated KeyValue` fields as Span carries them (tag 0x4a,
-// length, KeyValue). Encoded when set, never again (DESIGN section 4, "Encoding").
+// length, KeyValue). Encoded when set, never again (exporter/otlp/README.md says why).
 //
 // Strings are repaired to valid UTF-8 (U+FFFD) and cut at kMaxAttributeValueBytes on a character boundary; byte
 // values are cut there too. The number of an array's elements is the caller's to bound. Cost of AddString: one copy.

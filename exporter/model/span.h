@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The span model: what the agent hands to the exporter. Fixed fields are plain; attributes are already
-// OTLP bytes, encoded once when they are set (DESIGN §4 "Encoding").
+// OTLP bytes, encoded once when they are set.
 //
 // Movable values. A span belongs to one thread at a time.
 #pragma once

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Spans -> the bytes of opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest, with nanopb
-// as the wire writer (DESIGN section 4, "Encoding"). Only this folder's .cc files include nanopb's headers.
+// as the wire writer. Only this folder's .cc files include nanopb's headers.
 //
 // One thread. Keeps one buffer between calls (the largest batch so far) and the headers of up to 256
 // resources, which it keeps alive; returns a view into the buffer.

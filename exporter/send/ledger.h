@@ -48,7 +48,7 @@ struct LedgerSnapshot {
   uint64_t total_dropped() const;
   uint64_t in_flight() const { return created - acknowledged - spooled - total_dropped(); }
   // "created=N acknowledged=N in_flight=N spooled=N dropped=N dropped.<reason>=N ..." (non-zero reasons only;
-  // recovered=N after created if it is not zero), DESIGN section 5.
+  // recovered=N after created if it is not zero): how the last line on stderr begins.
   std::string Format() const;
 };
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks the pictures in DESIGN and the READMEs against the includes: who may include whom.
+"""Checks the pictures in the READMEs against the includes: who may include whom.
 
 The stage order comes from the Makefile (a stage may include itself and the stages to its right).
 Prints one line per violation, exits 1 if there is any.

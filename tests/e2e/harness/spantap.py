@@ -33,7 +33,7 @@ def parse_ledger(text):
 
 
 def check_ledger(ledger):
-    """Both balances of DESIGN section 1 and 5, exactly."""
+    """Both balances of the ledger, of spans and of events, exactly."""
     reasons = sum(v for k, v in ledger.items() if k.startswith("dropped."))
     check_equal(reasons, ledger["dropped"], "sum of dropped.<reason> against dropped")
     check_equal(ledger["acknowledged"] + ledger["dropped"] + ledger["in_flight"] + ledger["spooled"],
