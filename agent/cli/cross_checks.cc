@@ -30,6 +30,14 @@ class Checks {
     return std::nullopt;
   }
 
+  Found Headers() const {
+    TransportSettings transport = draft_.transport;
+    transport.endpoint.protocol = draft_.protocol;
+    const absl::Status status = CheckHeaders(transport);
+    if (status.ok()) return std::nullopt;
+    return Contradiction{{"header"}, absl::StrCat("cannot be sent: ", std::string(status.message()))};
+  }
+
   Found Files() const {
     const TlsSettings& tls = draft_.transport.tls;
     for (const auto& [name, path, kind] :
@@ -127,7 +135,7 @@ void AdaptDefaults(Command command, const Origins& origins, Draft& draft) {
 Found FindContradiction(const Draft& draft, const Origins& origins, const Outside& outside) {
   const Checks checks(draft, origins, outside);
   for (const auto check :
-       {&Checks::Endpoints, &Checks::Files, &Checks::Sizes, &Checks::SpoolParts, &Checks::Sampling}) {
+       {&Checks::Endpoints, &Checks::Headers, &Checks::Files, &Checks::Sizes, &Checks::SpoolParts, &Checks::Sampling}) {
     if (Found found = (checks.*check)()) return found;
   }
   return std::nullopt;

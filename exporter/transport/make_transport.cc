@@ -17,16 +17,6 @@ namespace {
 constexpr size_t kMaxHeaders = 64;
 constexpr size_t kMaxServerName = 253;
 
-absl::Status CheckHeaders(const TransportSettings& settings) {
-  if (settings.headers.size() > kMaxHeaders) {
-    return absl::InvalidArgumentError(absl::StrCat("headers: more than ", kMaxHeaders));
-  }
-  for (const auto& [name, value] : settings.headers) {
-    if (absl::Status status = CheckHeader(name, value); !status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckProxy(const std::string& proxy) {
   if (proxy.empty()) return absl::OkStatus();
   const bool known = absl::StartsWithIgnoreCase(proxy, "http://") || absl::StartsWithIgnoreCase(proxy, "https://");
@@ -42,6 +32,16 @@ absl::Status CheckServerName(const std::string& name) {
 }
 
 }  // namespace
+
+absl::Status CheckHeaders(const TransportSettings& settings) {
+  if (settings.headers.size() > kMaxHeaders) {
+    return absl::InvalidArgumentError(absl::StrCat("headers: more than ", kMaxHeaders));
+  }
+  for (const auto& [name, value] : settings.headers) {
+    if (absl::Status status = CheckHeader(name, value); !status.ok()) return status;
+  }
+  return settings.endpoint.protocol == Protocol::kGrpc ? CheckMetadata(settings) : absl::OkStatus();
+}
 
 absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(const TransportSettings& settings) {
   for (const absl::Status& status : {CheckHeaders(settings), CheckProxy(settings.proxy),

@@ -103,6 +103,8 @@ class OtlpGrpc final : public Transport {
 
 }  // namespace
 
+absl::Status CheckMetadata(const TransportSettings& settings) { return AllHeaders(settings).status(); }
+
 absl::StatusOr<std::unique_ptr<Transport>> MakeOtlpGrpc(const TransportSettings& settings) {
   auto headers = AllHeaders(settings);
   if (!headers.ok()) return headers.status();

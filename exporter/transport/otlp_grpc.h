@@ -13,6 +13,9 @@
 
 namespace spantap {
 
+// Headers that CheckHeader() takes and gRPC does not: other bytes than printable ASCII, names of gRPC's own.
+absl::Status CheckMetadata(const TransportSettings& settings);
+
 absl::StatusOr<std::unique_ptr<Transport>> MakeOtlpGrpc(const TransportSettings& settings);
 
 }  // namespace spantap

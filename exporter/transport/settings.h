@@ -36,6 +36,9 @@ struct TransportSettings {
   size_t max_response_bytes = 64 << 10;  // of the answer's body; at most 4 MiB
 };
 
+// What MakeTransport() would say of the headers alone, under the endpoint's protocol.
+absl::Status CheckHeaders(const TransportSettings& settings);
+
 // Not OK (InvalidArgument, with the accepted form): an endpoint, header or file that cannot be used. Values of
 // headers are not repeated in messages: they are secrets. Connects to nothing.
 absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(const TransportSettings& settings);

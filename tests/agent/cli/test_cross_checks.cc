@@ -62,6 +62,21 @@ TEST_CASE("cross checks: what does not go together is named with where it came f
   }
 }
 
+TEST_CASE("cross checks: headers that the protocol cannot send; from a variable they are ignored", "[cli]") {
+  const std::string error =
+      World().ErrorOf({"agent", "--pid", "1", "--protocol", "grpc", "--header", "x-a=caf\xc3\xa9"});
+  CHECK(error.find("--header: 'x-a=(hidden)' cannot be sent: header x-a: gRPC takes printable ASCII; accepted: ") == 0);
+  std::string many;
+  for (int i = 0; i < 65; ++i) absl::StrAppend(&many, "h", i, "=v,");
+  for (const std::string& headers : {std::string("x-a=caf%C3%A9"), std::string("grpc-x=1"), many}) {
+    const World world{{{"OTEL_EXPORTER_OTLP_HEADERS", headers}, {"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}}, {}};
+    const ParsedCommandLine parsed = world.Must({"agent", "--pid", "1"});
+    REQUIRE(parsed.warnings.size() == 1);
+    CHECK(parsed.warnings[0].find("OTEL_EXPORTER_OTLP_HEADERS: '") == 0);
+    CHECK(parsed.settings.exporter.endpoints.at(0).headers.empty());
+  }
+}
+
 TEST_CASE("cross checks: defaults follow what is given", "[cli]") {
   const Settings s = World().Settle({"agent", "--pid", "1", "--queue-spans", "100", "--retry-max", "100"});
   CHECK(s.exporter.batch.max_spans == 100);
