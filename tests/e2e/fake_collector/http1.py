@@ -233,11 +233,6 @@ ACTS = {f.__name__: f for f in (
 
 
 def serve(link):
-    on_connect = link.script.get("on_connect")
-    if on_connect == "close":
-        return
-    if on_connect == "reset":
-        link.reset()
     buffer = b""
     while True:
         while b"\r\n\r\n" not in buffer:

@@ -384,9 +384,4 @@ class Connection:
 
 
 def serve(link):
-    on_connect = link.script.get("on_connect")
-    if on_connect == "close":
-        return
-    if on_connect == "reset":
-        link.reset()
     Connection(link).run()

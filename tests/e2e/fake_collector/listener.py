@@ -132,8 +132,6 @@ class Listener:
         else:
             self._server = socket.socket()
             self._server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if self.script.get("small_window"):
-                self._server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             self._server.bind(("127.0.0.1", self.port))
             self.port = self._server.getsockname()[1]
         self._server.settimeout(0.02)
@@ -192,10 +190,17 @@ class Listener:
                 self._links.add(link)
             if self._tls:
                 link.sock = sock = self._secure(sock)
-            (http2 if self.script.get("protocol") == "grpc" else http1).serve(link)
+            self._talk(link)
         with self._lock:
             self._links.discard(link)
         sock.close()
+
+    def _talk(self, link):
+        how = self.script.get("on_connect")
+        if how == "reset":
+            link.reset()
+        if how != "close":
+            (http2 if self.script.get("protocol") == "grpc" else http1).serve(link)
 
     def _secure(self, sock):
         sock.settimeout(10)
