@@ -86,7 +86,7 @@ def main():
         for binary in sorted((ROOT / folder).glob('*')):
             if os.access(binary, os.X_OK) and binary.is_file():
                 catch2(binary.relative_to(ROOT), totals)
-    for binary in sorted((ROOT / 'build/fuzz').glob('fuzz_*')):
+    for binary in sorted((ROOT / 'build/san/fuzz').glob('fuzz_*')):
         if binary.suffix == '' and binary.is_file():
             fuzz_corpus(binary, totals)
     e2e(totals)

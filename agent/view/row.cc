@@ -45,7 +45,7 @@ struct Family {
 
 class Arranger {
  public:
-  explicit Arranger(const std::vector<LinkedExchange>& tree) : tree_(tree), family_(tree.size()) {
+  explicit Arranger(const std::vector<LinkedExchange>& tree) : family_(tree.size()) {
     absl::flat_hash_map<SpanId, size_t> seen;
     for (size_t i = 0; i < tree.size(); ++i) {
       if (!tree[i].sampled) continue;
@@ -78,7 +78,6 @@ class Arranger {
   }
 
  private:
-  const std::vector<LinkedExchange>& tree_;
   Family family_;
   std::vector<size_t> roots_;
 };
