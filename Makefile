@@ -24,9 +24,11 @@ endif
 BPFTOOL   ?= bpftool
 CCACHE    := $(shell command -v ccache)
 export CCACHE_NOHASHDIR := 1
+export CCACHE_SLOPPINESS := pch_defines,time_macros
 SANFLAGS   = $(if $(SAN),-fsanitize=fuzzer-no-link$(,)address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-WARN      := -Wall -Wextra -Werror -Wno-unused-parameter
-OPT       := $(if $(SAN),-O1 -g1,-O2 -g)
+# gcc 12 sees overflows in its own std::string (its bug 105651).
+WARN      := -Wall -Wextra -Werror -Wno-unused-parameter $(if $(SAN),,-Wno-array-bounds -Wno-restrict -Wno-stringop-overread -Wno-stringop-overflow)
+OPT       := $(if $(SAN),-O1 -g1,-O2 -g1)
 NANOPB    := $(BUILD)/third_party/nanopb
 CPPFLAGS  += -I. -Iinclude -I$(BUILD)/gen -DSPANTAP_VERSION='"$(VERSION)"'
 CFLAGS    += -std=c11 $(OPT) $(WARN) -fvisibility=hidden $(SANFLAGS)
@@ -61,11 +63,25 @@ $(BUILD)/lib/%.a:
 	$(call msg,AR,$@)
 	$(Q)mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/obj/%.cc.o: %.cc
+$(BUILD)/obj/%.cc.o: %.cc $$(PCH)
 	$(call msg,CXX,$<)
-	$(Q)mkdir -p $(@D) && $(CCACHE) $(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(PCH_USE) -MMD -MP -c $< -o $@
+# The headers that nearly all include, compiled once: less than half the time of a build.
+PCH_SUFFIX := $(if $(SAN),pch,gch)
+PCH_FLAGS  := $(if $(SAN),-Xclang -fno-pch-timestamp,-fpch-preprocess)
+BASE_PCH   := $(BUILD)/pch/base.h.$(PCH_SUFFIX)
+TEST_PCH   := $(BUILD)/pch/test.h.$(PCH_SUFFIX)
+PCH         = $(BASE_PCH)
+PCH_USE     = $(PCH_FLAGS) -include $(PCH:.$(PCH_SUFFIX)=)
+$(BASE_PCH): include/base/precompiled.h
+$(TEST_PCH): tests/precompiled.h include/base/precompiled.h
+$(BASE_PCH) $(TEST_PCH):
+	$(call msg,PCH,$@)
+	$(Q)mkdir -p $(@D) && cp $< $(@:.$(PCH_SUFFIX)=) && $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(PCH_FLAGS) -x c++-header $< -o $@.new && mv $@.new $@
+UNIT_TEST_OBJECTS := $(BUILD)/obj/tests/agent/% $(BUILD)/obj/tests/exporter/% $(BUILD)/obj/tests/bpf/%
 # Tests spend their time in the stages: what is compiled once a run need not be optimised.
-$(BUILD)/obj/tests/agent/% $(BUILD)/obj/tests/exporter/%: OPT := -O0 -g1
+$(UNIT_TEST_OBJECTS) $(TEST_PCH): OPT := -O0 -g1
+$(UNIT_TEST_OBJECTS): PCH = $(TEST_PCH)
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
 # ---------------------------------------------------------------- bpf

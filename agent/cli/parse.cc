@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "agent/cli/check.h"
 #include "agent/cli/config_file.h"
@@ -104,10 +105,13 @@ absl::StatusOr<ParsedCommandLine> RunParser(const CommandInfo& command, const Ra
   return parsed;
 }
 
-// A word that was not expected, without what may be a secret behind it.
+// A word that was not expected, without what may be a secret: the end of an unquoted header, say.
 std::string Unexpected(const CLI::App& app) {
   const std::vector<std::string> words = app.remaining(true);
   const absl::string_view word = words.empty() ? absl::string_view() : absl::string_view(words[0]);
+  if (!absl::StartsWith(word, "-")) {
+    return "a word that belongs to no option was not expected (quote a value that has spaces); see spantap --help";
+  }
   return absl::StrCat("'", absl::CHexEscape(word.substr(0, word.find('='))), "' was not expected; see spantap --help");
 }
 

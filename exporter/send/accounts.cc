@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exporter/send/accounts.h"
 
+#include <algorithm>
+
 namespace spantap {
 namespace {
 
@@ -68,7 +70,8 @@ void Accounts::Abandon(SpanQueue& queue) {
   {
     absl::MutexLock lock(&mutex_);
     if (ledger_ == nullptr) return;
-    ledger_->Unspooled(spooling_);
+    // Of what is being spooled some may be settled already: between the write and EndSpooling().
+    ledger_->Unspooled(std::min(spooling_, ledger_->Snapshot().spooled));
     queue.DropInFlight();
     ledger_ = nullptr;
   }

@@ -77,7 +77,9 @@ bool Overflow::Suspect(uint64_t spool_id, uint64_t delivered, absl::Duration pau
   return strikes_ >= kMostStrikes;
 }
 
+// Not under mutex_: stats() must not wait for the disk. In turn, so that an older copy never replaces a newer one.
 void Overflow::NoteStats() {
+  absl::MutexLock turn(&note_mutex_);
   const Spool::Stats stats = spool_->stats();
   absl::MutexLock lock(&mutex_);
   stats_ = stats;

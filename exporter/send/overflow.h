@@ -51,7 +51,7 @@ class Overflow {
 
  private:
   static constexpr int kMostStrikes = 5;
-  void NoteStats() ABSL_LOCKS_EXCLUDED(mutex_);
+  void NoteStats() ABSL_LOCKS_EXCLUDED(note_mutex_, mutex_);
   const std::unique_ptr<Spool> spool_;
   const uint64_t bytes_per_s_;
   Accounts& accounts_;
@@ -62,6 +62,7 @@ class Overflow {
   uint64_t suspect_id_ = 0;
   uint64_t suspect_delivered_ = 0;
   int strikes_ = 0;
+  absl::Mutex note_mutex_;
   mutable absl::Mutex mutex_;
   Spool::Stats stats_ ABSL_GUARDED_BY(mutex_);
 };

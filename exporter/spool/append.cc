@@ -34,7 +34,10 @@ absl::Status DiskSpool::Append(absl::string_view request, uint64_t spans) {
   absl::MutexLock lock(&mutex_);
   Expire();
   DeleteFinished();
-  if (absl::Status status = MakeRoom(request.size()); !status.ok()) return status;
+  if (absl::Status status = MakeRoom(request.size()); !status.ok()) {
+    Report(write_trouble_, EDQUOT);
+    return status;
+  }
   int error = FitsActive(request.size()) ? 0 : BeginSegment();
   if (error == 0) {
     error = WriteRecord(request, static_cast<uint32_t>(spans));

@@ -158,7 +158,8 @@ TEST_CASE("parse: check takes its file without --config, too", "[cli]") {
   CHECK(Has(world.ErrorOf({"check", "missing"}), "missing: cannot be read"));
   CHECK(Has(world.ErrorOf({"check", "f", "g"}), "given more than once; it takes one file"));
   CHECK(Has(world.ErrorOf({"check", "--config", "f", "g"}), "given more than once; it takes one file"));
-  CHECK(Has(world.ErrorOf({"agent", "f"}), "'f' was not expected"));
+  CHECK(Has(world.ErrorOf({"agent", "f"}), "belongs to no option"));
+  CHECK(Has(world.ErrorOf({"agent", "--frob=secret"}), "'--frob' was not expected"));
 }
 
 TEST_CASE("parse: the real files and variables", "[cli]") {
