@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs every test that `make test` built: unit tests, the same under ASan+UBSan, the fuzz corpora, e2e.
+"""Runs every test that `make test` built: unit tests under ASan+UBSan, kernel tests, the fuzz corpora, e2e.
 
 Ends with `N passed, N failed, N skipped`; exits 1 if anything failed or a program did not report.
 """
@@ -82,10 +82,13 @@ def e2e(totals):
 
 def main():
     totals = Totals()
-    for folder in ('build/test', 'build/san/test'):
-        for binary in sorted((ROOT / folder).glob('*')):
-            if os.access(binary, os.X_OK) and binary.is_file():
-                catch2(binary.relative_to(ROOT), totals)
+    for pattern in ('build/test/bpf', 'build/san/test/*'):
+        binaries = [b for b in sorted(ROOT.glob(pattern)) if os.access(b, os.X_OK) and b.is_file()]
+        if not binaries:
+            totals.add(0, 1)
+            print(f'FAIL {pattern}: not built', flush=True)
+        for binary in binaries:
+            catch2(binary.relative_to(ROOT), totals)
     for binary in sorted((ROOT / 'build/san/fuzz').glob('fuzz_*')):
         if binary.suffix == '' and binary.is_file():
             fuzz_corpus(binary, totals)

@@ -71,6 +71,11 @@ struct ProxyClass {
   bool one_thread() const { return !crosses && same_thread >= 16; }
   // Every outgoing request is some incoming one's.
   bool is_proxy() const { return marked > 0 || (agrees.total >= 8 && agrees.value() >= 0.8); }
+  // While responses are being lost, incoming requests are too, and a proxy's heads match nothing that was seen: some
+  // that do are enough to suspect it.
+  bool may_be_proxy(uint64_t arrivals) const {
+    return is_proxy() || (arrivals < distrust_until && agrees.good >= 3 && agrees.value() >= 0.1);
+  }
 };
 
 // Rule `calm`: heads sent while nothing was open (health checks, polls).

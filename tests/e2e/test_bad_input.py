@@ -263,7 +263,7 @@ def test_wrong_use(env):
     expect(spantap("agent"), WRONG_USE, "--pid")
     expect(spantap("trace", "--pid"), WRONG_USE, "--pid")
     expect(spantap("trace", "--pid", me, "--bogus"), WRONG_USE, "--bogus", "--help")
-    expect(spantap("trace", "--pid", me, "stray"), WRONG_USE, "stray")
+    expect(spantap("trace", "--pid", me, "stray"), WRONG_USE, "belongs to no option")
     expect(spantap("agent", "--pid", me, "--json"), WRONG_USE, "--json")
     expect(spantap("replay"), WRONG_USE, "FILE")
     expect(spantap("record", "--pid", me), WRONG_USE, "FILE")

@@ -73,7 +73,7 @@ def wrong_spans(spans):
             wrong.append((span["kind"], path, status))
         parent = by_id.get(span["parent_span_id"])
         if parent is not None and path_of(parent) != path:
-            wrong.append((span["kind"], path, "child of", path_of(parent)))
+            wrong.append((span["kind"], path, "child of", path_of(parent), span["attributes"].get("spantap.link.rule")))
     return wrong
 
 
