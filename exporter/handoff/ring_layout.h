@@ -13,9 +13,11 @@
  * producer alone writes `head` (release, after the record), the reader alone writes `tail` (release, after the copy).
  * Records are 8-byte aligned and never wrap: what is left at the end is filled by a SPANTAP_RECORD_PAD. The reader trusts
  * nothing that the producer can write: it loads head once, bounds it, copies a record out, then looks at the copy.
- * An agent that ends in order sets `state`; one that was killed is noticed by the end of the connection, which a producer
- * looks for only while records lie unread for a second (by the spans' own end times: no clock is read). Then it attaches
- * anew and copies what the dead agent had not read into the new ring.
+ * An agent that ends in order sets `state`, drains, stores `tail`, closes the connection. One that was killed is noticed by
+ * the end of the connection, which a producer looks for only while records lie unread for a second (by the spans' own end
+ * times: no clock is read). In both cases it attaches anew after the connection's end, and not before, and copies what
+ * lies beyond `tail` into the new ring. A reader that sees the connection end before it closed it itself drains: nobody
+ * else will.
  */
 #ifndef SPANTAP_EXPORTER_HANDOFF_RING_LAYOUT_H_
 #define SPANTAP_EXPORTER_HANDOFF_RING_LAYOUT_H_
@@ -28,7 +30,7 @@
 #define SPANTAP_RING_MAGIC 0x31474e4952505453ull    /* "STPRING1" */
 
 #define SPANTAP_HELLO_MAX_BYTES 16384u      /* the packet with its attributes */
-#define SPANTAP_RING_MIN_BYTES 65536u       /* of data; all sizes are powers of two */
+#define SPANTAP_RING_MIN_BYTES 131072u      /* of data; all sizes are powers of two. Twice the largest record: an empty ring takes any */
 #define SPANTAP_RING_DEFAULT_BYTES 1048576u
 #define SPANTAP_RING_MAX_BYTES 16777216u
 #define SPANTAP_RING_HEADER_BYTES 4096u
@@ -58,21 +60,23 @@ struct spantap_ring {
   uint8_t pad0[40];
   /* Written by the reader. */
   uint64_t tail;
+  uint8_t pad1[56];
+  /* Written by the reader, rarely: a line of its own, so that a producer's look at it costs no cache miss. */
   uint32_t state; /* enum spantap_ring_state */
-  uint8_t pad1[52];
+  uint8_t pad2[60];
   /* Written by the producer. */
   uint64_t head;
   uint64_t dropped_full; /* spans, since the ring was made; for the agent's ledger, taken as claims */
   uint64_t dropped_too_large;
   uint64_t dropped_no_agent; /* before the ring was there */
   uint64_t dropped_invalid;
-  uint8_t pad2[24];
+  uint8_t pad3[24];
 };
 
 enum spantap_ring_state {
   SPANTAP_RING_OPEN = 0,
   SPANTAP_RING_PAUSED = 1, /* no spans are wanted for now */
-  SPANTAP_RING_CLOSED = 2  /* the agent has ended; attach anew */
+  SPANTAP_RING_CLOSED = 2  /* the agent is ending: push no more; it sets this, drains, then closes the connection */
 };
 
 enum spantap_record_type { SPANTAP_RECORD_PAD = 1, SPANTAP_RECORD_SPAN = 2 };
@@ -144,7 +148,7 @@ struct spantap_link_record {
 #else
 #define SPANTAP_LAYOUT_ASSERT(condition) _Static_assert(condition, #condition)
 #endif
-SPANTAP_LAYOUT_ASSERT(sizeof(struct spantap_ring) == 192);
+SPANTAP_LAYOUT_ASSERT(sizeof(struct spantap_ring) == 256);
 SPANTAP_LAYOUT_ASSERT(sizeof(struct spantap_span_record) == 120);
 SPANTAP_LAYOUT_ASSERT(sizeof(struct spantap_attr_record) == 8);
 SPANTAP_LAYOUT_ASSERT(sizeof(struct spantap_event_record) == 16);

@@ -300,6 +300,7 @@ SPANTAP_API spantap_status spantap_set_int(spantap_live *live, spantap_key key, 
 SPANTAP_API spantap_status spantap_set_double(spantap_live *live, spantap_key key, spantap_str name, double value);
 SPANTAP_API spantap_status spantap_set_bool(spantap_live *live, spantap_key key, spantap_str name, int value);
 SPANTAP_API spantap_status spantap_set_name(spantap_live *live, spantap_str name); /* replaces it */
+SPANTAP_API spantap_status spantap_set_trace_state(spantap_live *live, spantap_str trace_state);
 SPANTAP_API spantap_status spantap_set_status(spantap_live *live, spantap_span_status status, spantap_str message);
 SPANTAP_API spantap_status spantap_set_conn(spantap_live *live, const spantap_conn *conn);
 SPANTAP_API spantap_status spantap_add_event(spantap_live *live, const spantap_event *event);
@@ -318,11 +319,12 @@ typedef struct spantap_stats {
   uint64_t dropped_too_large;
   uint64_t dropped_invalid;    /* SPANTAP_INVALID of submit and end */
   uint64_t dropped_off;        /* mode off, or closed */
+  uint64_t dropped_wrong_thread;
   uint64_t attach_attempts;
   uint64_t attached_times;
   uint64_t refused_agent;      /* what answered was no agent that can be trusted (seals, version, sizes) */
 } spantap_stats;
-#define SPANTAP_STATS_INIT {sizeof(spantap_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define SPANTAP_STATS_INIT {sizeof(spantap_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Of this producer, since it was opened (in a forked child: since the fork). Thread of the producer. */
 SPANTAP_API spantap_status spantap_stats_get(const spantap_producer *producer, spantap_stats *stats);
