@@ -48,7 +48,7 @@ all: $(BUILD)/bin/spantap
 # ---------------------------------------------------------------- stages
 # One static library per stage; the list is the link order and the allowed direction of includes
 # (a stage may include itself and what stands to the right of it; `make lint` checks).
-AGENT_STAGES    := agent/run agent/serve agent/cli agent/view agent/spans agent/link agent/connections agent/protocols agent/capture
+AGENT_STAGES    := agent/run agent/serve agent/cli agent/view agent/handoff agent/spans agent/link agent/connections agent/protocols agent/capture
 EXPORTER_STAGES := exporter/send exporter/spool exporter/transport exporter/otlp exporter/model
 STAGES          := $(AGENT_STAGES) $(EXPORTER_STAGES)
 lib              = $(BUILD)/lib/lib$(subst /,_,$(1)).a

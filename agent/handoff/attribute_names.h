@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The keys of spantap.h as names of the semantic conventions. Used by record_attributes.cc.
+// Pure; any thread.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+
+namespace spantap {
+
+// Empty for SPANTAP_KEY_NAMED and for keys that this version does not know.
+absl::string_view AttributeName(uint16_t key);
+
+}  // namespace spantap

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the hand-off counts, for the ledger line, /ledger and /metrics. Of one run, but for `producers`.
+// Values; any thread.
+#pragma once
+
+#include <cstdint>
+
+namespace spantap {
+
+// Spans that producers say they dropped before the ring: claims, believed as far as HandoffClaims::Advance() does.
+struct HandoffDrops {
+  uint64_t full = 0;
+  uint64_t too_large = 0;
+  uint64_t no_agent = 0;
+  uint64_t invalid = 0;
+};
+
+struct HandoffCounters {
+  uint64_t producers = 0;    // attached now
+  uint64_t attached = 0;     // rings given out
+  uint64_t refused = 0;      // connections answered with an errno, or ended without a valid hello
+  uint64_t quarantined = 0;  // producers whose ring was not what the contract says
+  uint64_t spans = 0;        // taken from rings; all of them are `created` in the ledger
+  HandoffDrops dropped;
+};
+
+}  // namespace spantap

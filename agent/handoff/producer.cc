@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/handoff/producer.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace spantap {
+
+Producer::Producer(const Peer& peer, UniqueFd connection, UniqueFd process, RingMemory memory,
+                   std::shared_ptr<const Resource> resource)
+    : peer_(peer),
+      connection_(std::move(connection)),
+      process_(std::move(process)),
+      memory_(std::move(memory)),
+      reader_(memory_.ring(), memory_.data_bytes()),
+      resource_(std::move(resource)) {}
+
+RingReader::Turn Producer::Take(size_t max_records, RecordDecoder& decoder, std::vector<char>& scratch,
+                                std::vector<Span>* spans) {
+  const RingReader::Turn turn = reader_.Take(max_records, scratch, [&](absl::string_view record) {
+    std::optional<Span> span = decoder.RecordToSpan(record, resource_);
+    if (span) spans->push_back(*std::move(span));
+    return span.has_value();
+  });
+  if (ended_) end_bytes_ -= std::min(end_bytes_, turn.waiting - turn.left);
+  return turn;
+}
+
+void Producer::End() {
+  if (std::exchange(ended_, true)) return;
+  end_bytes_ = memory_.data_bytes();
+}
+
+}  // namespace spantap

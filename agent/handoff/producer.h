@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One attached producer: its connection, its ring, and how far it is read.
+//
+// Used by handoff.cc; its thread. Memory: the ring, and for a turn the spans taken.
+//
+//   attached ──(connection or process ends)──► ended ──(ring empty)──► gone
+//       └──────────(ring or connection is not what the contract says)──► lied: gone at once
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/handoff/admission.h"
+#include "agent/handoff/record_to_span.h"
+#include "agent/handoff/ring_memory.h"
+#include "agent/handoff/ring_reader.h"
+#include "base/unique_fd.h"
+
+namespace spantap {
+
+class Producer {
+ public:
+  Producer(const Peer& peer, UniqueFd connection, UniqueFd process, RingMemory memory,
+           std::shared_ptr<const Resource> resource);
+
+  // At most `max_records` records as spans, appended.
+  RingReader::Turn Take(size_t max_records, RecordDecoder& decoder, std::vector<char>& scratch,
+                        std::vector<Span>* spans);
+  HandoffDrops TakeClaims() { return claims_.Advance(*memory_.ring()); }
+  // The agent goes: no span is to be written any more.
+  void Close() const { reader_.SetState(SPANTAP_RING_CLOSED); }
+
+  // The peer has gone. Its ring is read once around at most: somebody else may hold the memory and write on.
+  void End();
+  bool ended() const { return ended_; }
+  // After a turn: nothing more is to be read.
+  bool Drained(const RingReader::Turn& turn) const { return turn.left == 0 || (ended_ && end_bytes_ == 0); }
+
+  const Peer& peer() const { return peer_; }
+  int connection() const { return connection_.get(); }
+  int process() const { return process_.get(); }
+  uint64_t data_bytes() const { return memory_.data_bytes(); }
+  const Resource& resource() const { return *resource_; }
+
+ private:
+  const Peer peer_;
+  UniqueFd connection_;
+  UniqueFd process_;  // pidfd, or invalid
+  RingMemory memory_;
+  RingReader reader_;
+  HandoffClaims claims_;
+  const std::shared_ptr<const Resource> resource_;
+  bool ended_ = false;
+  uint64_t end_bytes_ = 0;  // that may still be read after the end
+};
+
+}  // namespace spantap
