@@ -43,7 +43,7 @@ LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate 
 .SECONDEXPANSION:
 
 .PHONY: all deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs test demo bench soak fuzz accuracy lint format install clean help unit
-all: $(BUILD)/bin/spantap
+all: $(BUILD)/bin/spantap $(BUILD)/lib/libspantap.so
 
 # ---------------------------------------------------------------- stages
 # One static library per stage; the list is the link order and the allowed direction of includes
@@ -148,6 +148,20 @@ $(BUILD)/bench/bench_encode: $(BUILD)/obj/tests/bench/bench_encode.cc.o $(foreac
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
+# ---------------------------------------------------------------- libspantap.so, what proxies load: C, libc only
+LIBSPANTAP := $(BUILD)/lib/libspantap.so
+HANDOFF    := $(patsubst %,$(BUILD)/obj/%.o,$(wildcard exporter/handoff/*.c))
+$(BUILD)/obj/exporter/handoff/%.c.o: exporter/handoff/%.c
+	$(call msg,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -pedantic -MMD -MP -c $< -o $@
+$(LIBSPANTAP): $(HANDOFF) exporter/handoff/spantap.map
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -shared $(LDFLAGS) -Wl,-soname,libspantap.so.0 -Wl,--version-script=exporter/handoff/spantap.map \
+	    -Wl,-z,nodelete -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -o $@.0 $(HANDOFF) && ln -sf libspantap.so.0 $@
+USES_LIBSPANTAP := $(BUILD)/test/exporter_handoff $(BUILD)/bench/bench_handoff
+$(USES_LIBSPANTAP): $(LIBSPANTAP)
+$(USES_LIBSPANTAP): LIBS := -L$(BUILD)/lib -lspantap -Wl,-rpath,'$$$$ORIGIN/../lib' -pthread
+
 # ---------------------------------------------------------------- programs
 $(BUILD)/bin/spantap: $(BUILD)/obj/agent/main.cc.o $(STAGE_LIBS)
 	$(call msg,LINK,$@)
@@ -155,10 +169,10 @@ $(BUILD)/bin/spantap: $(BUILD)/obj/agent/main.cc.o $(STAGE_LIBS)
 
 # ---------------------------------------------------------------- unit tests: one binary per stage
 test_bin   = $(BUILD)/test/$(subst /,_,$(1))
-TEST_AREAS := $(foreach s,$(STAGES) bpf,$(if $(wildcard tests/$(s)/*.cc),$(s)))
+TEST_AREAS := $(foreach s,$(STAGES) exporter/handoff bpf,$(if $(wildcard tests/$(s)/*.cc),$(s)))
 define test_rule
 $(call test_bin,$(1)): $(call objects,tests/$(1)) $(BUILD)/obj/tests/main.cc.o \
-    $(if $(filter $(1),$(STAGES)),$(foreach s,$(shell echo $(STAGES) | sed 's|.*\($(1)\)|\1|'),$(call lib,$(s))),$(if $(filter bpf,$(1)),$(call lib,agent/capture),$(STAGE_LIBS)))
+    $(if $(filter $(1),$(STAGES)),$(foreach s,$(shell echo $(STAGES) | sed 's|.*\($(1)\)|\1|'),$(call lib,$(s))),$(if $(filter bpf,$(1)),$(call lib,agent/capture),$(if $(filter exporter/handoff,$(1)),,$(STAGE_LIBS))))
 	$$(call msg,LINK,$$@)
 	$$(Q)mkdir -p $$(@D) && $$(CXX) $$(LDFLAGS) -o $$@ $$^ $$(LIBS) $$(TEST_LIBS)
 endef
@@ -248,6 +262,9 @@ format:
 
 install: all
 	install -D -m 755 $(BUILD)/bin/spantap $(DESTDIR)$(prefix)/bin/spantap
+	install -D -m 755 $(LIBSPANTAP).0 $(DESTDIR)$(prefix)/lib/libspantap.so.0
+	ln -sf libspantap.so.0 $(DESTDIR)$(prefix)/lib/libspantap.so
+	install -D -m 644 include/spantap/spantap.h $(DESTDIR)$(prefix)/include/spantap/spantap.h
 
 help:
 	@printf '%s\n' 'make demo      set up, build, and show the traces of real proxies on this machine' \

@@ -11,13 +11,13 @@
  *
  * Ring. Single producer, single reader, positions in bytes that only grow; data[position & (data_bytes - 1)]. The
  * producer alone writes `head` (release, after the record), the reader alone writes `tail` (release, after the copy).
- * Records are 8-byte aligned and never wrap: what is left at the end is filled by a SPANTAP_RECORD_PAD. The reader trusts
- * nothing that the producer can write: it loads head once, bounds it, copies a record out, then looks at the copy.
- * An agent that ends in order sets `state`, drains, stores `tail`, closes the connection. One that was killed is noticed by
- * the end of the connection, which a producer looks for only while records lie unread for a second (by the spans' own end
- * times: no clock is read). In both cases it attaches anew after the connection's end, and not before, and copies what
- * lies beyond `tail` into the new ring. A reader that sees the connection end before it closed it itself drains: nobody
- * else will.
+ * Records are 8-byte aligned and never wrap: what is left at the end is filled by a SPANTAP_RECORD_PAD. The reader
+ * trusts nothing that the producer can write: it loads head once, bounds it, copies a record out, then looks at the
+ * copy. An agent that ends in order sets `state`, drains, stores `tail`, closes the connection. One that was killed is
+ * noticed by the end of the connection, which a producer looks for only while records lie unread for a second (by the
+ * spans' own end times: no clock is read). In both cases it attaches anew after the connection's end, and not before,
+ * and copies what lies beyond `tail` into the new ring. A reader that sees the connection end before it closed it
+ * itself drains: nobody else will.
  */
 #ifndef SPANTAP_EXPORTER_HANDOFF_RING_LAYOUT_H_
 #define SPANTAP_EXPORTER_HANDOFF_RING_LAYOUT_H_
@@ -29,8 +29,9 @@
 #define SPANTAP_WELCOME_MAGIC 0x31434c5757505453ull /* "STPWWLC1" */
 #define SPANTAP_RING_MAGIC 0x31474e4952505453ull    /* "STPRING1" */
 
-#define SPANTAP_HELLO_MAX_BYTES 16384u      /* the packet with its attributes */
-#define SPANTAP_RING_MIN_BYTES 131072u      /* of data; all sizes are powers of two. Twice the largest record: an empty ring takes any */
+#define SPANTAP_HELLO_MAX_BYTES 16384u /* the packet with its attributes */
+#define SPANTAP_RING_MIN_BYTES \
+  131072u /* of data; all sizes are powers of two. Twice the largest record: an empty ring takes any */
 #define SPANTAP_RING_DEFAULT_BYTES 1048576u
 #define SPANTAP_RING_MAX_BYTES 16777216u
 #define SPANTAP_RING_HEADER_BYTES 4096u

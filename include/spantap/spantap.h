@@ -63,25 +63,26 @@ enum {
 };
 
 /* A constant text in English, never NULL. Any thread; async-signal-safe. */
-SPANTAP_API const char *spantap_status_text(spantap_status status);
+SPANTAP_API const char* spantap_status_text(spantap_status status);
 /* The SPANTAP_API_VERSION that the library was built with. Any thread. */
 SPANTAP_API uint32_t spantap_api_version(void);
 /* Its release, such as "0.1.0". Any thread. */
-SPANTAP_API const char *spantap_version(void);
+SPANTAP_API const char* spantap_version(void);
 
 /* ---------------------------------------------------------------- values */
 
 typedef struct spantap_str {
-  const char *data;
+  const char* data;
   size_t size; /* bytes */
 } spantap_str;
 
 /* A string literal. */
-#define SPANTAP_STR(literal) {(literal), sizeof(literal) - 1}
+#define SPANTAP_STR(literal) \
+  { (literal), sizeof(literal) - 1 }
 
 /* Names of attributes as small integers: cheaper to hand off, and the agent spells them by the semantic conventions
- * (HTTP, Stable: https://opentelemetry.io/docs/specs/semconv/http/http-spans/) or in Envoy's style, as it is configured.
- * Permanent; new ones are appended. */
+ * (HTTP, Stable: https://opentelemetry.io/docs/specs/semconv/http/http-spans/) or in Envoy's style, as it is
+ * configured. Permanent; new ones are appended. */
 typedef uint16_t spantap_key;
 enum {
   SPANTAP_KEY_NAMED = 0, /* spantap_attr.name says it */
@@ -147,8 +148,8 @@ typedef uint8_t spantap_span_status;
 enum { SPANTAP_STATUS_UNSET = 0, SPANTAP_STATUS_OK = 1, SPANTAP_STATUS_ERROR = 2 };
 
 /* Limits of one span; more is SPANTAP_TOO_LARGE (a record), or discarded and counted in the span (the rest). */
-#define SPANTAP_MAX_RECORD 65536u     /* bytes as handed off: about the sum of the strings */
-#define SPANTAP_MAX_VALUE 4096u       /* bytes of one string value; longer ones are cut */
+#define SPANTAP_MAX_RECORD 65536u /* bytes as handed off: about the sum of the strings */
+#define SPANTAP_MAX_VALUE 4096u   /* bytes of one string value; longer ones are cut */
 #define SPANTAP_MAX_ATTRS 128u
 #define SPANTAP_MAX_EVENTS 128u
 #define SPANTAP_MAX_LINKS 128u
@@ -160,71 +161,76 @@ typedef struct spantap_producer spantap_producer; /* a thread's ring */
 
 typedef uint32_t spantap_mode;
 enum {
-  SPANTAP_MODE_DEFAULT = 0,  /* SPANTAP_MODE of the environment (handoff, off), else handoff */
-  SPANTAP_MODE_HANDOFF = 1,  /* to the agent behind the socket */
-  SPANTAP_MODE_OFF = 3       /* nothing is sampled, every span is dropped and counted */
+  SPANTAP_MODE_DEFAULT = 0, /* SPANTAP_MODE of the environment (handoff, off), else handoff */
+  SPANTAP_MODE_HANDOFF = 1, /* to the agent behind the socket */
+  SPANTAP_MODE_OFF = 3      /* nothing is sampled, every span is SPANTAP_NO_AGENT and counted as dropped_off */
 };
 
 typedef struct spantap_options {
   uint32_t struct_size;
   spantap_mode mode;
-  spantap_str socket;          /* path of the agent's socket; empty: SPANTAP_SOCKET, else /run/spantap/agent.sock */
-  spantap_str service_name;    /* resource attribute; empty: the agent finds one */
-  const spantap_attr *resource; /* more resource attributes, by name; may be NULL */
-  uint32_t resource_count;     /* at most SPANTAP_MAX_RESOURCE */
-  uint32_t ring_bytes;         /* of each thread's ring: a wish, 0 for the agent's choice */
-  double sample_ratio;         /* of new roots, 0 to 1; by the low 56 bits of the trace id, the same everywhere */
+  spantap_str socket;           /* path of the agent's socket; empty: SPANTAP_SOCKET, else /run/spantap/agent.sock */
+  spantap_str service_name;     /* resource attribute; empty: the agent finds one */
+  const spantap_attr* resource; /* more resource attributes, by name; may be NULL */
+  uint32_t resource_count;      /* at most SPANTAP_MAX_RESOURCE */
+  uint32_t ring_bytes;          /* of each thread's ring: a wish, 0 for the agent's choice */
+  double sample_ratio;          /* of new roots, 0 to 1; by the low 56 bits of the trace id, the same everywhere */
 } spantap_options;
 #define SPANTAP_MAX_RESOURCE 64u
-#define SPANTAP_OPTIONS_INIT {sizeof(spantap_options), 0, {0, 0}, {0, 0}, 0, 0, 0, 1.0}
+#define SPANTAP_OPTIONS_INIT \
+  { sizeof(spantap_options), 0, {0, 0}, {0, 0}, 0, 0, 0, 1.0 }
 
 /* Copies the options; connects to nothing. *client is to be closed by spantap_close(). Any thread; allocates.
- * SPANTAP_INVALID, SPANTAP_NO_MEMORY. */
-SPANTAP_API spantap_status spantap_open(const spantap_options *options, spantap_client **client);
+ * NULL options are the default ones. SPANTAP_INVALID (also: a socket path over 107 bytes, an attribute that is none),
+ * SPANTAP_TOO_LARGE (the resource is over 16 KB), SPANTAP_UNSUPPORTED (mode), SPANTAP_NO_MEMORY. */
+SPANTAP_API spantap_status spantap_open(const spantap_options* options, spantap_client** client);
 
 /* Ends the client: its producers give SPANTAP_CLOSED from now on, and are still to be closed by their threads. Spans
  * submitted before it are the agent's and are delivered. NULL is allowed. Never waits. */
-SPANTAP_API void spantap_close(spantap_client *client);
+SPANTAP_API void spantap_close(spantap_client* client);
 
 /* A producer for the calling thread. Tries to attach (see spantap_attach). Allocates. SPANTAP_INVALID, SPANTAP_CLOSED,
- * SPANTAP_NO_MEMORY; an agent that is not there is no error. */
-SPANTAP_API spantap_status spantap_producer_open(spantap_client *client, spantap_producer **producer);
-/* NULL is allowed. In a forked child it frees the child's part only. */
-SPANTAP_API void spantap_producer_close(spantap_producer *producer);
+ * SPANTAP_NO_MEMORY, SPANTAP_UNSUPPORTED (a kernel before 4.14); an agent that is not there is no error. */
+SPANTAP_API spantap_status spantap_producer_open(spantap_client* client, spantap_producer** producer);
+/* NULL is allowed. Any thread, as long as no other one is using it (after a join, say). In a forked child it frees the
+ * child's part only. Records that lie in the ring are the agent's; if it has died and no other came, they are lost. */
+SPANTAP_API void spantap_producer_close(spantap_producer* producer);
 
-/* One step towards the agent, if one is due: at most three system calls, none of which waits, at most ten attempts in the
- * first second and one a second later on. A producer that is not attached does this by itself in spantap_submit() and
- * spantap_end(); a proxy with a timer may do it there, so that requests never pay for it. SPANTAP_OK: attached.
- * SPANTAP_NO_AGENT: not yet. SPANTAP_CLOSED, SPANTAP_WRONG_THREAD, SPANTAP_INVALID. */
-SPANTAP_API spantap_status spantap_attach(spantap_producer *producer);
+/* As far towards the agent as it goes without waiting: three system calls if no agent is there, some ten once it
+ * answers; at most ten attempts in the first second and one a second later on. If attached, it looks (at most ten times
+ * a second) whether the agent still lives. A producer that is not attached does this by itself in spantap_submit() and
+ * spantap_end(); a proxy with a timer may do it there, so that requests never pay for it and an idle proxy finds a new
+ * agent. SPANTAP_OK: attached. SPANTAP_NO_AGENT: not yet. SPANTAP_CLOSED, SPANTAP_WRONG_THREAD, SPANTAP_INVALID. */
+SPANTAP_API spantap_status spantap_attach(spantap_producer* producer);
 
 /* 1: a span submitted now would be taken (attached, and the agent wants spans). One load. */
-SPANTAP_API int spantap_enabled(const spantap_producer *producer);
+SPANTAP_API int spantap_enabled(const spantap_producer* producer);
 
 /* ---------------------------------------------------------------- propagation and sampling */
 
 /* Reads W3C traceparent (Level 2, section 3.2) into *context: strict lower case, version ff refused, later versions
  * accepted; unknown flag bits cleared; remote set. SPANTAP_MALFORMED: start a new trace; *context is then all zero.
  * Pure; any thread; free of system calls. */
-SPANTAP_API spantap_status spantap_extract(spantap_str traceparent, spantap_context *context);
+SPANTAP_API spantap_status spantap_extract(spantap_str traceparent, spantap_context* context);
 /* SPANTAP_OK if a tracestate value is well formed (section 3.3). Pure. */
 SPANTAP_API spantap_status spantap_check_tracestate(spantap_str tracestate);
 #define SPANTAP_TRACEPARENT_SIZE 55u
 /* Writes the 55 characters of traceparent, version 00, without a NUL. SPANTAP_NO_SPACE: capacity is smaller;
  * SPANTAP_INVALID: an id is all zero. Pure. */
-SPANTAP_API spantap_status spantap_inject(const spantap_context *context, char *buffer, size_t capacity);
+SPANTAP_API spantap_status spantap_inject(const spantap_context* context, char* buffer, size_t capacity);
 
 /* The context of a new span: a child of *parent with its decision, or, if parent is NULL or has no trace id, a new root
  * with the client's ratio. *child gets ids and flags. 1: sampled; 0: not sampled (the ids are good for propagation);
- * negative: a status. Free of system calls and locks, about 10 ns. Thread of the producer. */
-SPANTAP_API int spantap_sample(spantap_producer *producer, const spantap_context *parent, spantap_context *child);
+ * negative: a status. With SPANTAP_MODE_OFF a child is its parent itself, so that a trace passes through.
+ * Free of system calls and locks, about 10 ns. Thread of the producer. */
+SPANTAP_API int spantap_sample(spantap_producer* producer, const spantap_context* parent, spantap_context* child);
 
 /* ---------------------------------------------------------------- a finished span in one call */
 
 typedef struct spantap_event {
   uint64_t time_unix_ns;
   spantap_str name;
-  const spantap_attr *attrs;
+  const spantap_attr* attrs;
   uint32_t attr_count;
   uint32_t reserved; /* 0 */
 } spantap_event;
@@ -232,7 +238,7 @@ typedef struct spantap_event {
 typedef struct spantap_link {
   spantap_context context;
   spantap_str trace_state;
-  const spantap_attr *attrs;
+  const spantap_attr* attrs;
   uint32_t attr_count;
   uint32_t reserved; /* 0 */
 } spantap_link;
@@ -243,7 +249,7 @@ typedef struct spantap_conn {
   uint16_t family;     /* 4 or 6; 0: unknown */
   uint16_t local_port; /* host byte order */
   uint16_t peer_port;
-  uint16_t reserved; /* 0 */
+  uint16_t reserved;         /* 0 */
   uint8_t local_address[16]; /* IPv4: the first four bytes, network byte order */
   uint8_t peer_address[16];
 } spantap_conn;
@@ -252,30 +258,35 @@ typedef struct spantap_span {
   uint32_t struct_size;
   spantap_kind kind;
   spantap_span_status status;
-  uint16_t reserved; /* 0 */
-  spantap_context context;    /* trace and span id are needed; flags as propagated */
-  uint8_t parent_span_id[8];  /* all zero: a root */
+  uint16_t reserved;         /* 0 */
+  spantap_context context;   /* trace and span id are needed; flags as propagated */
+  uint8_t parent_span_id[8]; /* all zero: a root */
   uint64_t start_unix_ns;
-  uint64_t end_unix_ns;       /* not before start_unix_ns */
-  spantap_str name;           /* not empty */
+  uint64_t end_unix_ns; /* not before start_unix_ns */
+  spantap_str name;     /* not empty */
   spantap_str trace_state;
   spantap_str status_message; /* with SPANTAP_STATUS_ERROR */
-  const spantap_attr *attrs;
-  const spantap_event *events;
-  const spantap_link *links;
+  const spantap_attr* attrs;
+  const spantap_event* events;
+  const spantap_link* links;
   uint32_t attr_count, event_count, link_count;
   uint8_t parent_is_remote;
-  uint8_t reserved2[3]; /* 0 */
-  const spantap_conn *conn; /* may be NULL */
+  uint8_t reserved2[3];     /* 0 */
+  const spantap_conn* conn; /* may be NULL */
 } spantap_span;
-#define SPANTAP_SPAN_INIT {sizeof(spantap_span), 0, 0, 0, {{0}, {0}, 0, 0, {0}}, {0}, 0, 0, {0, 0}, {0, 0}, {0, 0}, 0, 0, 0, \
-                           0, 0, 0, 0, {0}, 0}
+#define SPANTAP_SPAN_INIT                                                                                              \
+  {                                                                                                                    \
+    sizeof(spantap_span), 0, 0, 0, {{0}, {0}, 0, 0, {0}}, {0}, 0, 0, {0, 0}, {0, 0}, {0, 0}, 0, 0, 0, 0, 0, 0, 0, {0}, \
+        0                                                                                                              \
+  }
 
 /* Hands *span off: copied into the ring, visible to the agent when the call returns, delivered even if the process is
  * killed then. Free of system calls, locks and allocation while attached; about 50 ns for ten attributes.
  * SPANTAP_INVALID (also: no name, no ids, end before start, unknown kind), SPANTAP_NO_AGENT, SPANTAP_FULL,
- * SPANTAP_TOO_LARGE, SPANTAP_WRONG_THREAD, SPANTAP_CLOSED: not handed off, counted. */
-SPANTAP_API spantap_status spantap_submit(spantap_producer *producer, const spantap_span *span);
+ * SPANTAP_TOO_LARGE, SPANTAP_WRONG_THREAD, SPANTAP_CLOSED: not handed off, counted. An attribute, event or link that
+ * makes no sense (no name, a name over 255 bytes, NULL with a length, an unknown type) is discarded and counted in the
+ * span. */
+SPANTAP_API spantap_status spantap_submit(spantap_producer* producer, const spantap_span* span);
 
 /* ---------------------------------------------------------------- a span while it lives */
 
@@ -285,53 +296,56 @@ typedef struct spantap_live spantap_live;
 #define SPANTAP_LIVE_SIZE 1024u
 #define SPANTAP_LIVE_MIN 512u
 
-/* Begins a span in `memory` (8-byte aligned). `context` and `parent_span_id` as in spantap_span; the latter may be NULL.
- * *live points into memory. SPANTAP_INVALID, SPANTAP_NO_SPACE (size below SPANTAP_LIVE_MIN), SPANTAP_WRONG_THREAD,
- * SPANTAP_CLOSED. Free of system calls, like all functions below. */
-SPANTAP_API spantap_status spantap_begin(spantap_producer *producer, void *memory, size_t size,
-                                         const spantap_context *context, const uint8_t *parent_span_id,
+/* Begins a span in `memory` (8-byte aligned). `context` and `parent_span_id` as in spantap_span; the latter may be
+ * NULL, and is remote for server and consumer spans. `name` may be empty until spantap_set_name(); without any,
+ * spantap_end() is SPANTAP_INVALID. *live points into memory. The producer must outlive it. SPANTAP_INVALID,
+ * SPANTAP_NO_SPACE (size below SPANTAP_LIVE_MIN), SPANTAP_WRONG_THREAD, SPANTAP_CLOSED. Free of system calls, like all
+ * functions below. */
+SPANTAP_API spantap_status spantap_begin(spantap_producer* producer, void* memory, size_t size,
+                                         const spantap_context* context, const uint8_t* parent_span_id,
                                          spantap_kind kind, spantap_str name, uint64_t start_unix_ns,
-                                         spantap_live **live);
-/* Each appends; a key set twice is handed off twice, and the later one wins at the agent. What does not fit is discarded
- * and counted in the span's dropped_attributes_count, and SPANTAP_NO_SPACE says so. SPANTAP_ENDED after
- * spantap_end(). `name` only with SPANTAP_KEY_NAMED. */
-SPANTAP_API spantap_status spantap_set_string(spantap_live *live, spantap_key key, spantap_str name, spantap_str value);
-SPANTAP_API spantap_status spantap_set_int(spantap_live *live, spantap_key key, spantap_str name, int64_t value);
-SPANTAP_API spantap_status spantap_set_double(spantap_live *live, spantap_key key, spantap_str name, double value);
-SPANTAP_API spantap_status spantap_set_bool(spantap_live *live, spantap_key key, spantap_str name, int value);
-SPANTAP_API spantap_status spantap_set_name(spantap_live *live, spantap_str name); /* replaces it */
-SPANTAP_API spantap_status spantap_set_trace_state(spantap_live *live, spantap_str trace_state);
-SPANTAP_API spantap_status spantap_set_status(spantap_live *live, spantap_span_status status, spantap_str message);
-SPANTAP_API spantap_status spantap_set_conn(spantap_live *live, const spantap_conn *conn);
-SPANTAP_API spantap_status spantap_add_event(spantap_live *live, const spantap_event *event);
-SPANTAP_API spantap_status spantap_add_link(spantap_live *live, const spantap_link *link);
+                                         spantap_live** live);
+/* Each appends; a key set twice is handed off twice, and the later one wins at the agent. What does not fit is
+ * discarded and counted in the span's dropped_attributes_count, and SPANTAP_NO_SPACE says so. SPANTAP_ENDED after
+ * spantap_end(); SPANTAP_INVALID, SPANTAP_WRONG_THREAD. `name` only with SPANTAP_KEY_NAMED. */
+SPANTAP_API spantap_status spantap_set_string(spantap_live* live, spantap_key key, spantap_str name, spantap_str value);
+SPANTAP_API spantap_status spantap_set_int(spantap_live* live, spantap_key key, spantap_str name, int64_t value);
+SPANTAP_API spantap_status spantap_set_double(spantap_live* live, spantap_key key, spantap_str name, double value);
+SPANTAP_API spantap_status spantap_set_bool(spantap_live* live, spantap_key key, spantap_str name, int value);
+SPANTAP_API spantap_status spantap_set_name(spantap_live* live, spantap_str name); /* replaces it */
+SPANTAP_API spantap_status spantap_set_trace_state(spantap_live* live, spantap_str trace_state);
+SPANTAP_API spantap_status spantap_set_status(spantap_live* live, spantap_span_status status, spantap_str message);
+SPANTAP_API spantap_status spantap_set_conn(spantap_live* live, const spantap_conn* conn);
+SPANTAP_API spantap_status spantap_add_event(spantap_live* live, const spantap_event* event);
+SPANTAP_API spantap_status spantap_add_link(spantap_live* live, const spantap_link* link);
 /* Hands it off, as spantap_submit() does and with its statuses; the span is over whatever they are. */
-SPANTAP_API spantap_status spantap_end(spantap_live *live, uint64_t end_unix_ns);
+SPANTAP_API spantap_status spantap_end(spantap_live* live, uint64_t end_unix_ns);
 
 /* ---------------------------------------------------------------- counters */
 
 typedef struct spantap_stats {
   uint32_t struct_size;
-  uint32_t attached;           /* 1: now */
-  uint64_t handed_off;         /* spans in a ring of an agent */
+  uint32_t attached;   /* 1: now */
+  uint64_t handed_off; /* spans in a ring of an agent */
   uint64_t dropped_no_agent;
   uint64_t dropped_full;
   uint64_t dropped_too_large;
-  uint64_t dropped_invalid;    /* SPANTAP_INVALID of submit and end */
-  uint64_t dropped_off;        /* mode off, or closed */
-  uint64_t dropped_wrong_thread;
+  uint64_t dropped_invalid; /* SPANTAP_INVALID of submit and end */
+  uint64_t dropped_off;     /* mode off, or closed */
+  uint64_t wrong_thread;    /* calls by a thread that the producer does not belong to */
   uint64_t attach_attempts;
   uint64_t attached_times;
-  uint64_t refused_agent;      /* what answered was no agent that can be trusted (seals, version, sizes) */
+  uint64_t refused_agent; /* it refused us, or was none that can be trusted (seals, version, sizes) */
 } spantap_stats;
-#define SPANTAP_STATS_INIT {sizeof(spantap_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define SPANTAP_STATS_INIT \
+  { sizeof(spantap_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Of this producer, since it was opened (in a forked child: since the fork). Thread of the producer. */
-SPANTAP_API spantap_status spantap_stats_get(const spantap_producer *producer, spantap_stats *stats);
+SPANTAP_API spantap_status spantap_stats_get(const spantap_producer* producer, spantap_stats* stats);
 
 /* Waits until the agent has taken all that this producer handed off, for at most timeout_ms. Needs not be called before
  * an exit: what is handed off is safe. SPANTAP_TIMEOUT, SPANTAP_NO_AGENT. The only function that may wait. */
-SPANTAP_API spantap_status spantap_flush(spantap_producer *producer, uint32_t timeout_ms);
+SPANTAP_API spantap_status spantap_flush(spantap_producer* producer, uint32_t timeout_ms);
 
 #ifdef __cplusplus
 }
