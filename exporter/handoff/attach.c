@@ -190,6 +190,7 @@ static void begin(spantap_producer* producer, uint64_t now) {
   producer->checked_unix_ns = 0;
   producer->checked_tail = producer->ring.tail;
   ++producer->attached_times;
+  handoff_tell(producer);
   handoff_adopt(producer);
 }
 

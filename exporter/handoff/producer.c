@@ -78,8 +78,18 @@ static void tell(uint64_t* shared, uint64_t count, uint64_t told_before) {
   __atomic_store_n(shared, count - told_before, __ATOMIC_RELAXED);
 }
 
+void handoff_tell(spantap_producer* producer) {
+  const struct handoff_counts *dropped = &producer->dropped, *before = &producer->told_before;
+  struct spantap_ring* shared = producer->ring.shared;
+  if (shared == NULL) return;
+  tell(&shared->dropped_full, dropped->full, before->full);
+  tell(&shared->dropped_too_large, dropped->too_large, before->too_large);
+  tell(&shared->dropped_no_agent, dropped->no_agent, before->no_agent);
+  tell(&shared->dropped_invalid, dropped->invalid, before->invalid);
+}
+
 spantap_status handoff_drop(spantap_producer* producer, spantap_status reason) {
-  struct handoff_counts *dropped = &producer->dropped, *before = &producer->told_before;
+  struct handoff_counts* dropped = &producer->dropped;
   switch (reason) {
     case SPANTAP_FULL:
       ++dropped->full;
@@ -94,13 +104,7 @@ spantap_status handoff_drop(spantap_producer* producer, spantap_status reason) {
       ++dropped->invalid;
       break;
   }
-  struct spantap_ring* shared = producer->ring.shared;
-  if (shared != NULL) {
-    tell(&shared->dropped_full, dropped->full, before->full);
-    tell(&shared->dropped_too_large, dropped->too_large, before->too_large);
-    tell(&shared->dropped_no_agent, dropped->no_agent, before->no_agent);
-    tell(&shared->dropped_invalid, dropped->invalid, before->invalid);
-  }
+  handoff_tell(producer);
   return reason;
 }
 

@@ -76,6 +76,8 @@ void handoff_after_fork(spantap_producer* producer);
 /* Counts; the drops also where the agent sees them. */
 spantap_status handoff_wrong_thread(spantap_producer* producer);
 spantap_status handoff_drop(spantap_producer* producer, spantap_status reason);
+/* Shows the drops to the agent; at the beginning of a ring, those since the last one. */
+void handoff_tell(spantap_producer* producer);
 /* New seed from the kernel: ids of a child differ from its parent's. */
 void handoff_seed(spantap_producer* producer);
 
@@ -106,7 +108,8 @@ static inline spantap_status handoff_ready(spantap_producer* producer, uint64_t 
   if (__builtin_expect(producer->state != HANDOFF_ATTACHED || handoff_client_closed(producer->client), 0)) {
     return handoff_ready_slowly(producer);
   }
-  if (unix_ns - producer->checked_unix_ns >= 1000000000u) handoff_check_reader(producer, unix_ns); /* backwards, too */
+  /* A second later, or a second earlier: a clock was set, or spans end in no order. */
+  if (unix_ns - producer->checked_unix_ns + 1000000000u >= 2000000000u) handoff_check_reader(producer, unix_ns);
   if (__builtin_expect(producer->state != HANDOFF_ATTACHED ||
                            __atomic_load_n(&producer->ring.shared->state, __ATOMIC_RELAXED) != SPANTAP_RING_OPEN,
                        0)) {

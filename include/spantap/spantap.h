@@ -281,8 +281,9 @@ typedef struct spantap_span {
   }
 
 /* Hands *span off: copied into the ring, visible to the agent when the call returns, delivered even if the process is
- * killed then. Free of system calls, locks and allocation while attached; about 50 ns for ten attributes.
- * SPANTAP_INVALID (also: no name, no ids, end before start, unknown kind), SPANTAP_NO_AGENT, SPANTAP_FULL,
+ * killed then. Free of system calls, locks and allocation while attached; about 50 ns for ten attributes. (An agent
+ * that has read nothing for a second, or leaves the ring full, is looked at by one system call, at most ten times a
+ * second.) SPANTAP_INVALID (also: no name, no ids, end before start, unknown kind), SPANTAP_NO_AGENT, SPANTAP_FULL,
  * SPANTAP_TOO_LARGE, SPANTAP_WRONG_THREAD, SPANTAP_CLOSED: not handed off, counted. An attribute, event or link that
  * makes no sense (no name, a name over 255 bytes, NULL with a length, an unknown type) is discarded and counted in the
  * span. */
