@@ -158,9 +158,11 @@ $(LIBSPANTAP): $(HANDOFF) exporter/handoff/spantap.map
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -shared $(LDFLAGS) -Wl,-soname,libspantap.so.0 -Wl,--version-script=exporter/handoff/spantap.map \
 	    -Wl,-z,nodelete -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -o $@.0 $(HANDOFF) && ln -sf libspantap.so.0 $@
-USES_LIBSPANTAP := $(BUILD)/test/exporter_handoff $(BUILD)/bench/bench_handoff
-$(USES_LIBSPANTAP): $(LIBSPANTAP)
-$(USES_LIBSPANTAP): LIBS := -L$(BUILD)/lib -lspantap -Wl,-rpath,'$$$$ORIGIN/../lib' -pthread
+$(BUILD)/test/exporter_handoff: $(LIBSPANTAP)
+$(BUILD)/test/exporter_handoff: LIBS := -Wl,-rpath,'$$ORIGIN/../lib' -pthread
+$(BUILD)/bench/bench_handoff: $(patsubst %,$(BUILD)/obj/tests/%.cc.o,bench/bench_handoff exporter/handoff/ring_agent) $(LIBSPANTAP)
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ -Wl,-rpath,'$$ORIGIN/../lib' -pthread
 
 # ---------------------------------------------------------------- programs
 $(BUILD)/bin/spantap: $(BUILD)/obj/agent/main.cc.o $(STAGE_LIBS)
