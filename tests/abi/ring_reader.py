@@ -13,7 +13,7 @@ import threading
 HEADER, DATA = 4096, 131072
 F_ADD_SEALS, SEALS = 1033, 0x1 | 0x2 | 0x4  # SEAL, SHRINK, GROW
 HEAD_AT, TAIL_AT = 192, 64
-SPAN = struct.Struct("=IHH16s8s8sQQBBBB9H3H16s16s")
+SPAN = struct.Struct("=IHH16s8s8sQQBBBB9H3H16s16s4x")
 assert SPAN.size == 120
 
 

@@ -2,6 +2,7 @@
 #include "ring_agent.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -235,8 +236,8 @@ void RingAgent::HangUp() {
 }
 
 bool RingAgent::HungUp(size_t producer) const {
-  char byte;
-  return recv(peers_[producer]->connection, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+  pollfd look = {peers_[producer]->connection, POLLIN, 0};
+  return poll(&look, 1, 0) == 1 && (look.revents & POLLHUP) != 0;
 }
 
 Place::Place() {
