@@ -23,8 +23,14 @@ enum { HANDOFF_NAME_MAX = 255 }; /* spantap_attr_record.name_bytes */
 /* memcpy() without the call for what attributes mostly are. */
 static inline void handoff_copy(uint8_t* to, const void* from, size_t bytes) {
   const uint8_t* source = (const uint8_t*)from;
-  if (bytes > 32) {
+  if (bytes > 64) {
     memcpy(to, source, bytes);
+  } else if (bytes >= 32) {
+    uint64_t head[4], tail[4];
+    memcpy(head, source, 32);
+    memcpy(tail, source + bytes - 32, 32);
+    memcpy(to, head, 32);
+    memcpy(to + bytes - 32, tail, 32);
   } else if (bytes >= 16) {
     uint64_t head[2], tail[2];
     memcpy(head, source, 16);

@@ -13,6 +13,8 @@
 
 #include "exporter/handoff/ring_layout.h"
 
+enum { HANDOFF_WARM_BYTES = 512 }; /* a span of ten attributes */
+
 struct handoff_ring {
   struct spantap_ring* shared; /* NULL: there is none */
   uint8_t* data;
@@ -58,10 +60,25 @@ static inline uint8_t* handoff_ring_reserve(struct handoff_ring* ring, uint32_t 
   return handoff_ring_at(ring, ring->head + pad);
 }
 
+/* Asks for the lines that the next record will be written to. The reader had them last, on another core: fetched
+ * between two requests they cost nothing, fetched by the stores themselves some 100 ns each. */
+static inline void handoff_ring_warm(const struct handoff_ring* ring) {
+#if defined(__x86_64__)
+  for (uint32_t ahead = 0; ahead < HANDOFF_WARM_BYTES; ahead += 64) {
+    __asm__ volatile("prefetchw %0" : : "m"(*handoff_ring_at(ring, ring->head + ahead)));
+  }
+#else
+  for (uint32_t ahead = 0; ahead < HANDOFF_WARM_BYTES; ahead += 64) {
+    __builtin_prefetch(handoff_ring_at(ring, ring->head + ahead), 1);
+  }
+#endif
+}
+
 /* From here on the reader has it, whatever happens to this process. */
 static inline void handoff_ring_publish(struct handoff_ring* ring, uint32_t bytes) {
   ring->head += bytes;
   __atomic_store_n(&ring->shared->head, ring->head, __ATOMIC_RELEASE);
+  handoff_ring_warm(ring);
 }
 
 #endif /* SPANTAP_EXPORTER_HANDOFF_RING_H_ */
