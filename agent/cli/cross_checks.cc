@@ -81,6 +81,17 @@ class Checks {
     return std::nullopt;
   }
 
+  Found Sockets() const {
+    const std::vector<std::string>& paths = draft_.settings.handoff.sockets;
+    for (size_t i = 0; i < paths.size(); ++i) {
+      if (std::find(paths.begin(), paths.begin() + i, paths[i]) != paths.begin() + i) {
+        return Contradiction{{"socket"}, "is given twice", i};
+      }
+    }
+    if (!paths.empty() || draft_.settings.handoff.allowed_uids.empty()) return std::nullopt;
+    return Contradiction{{"socket-allow-uid"}, "is given without socket"};
+  }
+
   // A share that outranks (or stands beside) a sampler without one would be ignored silently.
   Found Sampling() const {
     if (NeedsRatio(draft_.sampler) || !Given("sample") || RankOf("sample") < RankOf("sampler")) return std::nullopt;
@@ -135,7 +146,8 @@ void AdaptDefaults(Command command, const Origins& origins, Draft& draft) {
 Found FindContradiction(const Draft& draft, const Origins& origins, const Outside& outside) {
   const Checks checks(draft, origins, outside);
   for (const auto check :
-       {&Checks::Endpoints, &Checks::Headers, &Checks::Files, &Checks::Sizes, &Checks::SpoolParts, &Checks::Sampling}) {
+       {&Checks::Endpoints, &Checks::Headers, &Checks::Files, &Checks::Sizes, &Checks::SpoolParts, &Checks::Sockets,
+        &Checks::Sampling}) {
     if (Found found = (checks.*check)()) return found;
   }
   return std::nullopt;

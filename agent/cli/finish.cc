@@ -49,6 +49,8 @@ absl::StatusOr<Settings> Finish(const Draft& draft) {
   FinishSampler(draft, settings.links);
   FinishSpool(draft, settings.exporter);
   FinishServiceName(draft, settings);
+  settings.handoff.resource_attributes = settings.resource_attributes;
+  settings.handoff.query_values = settings.style.query_values;
   if (!draft.exports) return settings;
   for (const std::string& word : draft.endpoints) {
     TransportSettings transport = draft.transport;

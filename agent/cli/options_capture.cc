@@ -78,6 +78,26 @@ Form Ports() {
       [](absl::string_view word) { return forms::ParseCount(word, 1, 65535); }, forms::ShowCount);
 }
 
+// The rest is checked where it is opened: it depends on the machine.
+Form Sockets() {
+  constexpr size_t kMaxPathBytes = 107;  // of sockaddr_un
+  return forms::Each(
+      absl::StrCat("a path of 1 to ", kMaxPathBytes, " bytes, such as /run/spantap/agent.sock"),
+      [](auto& d) -> auto& { return d.settings.handoff.sockets; },
+      [](absl::string_view word) -> absl::StatusOr<std::string> {
+        if (word.empty()) return Bad("is empty");
+        if (word.size() > kMaxPathBytes) return Bad("is too long");
+        return std::string(word);
+      },
+      [](const std::string& path) { return path; });
+}
+
+Form AllowedUids() {
+  return forms::Each(
+      "a user id, 0 to 4294967294", [](auto& d) -> auto& { return d.settings.handoff.allowed_uids; },
+      [](absl::string_view word) { return forms::ParseCount(word, 0, 4294967294); }, forms::ShowCount);
+}
+
 Form Pids() {
   return forms::Each(
       "a process id, 1 to 4194304", [](auto& d) -> auto& { return d.settings.targets.pids; },
@@ -94,6 +114,9 @@ std::vector<Option> CaptureOptions() {
      Exe()},
     {"port", "N", kForLive, kRepeatable, {}, "observe the process that listens on TCP port N, now or later", Ports()},
     {"cgroup", "PATH", kForLive, kRepeatable, {}, "observe the processes of a cgroup and those below it", Cgroup()},
+    {"socket", "PATH", kForAgent, kRepeatable, {},
+     "take finished spans from programs that use libspantap.so, by this Unix socket; no target is needed then (default: none)", Sockets()},
+    {"socket-allow-uid", "UID", kForAgent, kRepeatable, {}, "take spans from processes of this user only (default: of all)", AllowedUids()},
     {"service-name", "[TARGET=]NAME", kForLive, kRepeatable, {},
      "service.name of all targets, or of those a target named (else the process's own OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES, "
      "else --default-service-name, else executable:port)",

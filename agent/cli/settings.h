@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "agent/capture/bpf_source.h"
 #include "agent/capture/targets.h"
+#include "agent/handoff/handoff_settings.h"
 #include "agent/link/linker.h"
 #include "agent/spans/span_builder.h"
 #include "exporter/send/exporter.h"
@@ -30,6 +31,7 @@ struct Settings {
   bool with_secrets = false;  // record
   LinkSettings links;
   SpanStyle style;
+  HandoffSettings handoff;  // agent; no socket: none
 
   // The way out.
   ExporterSettings exporter;                                             // no endpoint: nothing is exported

@@ -93,7 +93,7 @@ void RecordAttributes::Keep(const RecordAttribute& attribute) {
 
 void RecordAttributes::AppendTo(SpanStyle::QueryValues query_values, AttributeBlob* blob) const {
   for (const RecordAttribute& attribute : *this) {
-    const UrlPart part = attribute.type == SPANTAP_STRING ? PartOf(attribute.name) : UrlPart::kNone;
+    const UrlPart part = attribute.text.empty() ? UrlPart::kNone : PartOf(attribute.name);
     if (part == UrlPart::kNone) {
       AppendAttribute(attribute, blob);
     } else {

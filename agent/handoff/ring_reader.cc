@@ -29,7 +29,7 @@ HandoffDrops HandoffClaims::Advance(const spantap_ring& ring) {
           Step(ring.dropped_no_agent, &seen_.no_agent), Step(ring.dropped_invalid, &seen_.invalid)};
 }
 
-RingReader::Turn RingReader::Take(size_t max_records, std::vector<char>& scratch, const TakeFn& take) {
+RingReader::Turn RingReader::Take(size_t max_records, std::vector<char>& scratch, TakeFn take) {
   Turn turn;
   const uint64_t head = __atomic_load_n(&ring_->head, __ATOMIC_ACQUIRE);
   const uint64_t before = tail_;
@@ -46,7 +46,7 @@ RingReader::Turn RingReader::Take(size_t max_records, std::vector<char>& scratch
   return turn;
 }
 
-bool RingReader::TakeOne(uint64_t available, std::vector<char>& scratch, const TakeFn& take) {
+bool RingReader::TakeOne(uint64_t available, std::vector<char>& scratch, TakeFn take) {
   const uint64_t offset = tail_ & (data_bytes_ - 1);
   const uint64_t to_end = data_bytes_ - offset;
   const char* const at = data() + offset;

@@ -9,9 +9,9 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "agent/handoff/handoff_counters.h"
 #include "exporter/handoff/ring_layout.h"
@@ -43,13 +43,13 @@ class RingReader {
     bool lied = false;
   };
   // A record that was copied out; false: it is no span, the ring lies.
-  using TakeFn = std::function<bool(absl::string_view record)>;
-  Turn Take(size_t max_records, std::vector<char>& scratch, const TakeFn& take);
+  using TakeFn = absl::FunctionRef<bool(absl::string_view record)>;
+  Turn Take(size_t max_records, std::vector<char>& scratch, TakeFn take);
 
   void SetState(spantap_ring_state state) const { __atomic_store_n(&ring_->state, state, __ATOMIC_RELEASE); }
 
  private:
-  bool TakeOne(uint64_t available, std::vector<char>& scratch, const TakeFn& take);
+  bool TakeOne(uint64_t available, std::vector<char>& scratch, TakeFn take);
   const char* data() const { return reinterpret_cast<const char*>(ring_) + SPANTAP_RING_HEADER_BYTES; }
 
   spantap_ring* const ring_;

@@ -3,7 +3,8 @@
 
 namespace spantap {
 
-EventStatus CollectEvents(const EventSource* source, const Pipeline* pipeline, const Recording* recording) {
+EventStatus CollectEvents(const EventSource* source, const Pipeline* pipeline, const Recording* recording,
+                          const Handoff* handoff) {
   EventStatus events;
   if (source != nullptr) events.source = source->Counters();
   if (recording != nullptr) events.processed = recording->captured();
@@ -14,6 +15,7 @@ EventStatus CollectEvents(const EventSource* source, const Pipeline* pipeline, c
     events.connections = pipeline->connections();
     events.links = pipeline->links();
   }
+  if (handoff != nullptr) events.handoff = handoff->counters();
   return events;
 }
 

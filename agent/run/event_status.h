@@ -4,6 +4,7 @@
 // Event thread. Cost: a read of the kernel's counters (one system call a counter map) and a copy.
 #pragma once
 
+#include "agent/handoff/handoff.h"
 #include "agent/run/pipeline.h"
 #include "agent/run/recording.h"
 #include "agent/serve/status.h"
@@ -11,6 +12,7 @@
 namespace spantap {
 
 // Each may be null: a run that could not be opened, a recording without a pipeline.
-EventStatus CollectEvents(const EventSource* source, const Pipeline* pipeline, const Recording* recording);
+EventStatus CollectEvents(const EventSource* source, const Pipeline* pipeline, const Recording* recording,
+                          const Handoff* handoff = nullptr);
 
 }  // namespace spantap

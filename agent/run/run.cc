@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/run/handing.h"
 #include "agent/run/log.h"
 #include "agent/run/stop_signal.h"
 #include "agent/serve/ledger_line.h"
@@ -71,9 +72,9 @@ struct Outcome {
 };
 
 // The ledger is the last line of each, whatever happened.
-Outcome RunOne(const Settings& settings, const ReloadFn& reload, StatusBoard* board) {
+Outcome RunOne(const Settings& settings, const ReloadFn& reload, StatusBoard* board, Handoff* handoff) {
   Outcome outcome;
-  Session session(settings, reload, board);
+  Session session(settings, reload, board, handoff);
   absl::Status status = session.Open();
   if (status.ok()) {
     Log(LogLevel::kInfo, "ready");
@@ -96,15 +97,22 @@ int Run(Settings settings, const ReloadFn& reload) {
     std::fprintf(stderr, "%s\n", LedgerLine(RunStatus{}).c_str());
     return code;
   }
+  Handing handing;
   const ReloadFn reload_all = [&]() -> absl::StatusOr<Settings> {
     SPANTAP_ASSIGN_OR_RETURN(Settings next, reload());
     SPANTAP_RETURN_IF_ERROR(CheckEndpoints(next));
+    SPANTAP_RETURN_IF_ERROR(handing.Check(next));
     SPANTAP_RETURN_IF_ERROR(port.Prepare(next.listen));
     return next;
   };
   for (;;) {
     port.Switch();
-    Outcome outcome = RunOne(settings, reload_all, port.board());
+    if (const absl::Status status = handing.Switch(settings); !status.ok()) {
+      const int code = Report(status);
+      std::fprintf(stderr, "%s\n", LedgerLine(RunStatus{}).c_str());
+      return code;
+    }
+    Outcome outcome = RunOne(settings, reload_all, port.board(), handing.handoff());
     if (outcome.code != 0 || !outcome.next) return outcome.code;
     settings = *std::move(outcome.next);
     SetLogLevel(settings.log_level);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/run/event_status.h"
 #include "agent/run/exporting.h"
+#include "agent/run/handing.h"
 #include "agent/run/log.h"
 #include "agent/run/stop_signal.h"
 #include "agent/run/viewing.h"
@@ -28,8 +29,8 @@ uint64_t Ns(absl::Duration duration) { return static_cast<uint64_t>(absl::ToInt6
 
 }  // namespace
 
-Session::Session(const Settings& settings, const ReloadFn& reload, StatusBoard* board)
-    : settings_(settings), reload_(reload), board_(board) {
+Session::Session(const Settings& settings, const ReloadFn& reload, StatusBoard* board, Handoff* handoff)
+    : settings_(settings), reload_(reload), board_(board), handoff_(handoff) {
   if (board_ != nullptr) board_->Begin(ledger_);
 }
 
@@ -57,8 +58,9 @@ absl::Status Session::Open() {
     recording_ = std::make_unique<Recording>(std::move(writer));
   }
   SPANTAP_RETURN_IF_ERROR(settings_.command == Command::kReplay ? OpenReplay() : OpenCapture());
-  if (recording_ == nullptr) OpenPipeline();
+  if (recording_ == nullptr && source_ != nullptr) OpenPipeline();
   if (exporter_ != nullptr) StartExporter(*exporter_);
+  OpenHandoff();
   SetPhase(Phase::kCapturing);
   return absl::OkStatus();
 }
@@ -71,7 +73,9 @@ absl::Status Session::Loop() {
 }
 
 bool Session::Ended(uint64_t limit_ns) {
-  if (StopRequested() || Reloaded() || (source_ != nullptr && source_->Finished())) return true;
+  // Others may still hand over spans when the last target has ended.
+  const bool finished = source_ != nullptr && source_->Finished() && handoff_ == nullptr;
+  if (StopRequested() || Reloaded() || finished) return true;
   const uint64_t now_ns = MonoNs();
   if (board_ != nullptr) {
     board_->Turn(now_ns);
@@ -95,6 +99,7 @@ absl::Status Session::Close() {
   SetPhase(Phase::kStopping);
   absl::Status status = TakeRest();
   if (pipeline_ != nullptr) pipeline_->Finish();
+  CloseHandoff();
   std::cout.flush();
   if (board_ != nullptr) {
     Publish(MonoNs());
@@ -119,7 +124,7 @@ absl::Status Session::TakeRest() {
 std::string Session::Balance() const {
   RunStatus status;
   status.spans = ledger_.Snapshot();
-  status.events = CollectEvents(source_.get(), pipeline_.get(), recording_.get());
+  status.events = CollectEvents(source_.get(), pipeline_.get(), recording_.get(), handoff_);
   return LedgerLine(status);
 }
 
@@ -147,6 +152,7 @@ absl::Status Session::OpenReplay() {
 }
 
 absl::Status Session::OpenCapture() {
+  if (settings_.targets.empty() && handoff_ != nullptr) return absl::OkStatus();
   SPANTAP_ASSIGN_OR_RETURN(source_, BpfSource::Open(settings_.capture, settings_.targets));
   return absl::OkStatus();
 }
@@ -169,12 +175,26 @@ void Session::OpenPipeline() {
                                                  [this](uint32_t tgid) { return pipeline_->ServiceName(tgid); }));
 }
 
+void Session::OpenHandoff() {
+  if (handoff_ != nullptr) handoff_->Begin(ledger_, exporter_ != nullptr ? &exporter_->queue() : nullptr);
+}
+
+// With another run to follow that has the same sockets, what comes meanwhile waits in the rings.
+void Session::CloseHandoff() {
+  if (handoff_ == nullptr) return;
+  if (next_ && HandoffOf(*next_) == handoff_->settings()) {
+    handoff_->Pause();
+  } else {
+    handoff_->Stop();
+  }
+}
+
 void Session::SetPhase(Phase phase) {
   if (board_ != nullptr) board_->SetPhase(phase);
 }
 
 void Session::Publish(uint64_t now_ns) {
-  board_->Publish(now_ns, CollectEvents(source_.get(), pipeline_.get(), recording_.get()));
+  board_->Publish(now_ns, CollectEvents(source_.get(), pipeline_.get(), recording_.get(), handoff_));
 }
 
 absl::Status Session::CheckReplay() const {

@@ -18,6 +18,7 @@
 #include "agent/capture/bpf_source.h"
 #include "agent/capture/record_file.h"
 #include "agent/cli/settings.h"
+#include "agent/handoff/handoff.h"
 #include "agent/run/pipeline.h"
 #include "agent/run/recording.h"
 #include "agent/serve/status_board.h"
@@ -30,8 +31,8 @@ using ReloadFn = std::function<absl::StatusOr<Settings>()>;
 
 class Session {
  public:
-  // `board`: null if nobody looks. All outlive the session.
-  Session(const Settings& settings, const ReloadFn& reload, StatusBoard* board);
+  // `board`: null if nobody looks. `handoff`: null without --socket. All outlive the session.
+  Session(const Settings& settings, const ReloadFn& reload, StatusBoard* board, Handoff* handoff);
   ~Session();
 
   absl::Status Open();
@@ -46,6 +47,8 @@ class Session {
   absl::Status OpenReplay();
   absl::Status OpenCapture();
   void OpenPipeline();
+  void OpenHandoff();
+  void CloseHandoff();
   EventSink& Sink();
   absl::Status Turn();
   absl::Status TakeRest();
@@ -58,6 +61,7 @@ class Session {
   const Settings& settings_;
   const ReloadFn& reload_;
   StatusBoard* const board_;
+  Handoff* const handoff_;
   std::optional<Settings> next_;
   Ledger ledger_;
   std::unique_ptr<IdGenerator> ids_;

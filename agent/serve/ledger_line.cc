@@ -43,6 +43,18 @@ void AddPipeline(std::string& line, const ConnCounters& c, const LinkCounters& l
   AddIf(line, "adopted", l.adopted);
 }
 
+void AddHandoff(std::string& line, const HandoffCounters& handoff) {
+  Add(line, "handoff_producers", handoff.producers);
+  Add(line, "handoff_attached", handoff.attached);
+  Add(line, "handoff_spans", handoff.spans);
+  AddIf(line, "handoff_refused", handoff.refused);
+  AddIf(line, "handoff_quarantined", handoff.quarantined);
+  AddIf(line, "handoff_dropped.full", handoff.dropped.full);
+  AddIf(line, "handoff_dropped.too_large", handoff.dropped.too_large);
+  AddIf(line, "handoff_dropped.no_agent", handoff.dropped.no_agent);
+  AddIf(line, "handoff_dropped.invalid", handoff.dropped.invalid);
+}
+
 }  // namespace
 
 std::string LedgerLine(const RunStatus& status) {
@@ -51,6 +63,7 @@ std::string LedgerLine(const RunStatus& status) {
   Add(line, "events_processed", status.events.processed);
   AddSource(line, status.events.source);
   if (status.events.pipeline) AddPipeline(line, status.events.connections, status.events.links);
+  if (status.events.handoff) AddHandoff(line, *status.events.handoff);
   return line;
 }
 

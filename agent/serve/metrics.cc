@@ -83,6 +83,21 @@ void AddLinks(MetricFamilies& out, const LinkCounters& l) {
   out.Counter("own_export_skipped", "Export requests of observed processes, never spans.", l.own_export_skipped);
 }
 
+void AddHandoff(MetricFamilies& out, const HandoffCounters& handoff) {
+  out.Gauge("handoff_producers", "Producers attached by --socket.", static_cast<double>(handoff.producers));
+  out.Counter("handoff_attached", "Rings given to producers.", handoff.attached);
+  out.Counter("handoff_spans", "Spans taken from rings.", handoff.spans);
+  out.Counter("handoff_refused", "Connections to a hand-off socket that got no ring.", handoff.refused);
+  out.Counter("handoff_quarantined", "Producers sent away because their ring was not what it has to be.",
+              handoff.quarantined);
+  const HandoffDrops& dropped = handoff.dropped;
+  out.Counter("handoff_dropped", "Spans that producers say they dropped before the ring, by reason.", "reason",
+              {{"full", dropped.full},
+               {"too_large", dropped.too_large},
+               {"no_agent", dropped.no_agent},
+               {"invalid", dropped.invalid}});
+}
+
 // Two endpoints may have the same name (they differ in what is secret); series must not.
 std::vector<std::string> EndpointNames(const ExporterStatus& exporter) {
   std::vector<std::string> names;
@@ -157,6 +172,7 @@ std::string MetricsText(const RunStatus& status, const ProcessStats& process, co
     AddConnections(out, status.events.connections);
     AddLinks(out, status.events.links);
   }
+  if (status.events.handoff) AddHandoff(out, *status.events.handoff);
   if (status.exporter) AddExporter(out, *status.exporter);
   AddAgent(out, status, process, server);
   return out.Text();

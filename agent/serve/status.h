@@ -11,6 +11,7 @@
 
 #include "agent/capture/event_source.h"
 #include "agent/connections/conn_table.h"
+#include "agent/handoff/handoff_counters.h"
 #include "agent/link/linker.h"
 #include "exporter/send/exporter.h"
 #include "exporter/send/ledger.h"
@@ -25,6 +26,7 @@ struct EventStatus {
   bool pipeline = false;   // false (record): there are no connections and links to tell of
   ConnCounters connections;
   LinkCounters links;
+  std::optional<HandoffCounters> handoff;  // nullopt: no --socket
 };
 
 enum class Phase : uint8_t {

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A producer in the test's process: connects, says hello, maps the ring that it is given.
+// One thread. Memory: the mapping, until the object goes.
+#pragma once
+
+#include <catch2/catch.hpp>
+
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "tests/agent/handoff/record_maker.h"
+#include "tests/agent/handoff/ring_writer.h"
+
+namespace spantap::handoff_test {
+
+class TestProducer {
+ public:
+  // Connects; says `hello` unless it is empty, and waits for the answer.
+  explicit TestProducer(const std::string& path, const std::string& hello = HelloPacket()) {
+    connection_ = UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    connected_ = connect(connection_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+    if (!connected_ || hello.empty()) return;
+    if (send(connection_.get(), hello.data(), hello.size(), MSG_NOSIGNAL) < 0) return;
+    Receive();
+  }
+  TestProducer(const TestProducer&) = delete;
+  ~TestProducer() {
+    if (memory_ != MAP_FAILED) munmap(memory_, size_);
+  }
+
+  bool connected() const { return connected_; }
+  bool attached() const { return memory_ != MAP_FAILED; }
+  int status() const { return welcome_.status; }
+  uint64_t data_bytes() const { return welcome_.data_bytes; }
+  int connection() const { return connection_.get(); }
+  RingWriter& writer() { return writer_; }
+  spantap_ring* ring() const { return static_cast<spantap_ring*>(memory_); }
+  void Disconnect() { connection_.Reset(); }
+  // Whether the agent has ended the connection, within two seconds.
+  bool SeesEnd() const {
+    pollfd waiting = {connection_.get(), POLLIN, 0};
+    char byte = 0;
+    return poll(&waiting, 1, 2000) == 1 && recv(connection_.get(), &byte, 1, MSG_DONTWAIT) <= 0;
+  }
+
+ private:
+  void Receive() {
+    iovec part = {&welcome_, sizeof(welcome_)};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message = {};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    if (recvmsg(connection_.get(), &message, MSG_CMSG_CLOEXEC) != static_cast<ssize_t>(sizeof(welcome_))) return;
+    const cmsghdr* header = CMSG_FIRSTHDR(&message);
+    if (welcome_.status != 0 || header == nullptr) return;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+    const UniqueFd memory(fd);
+    size_ = SPANTAP_RING_HEADER_BYTES + welcome_.data_bytes;
+    memory_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    writer_ = RingWriter(static_cast<spantap_ring*>(memory_), welcome_.data_bytes);
+  }
+
+  UniqueFd connection_;
+  bool connected_ = false;
+  spantap_welcome welcome_ = {};
+  void* memory_ = MAP_FAILED;
+  size_t size_ = 0;
+  RingWriter writer_;
+};
+
+}  // namespace spantap::handoff_test
