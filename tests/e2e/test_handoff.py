@@ -11,12 +11,13 @@ import threading
 import time
 import urllib.request
 
-from harness import deadline, handoff
-from harness.env import REPO, check, check_equal, wait_until
+from harness import deadline, handoff, libspantap
+from harness.env import REPO, Fail, check, check_equal, wait_until
 from harness.handoff import RingProducer, attribute, record
 from harness.sink import OtlpSink
 from harness.spantap import Agent, binary, parse_ledger
 
+LIBRARY_PROGRAM = REPO / "tests" / "e2e" / "harness" / "libspantap.py"
 PROGRAM = REPO / "tests" / "e2e" / "harness" / "handoff.py"
 
 
@@ -257,3 +258,63 @@ def test_idle_producers_cost_next_to_nothing(env):
     env.figure(f"agent with 100 idle producers: {100 * share:.2f} % of a core")
     check(share < 0.01, f"{100 * share:.2f} % of a core with 100 idle producers")
     agent.stop()
+
+
+def library_program(env, path, spans, pause_us, service):
+    if not libspantap.LIBRARY.exists():
+        raise Fail(f"{libspantap.LIBRARY} is not built (make all)")
+    child = subprocess.Popen([sys.executable, str(LIBRARY_PROGRAM), str(path), str(spans), str(pause_us), service],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    env.on_exit(child.kill)
+    return child
+
+
+@deadline(40)
+def test_spans_of_the_library_survive_kill_9(env):
+    rig = Rig(env)
+    agent = rig.agent()
+    for round_ in range(5):
+        child = library_program(env, rig.path, 1000, 0, f"library{round_}")
+        stats = json.loads(child.stdout.readline())
+        child.kill()
+        child.wait()
+        check_equal((stats["handed_off"], stats["refused_agent"]), (1000, 0), "handed off, refused")
+    span = rig.sink.wait_spans(5000)[-1]
+    check_equal((span["name"], span["kind"], span["resource"]["process.pid"]), ("GET /library", "server", child.pid),
+                "name, kind, process")
+    check_equal(span["attributes"], {"http.request.method": "GET", "http.response.status_code": 200}, "attributes")
+    check_equal(span["resource"]["service.name"], "library4", "service")
+    ledger = agent.stop()
+    check_equal((ledger["created"], ledger["acknowledged"]), (5000, 5000), "created, acknowledged")
+
+
+@deadline(90)
+def test_library_and_agent_restarts_under_load_balance(env):
+    rig = Rig(env, keep="count")
+    agent = rig.agent()
+    children = [library_program(env, rig.path, 0, 300, f"p{i}") for i in range(3)]
+    created = claims = 0
+    for _ in range(8):
+        time.sleep(1.2)
+        ledger = agent.stop()
+        check_equal(ledger["dropped"], 0, "dropped by the agent")
+        created += ledger["created"]
+        claims += sum(v for k, v in ledger.items() if k.startswith("handoff_dropped."))
+        agent = rig.agent()
+    time.sleep(1.5)
+    stats = []
+    for child in children:
+        child.stdin.write(b"end\n")
+        child.stdin.flush()
+    for child in children:
+        stats.append(json.loads(child.stdout.readline()))
+        check_equal(stats[-1]["flushed"], 0, "flushed")
+    last = agent.stop()
+    created += last["created"]
+    claims += sum(v for k, v in last.items() if k.startswith("handoff_dropped."))
+    handed_off = sum(s["handed_off"] for s in stats)
+    dropped = sum(v for s in stats for k, v in s.items() if k.startswith("dropped_"))
+    env.figure(f"8 restarts: {handed_off} spans handed off, {dropped} dropped by producers, {claims} of them told to agents")
+    check_equal(sum(s["submitted"] for s in stats), handed_off + dropped, "submitted, handed off and dropped")
+    check_equal((created, rig.sink.span_count), (handed_off, handed_off), "created by the agents, at the collector")
+    check_equal(claims, dropped, "drops in the agents' ledgers")
