@@ -42,7 +42,7 @@ LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 
-.PHONY: all deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs test demo bench soak fuzz accuracy lint format install clean help unit
+.PHONY: all deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs test demo bench soak fuzz accuracy adapters lint format install clean help unit
 all: $(BUILD)/bin/spantap $(BUILD)/lib/libspantap.so
 
 # ---------------------------------------------------------------- stages
@@ -169,6 +169,14 @@ $(BUILD)/bin/spantap: $(BUILD)/obj/agent/main.cc.o $(STAGE_LIBS)
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# ---------------------------------------------------------------- adapters: what proxies load (packaging/NAME/rules.mk)
+# Each file adds its product to ADAPTERS, what building it needs to ADAPTER_PACKAGES, and a target adapter-NAME, which
+# installs that and builds.
+ADAPTERS         :=
+ADAPTER_PACKAGES :=
+-include $(sort $(wildcard packaging/*/rules.mk))
+adapters: $(ADAPTERS)
+
 # ---------------------------------------------------------------- unit tests: one binary per stage
 test_bin   = $(BUILD)/test/$(subst /,_,$(1))
 TEST_AREAS := $(foreach s,$(STAGES) exporter/handoff bpf,$(if $(wildcard tests/$(s)/*.cc),$(s)))
@@ -197,7 +205,7 @@ deps: deps-test
 deps-build:
 	$(Q)tests/setup/install_packages.sh $(BUILD_PACKAGES)
 deps-test: deps-build
-	$(Q)tests/setup/install_packages.sh $(TEST_PACKAGES)
+	$(Q)tests/setup/install_packages.sh $(TEST_PACKAGES) $(ADAPTER_PACKAGES)
 # Where Envoy or the Collector cannot be had, the tests that need it are skipped, and say so.
 deps-tried: deps-test
 	$(Q)tests/setup/get_envoy.sh || true
@@ -206,18 +214,18 @@ deps-tried: deps-test
 # Targets that install what is missing and then start over, so that the new tools are seen.
 JOBS := -j$(shell nproc)
 test: deps-tried
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all test-programs
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all adapters test-programs
 	$(Q)$(MAKE) --no-print-directory $(JOBS) SAN=1 test-programs fuzz-programs
 	$(Q)/usr/bin/python3 tests/run.py
 soak: deps-tried
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all test-programs
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all adapters test-programs
 	$(Q)SPANTAP_ROUNDS=20 /usr/bin/python3 tests/run.py
 demo: deps-test
 	$(Q)tests/setup/get_envoy.sh || true
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)/usr/bin/python3 tests/demo/demo.py $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 bench: deps-tried
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all bench-programs
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all adapters bench-programs
 	$(Q)/usr/bin/python3 tests/bench/run.py
 accuracy: deps-tried
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all
@@ -271,6 +279,7 @@ install: all
 help:
 	@printf '%s\n' 'make demo      set up, build, and show the traces of real proxies on this machine' \
 	  'make test      set up, build, run every test (under 15 minutes)' \
+	  'make adapters  build what nginx, Envoy and HAProxy load (adapter-NAME: one of them, with what it needs)' \
 	  'make all       build build/bin/spantap (after make deps)' \
 	  'make deps      install the packages, Envoy and the Collector that building and testing need' \
 	  'make unit      build and run the unit tests only' \

@@ -244,7 +244,8 @@ typedef struct spantap_link {
 } spantap_link;
 
 /* The downstream (server spans) or upstream (client spans) connection that the span's request used, by which the agent
- * joins the span with what it saw in the kernel. All zero: unknown. */
+ * joins the span with what it saw in the kernel. A part that is all zero is unknown: the peer's address and port alone
+ * are worth giving. */
 typedef struct spantap_conn {
   uint16_t family;     /* 4 or 6; 0: unknown */
   uint16_t local_port; /* host byte order */
