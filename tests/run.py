@@ -87,7 +87,7 @@ def programs(pattern):
 
 def units(totals):
     jobs = []
-    for pattern, kind in (('build/san/test/*', catch2), ('build/san/fuzz/fuzz_*', fuzz_corpus)):
+    for pattern, kind in (('build/test/handoff_model', catch2), ('build/san/test/*', catch2), ('build/san/fuzz/fuzz_*', fuzz_corpus)):
         found = [b for b in programs(pattern) if b.suffix == '']
         if not found:
             totals.add(0, 1)
