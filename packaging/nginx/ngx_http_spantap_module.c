@@ -6,10 +6,11 @@
  */
 #include "ngx_http_spantap.h"
 
-/* The library attempts to attach ten times in the first second, then once a second; each look costs one load. */
-#define FIRST_LOOKS 10
-#define FIRST_LOOK_MS 100
-#define LOOK_MS 500
+/* An agent that is there answers within a millisecond: a new worker looks often at first, so that it misses next to
+ * nothing, and does not wait. Later the library limits attempts to one a second; a look costs a load. */
+#define FIRST_LOOKS 50
+#define FIRST_LOOK_MS 2
+#define LOOK_MS 250
 
 static ngx_int_t init_configuration(ngx_conf_t* cf);
 static ngx_int_t init_process(ngx_cycle_t* cycle);
@@ -100,10 +101,10 @@ static ngx_int_t init_configuration(ngx_conf_t* cf) {
 /* ---------------------------------------------------------------- a worker */
 
 static void look(ngx_event_t* event) {
-  (void)spantap_attach(ngx_http_spantap_producer);
+  int attached = spantap_attach(ngx_http_spantap_producer) == SPANTAP_OK;
   ngx_http_spantap_wall_ns = ngx_http_spantap_clock(CLOCK_REALTIME) - ngx_http_spantap_clock(CLOCK_MONOTONIC);
   looks += looks < FIRST_LOOKS;
-  ngx_add_timer(event, looks < FIRST_LOOKS ? FIRST_LOOK_MS : LOOK_MS);
+  ngx_add_timer(event, attached || looks == FIRST_LOOKS ? LOOK_MS : FIRST_LOOK_MS);
 }
 
 static ngx_int_t init_process(ngx_cycle_t* cycle) {
