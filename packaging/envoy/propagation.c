@@ -78,7 +78,7 @@ void propagation_inject(struct span* span, void* envoy) {
   } else {
     envoy_dynamic_module_callback_tracer_remove_trace_context_value(envoy, kTracestate);
   }
-  if (span->child && span_sampled(span) && span->worker->tracer->config.style == STYLE_OTEL) {
+  if (span->child && span_sampled(span) && span->tracer->style == STYLE_OTEL) {
     remember_request(span, envoy);
   }
 }

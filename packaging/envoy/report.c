@@ -134,7 +134,7 @@ static void submit(struct span* span, uint64_t end_unix_ns) {
   report.out.trace_state = span_get(span, TEXT_TRACE_STATE);
   report.out.attrs = report.attrs;
   report.out.events = report.events;
-  if (span->worker->tracer->config.style == STYLE_OTEL) {
+  if (span->tracer->style == STYLE_OTEL) {
     report_otel(&report);
   } else {
     report_envoy(&report);
@@ -147,5 +147,6 @@ static void submit(struct span* span, uint64_t end_unix_ns) {
 void report_span(struct span* span, uint64_t end_unix_ns) {
   if (span->finished) return;
   span->finished = 1;
+  if (!span->child && __atomic_load_n(&span->tracer->routes_children, __ATOMIC_RELAXED)) span->kind = SPANTAP_SERVER;
   if (span_sampled(span)) submit(span, end_unix_ns);
 }

@@ -15,8 +15,16 @@
 
 enum { SPAN_BYTES = 2048, SPAN_MAX_ITEM_BYTES = 49152 };
 
+/* What Envoy holds as a configuration; outlives its spans. */
+struct tracer {
+  struct outlet* outlet;
+  enum span_style style;
+  uint32_t routes_children; /* atomic: spawn_upstream_span is set */
+};
+
 struct span {
   struct worker* worker;
+  struct tracer* tracer;
   struct span* next_kept;
   spantap_context context;
   uint8_t parent_span_id[8];

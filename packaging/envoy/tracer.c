@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -25,7 +26,7 @@ static uint64_t now_unix_ns(void) {
 static struct span* own(const void* span) { return (struct span*)(uintptr_t)span; }
 
 static int begins(envoy_text text, const char* with, size_t size) {
-  return text.size >= size && memcmp(text.data, with, size) == 0;
+  return text.data != NULL && text.size >= size && memcmp(text.data, with, size) == 0;
 }
 
 const char* envoy_dynamic_module_on_program_init(void) { return propagation_possible() ? ENVOY_ABI_VERSION : NULL; }
@@ -47,36 +48,43 @@ static void log_opened(const struct config* config) {
 const void* envoy_dynamic_module_on_tracer_config_new(void* envoy, envoy_text name, envoy_text text) {
   char error[CONFIG_ERROR_BYTES];
   struct config config;
-  struct tracer* tracer = NULL;
   (void)envoy;
   (void)name;
   if (!config_parse(text, &config, error)) {
     log_text(ENVOY_LOG_ERROR, error);
     return NULL;
   }
-  spantap_status status = tracer_new(&config, &tracer);
+  struct tracer* tracer = (struct tracer*)calloc(1, sizeof(*tracer));
+  spantap_status status = tracer != NULL ? outlet_get(&config, &tracer->outlet) : SPANTAP_NO_MEMORY;
   if (status != SPANTAP_OK) {
+    free(tracer);
     snprintf(error, sizeof(error), "spantap: tracer_config: %s%s", spantap_status_text(status),
              status == SPANTAP_INVALID ? "; accepted: a socket's path of at most 107 bytes" : "");
     log_text(ENVOY_LOG_ERROR, error);
     return NULL;
   }
+  tracer->style = config.style;
   log_opened(&config);
   return tracer;
 }
 
 void envoy_dynamic_module_on_tracer_config_destroy(const void* config) {
-  if (config != NULL) tracer_free((struct tracer*)(uintptr_t)config);
+  struct tracer* tracer = (struct tracer*)(uintptr_t)config;
+  if (tracer == NULL) return;
+  outlet_release(tracer->outlet);
+  free(tracer);
 }
 
 const void* envoy_dynamic_module_on_tracer_start_span(const void* config, void* envoy, envoy_text operation,
                                                       bool traced, unsigned reason) {
   static const char kEgress[] = "egress ";
-  struct worker* worker = worker_here((struct tracer*)(uintptr_t)config);
+  struct tracer* tracer = (struct tracer*)(uintptr_t)config;
+  struct worker* worker = worker_here(tracer->outlet);
   (void)reason; /* `traced` is what follows from it */
   if (worker == NULL || worker->off) return NULL;
   struct span* span = span_new(worker);
   if (span == NULL) return NULL;
+  span->tracer = tracer;
   span->start_unix_ns = now_unix_ns();
   span->kind = begins(operation, kEgress, sizeof(kEgress) - 1) ? SPANTAP_CLIENT : SPANTAP_SERVER;
   propagation_extract(span, envoy, traced);
@@ -112,17 +120,21 @@ void envoy_dynamic_module_on_tracer_span_inject_context(const void* span, void* 
   propagation_inject(own(span), envoy);
 }
 
-/* The router's child means that spawn_upstream_span is set, and then Envoy's own tracer calls the parent a server.
- * Other children are calls of filters (ext_authz, say). */
+/* The router's child means that spawn_upstream_span is set, and then Envoy's own tracer calls every parent a server;
+ * nothing else tells (report.c sees to those without child). Other children are calls of filters (ext_authz, say). */
 const void* envoy_dynamic_module_on_tracer_span_spawn_child(const void* span, envoy_text name, int64_t start_unix_ns) {
   static const char kRouter[] = "router ";
   struct span* parent = own(span);
-  struct worker* worker = worker_here(parent->worker->tracer);
+  struct worker* worker = worker_here(parent->worker->outlet);
   struct span* child = worker != NULL && !worker->off ? span_new(worker) : NULL;
   if (child == NULL) return NULL;
-  if (begins(name, kRouter, sizeof(kRouter) - 1) && !parent->child) parent->kind = SPANTAP_SERVER;
+  if (begins(name, kRouter, sizeof(kRouter) - 1) &&
+      !__atomic_load_n(&parent->tracer->routes_children, __ATOMIC_RELAXED)) {
+    __atomic_store_n(&parent->tracer->routes_children, 1, __ATOMIC_RELAXED);
+  }
   child->kind = SPANTAP_CLIENT;
   child->child = 1;
+  child->tracer = parent->tracer;
   child->start_unix_ns = start_unix_ns > 0 ? (uint64_t)start_unix_ns : now_unix_ns();
   propagation_child(child, parent);
   span_set_text(child, TEXT_OPERATION, name);

@@ -19,14 +19,15 @@ MODULE = LIBRARIES / "libspantap_envoy.so"
 
 
 class EnvoyWithAdapter:
-    """`tracer_config`: the text of a StringValue, or a dict for a Struct; None: built from socket, service, span_style.
-    `direction`: of the listener; OUTBOUND makes Envoy call the request's span a client. `wait`: False for an Envoy
-    that is expected to refuse its configuration."""
+    """By default a server and a client span a request, by the semantic conventions, so that both name its URL.
+    `tracer_config`: the text of a StringValue, or a dict for a Struct; None: built from socket, service, span_style.
+    `direction`: of the listener; OUTBOUND makes Envoy call the request's span a client."""
 
-    def __init__(self, env, upstream_port, socket=None, variant="module", concurrency=1, spawn_upstream_span=False,
-                 name="envoy", service="envoy", span_style=None, tracer_config=None, direction="INBOUND", sampling=100,
+    def __init__(self, env, upstream_port, socket=None, variant="module", concurrency=1, spawn_upstream_span=True,
+                 name="envoy", service="envoy", span_style="otel", tracer_config=None, direction="INBOUND", sampling=100,
                  own_port=None, own_grpc=False, custom_tags=(), decorator=None, log=False, level="warning", port=None,
-                 wait=True, extra_env=None, verbose=False):
+                 extra_env=None, verbose=False, node="node-1",
+                 dead_port=None):
         self.port = port or env.free_port()
         self.name = name
         self._env, self._log, self._level = env, env.tmp / f"{name}-access.log", level
@@ -35,15 +36,15 @@ class EnvoyWithAdapter:
                        custom_tags=list(custom_tags), decorator=decorator, log=log, verbose=verbose,
                        tracer_config=tracer_config if tracer_config is not None else
                        self.config_text(socket, service, span_style, "off" if variant == "off" else None),
-                       dead=env.free_port())
+                       dead=dead_port or env.free_port())
         self._listeners = env.tmp / f"{name}-lds.json"
         self._write_listener(0)
         config = env.write(f"{name}.json", json.dumps(self._bootstrap(), indent=1))
         self.process = env.start(
             name, [tools.envoy(), "-c", config, "--use-dynamic-base-id", "--concurrency", concurrency, "--disable-hot-restart",
-                   "-l", level, "--service-cluster", name, "--service-node", f"{name}-node", "--service-zone", "zone-1",
+                   "-l", level, "--service-cluster", name, "--service-node", node, "--service-zone", "zone-1",
                    "--drain-time-s", "1"],
-            port=self.port if wait else None, wait=15,
+            port=self.port, wait=15,
             env={"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(LIBRARIES), **(extra_env or {})})
         self.pid = self.process.pid
 
@@ -62,8 +63,10 @@ class EnvoyWithAdapter:
         tasks = f"/proc/{self.pid}/task"
         return [int(t) for t in os.listdir(tasks) if open(f"{tasks}/{t}/comm").read().startswith("wrk:")]
 
-    def reload(self):
-        """A changed listener with a tracer of its own; the old one drains for a second."""
+    def reload(self, **changes):
+        """A changed listener with a tracer of its own; the old one drains for a second. `changes`: tracer_config, for
+        instance; what Envoy refuses leaves the old listener in place."""
+        self._o.update(changes)
         self._generation += 1
         self._write_listener(self._generation)
 
