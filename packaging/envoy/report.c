@@ -141,7 +141,7 @@ static void submit(struct span* span, uint64_t end_unix_ns) {
   }
   find_connection(&report);
   count_dropped(&report);
-  (void)spantap_submit(span->worker->producer, &report.out);
+  statistics_count(&span->tracer->statistics, spantap_submit(span->worker->producer, &report.out));
 }
 
 void report_span(struct span* span, uint64_t end_unix_ns) {

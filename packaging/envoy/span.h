@@ -9,6 +9,7 @@
 #ifndef SPANTAP_PACKAGING_ENVOY_SPAN_H_
 #define SPANTAP_PACKAGING_ENVOY_SPAN_H_
 
+#include "packaging/envoy/statistics.h"
 #include "packaging/envoy/tags.h"
 #include "packaging/envoy/worker.h"
 #include "spantap/spantap.h"
@@ -20,6 +21,7 @@ struct tracer {
   struct outlet* outlet;
   enum span_style style;
   uint32_t routes_children; /* atomic: spawn_upstream_span is set */
+  struct statistics statistics;
 };
 
 struct span {

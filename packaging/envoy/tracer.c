@@ -48,7 +48,6 @@ static void log_opened(const struct config* config) {
 const void* envoy_dynamic_module_on_tracer_config_new(void* envoy, envoy_text name, envoy_text text) {
   char error[CONFIG_ERROR_BYTES];
   struct config config;
-  (void)envoy;
   (void)name;
   if (!config_parse(text, &config, error)) {
     log_text(ENVOY_LOG_ERROR, error);
@@ -64,6 +63,7 @@ const void* envoy_dynamic_module_on_tracer_config_new(void* envoy, envoy_text na
     return NULL;
   }
   tracer->style = config.style;
+  statistics_define(&tracer->statistics, envoy);
   log_opened(&config);
   return tracer;
 }

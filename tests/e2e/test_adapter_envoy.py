@@ -138,10 +138,10 @@ def by_case(spans, names):
     return found
 
 
-def settle(sink):
+def settle(sink, seconds=0.4):
     """Until no more spans come for a while: those that should not come would be late, too."""
     count, since = -1, time.monotonic()
-    while time.monotonic() - since < 0.6:
+    while time.monotonic() - since < seconds:
         if sink.span_count != count:
             count, since = sink.span_count, time.monotonic()
         time.sleep(0.02)
@@ -173,7 +173,7 @@ def compare(env, direction, spawn):
         outcomes.append([(name, request.status, request.body_bytes) for name, request in rows])
     check_equal(outcomes[0], outcomes[1], "what clients got")
     names = [name for name, _ in outcomes and cases()] + ["http2"]
-    found, wanted = by_case(settle(rig.sink), names), by_case(settle(own_sink), names)
+    found, wanted = by_case(settle(rig.sink), names), by_case(settle(own_sink, 0.6), names)
     check_equal(sorted(found), sorted(wanted), "requests that have spans")
     check(not {"unsampled", "no-uuid"} & set(found), "spans of requests that are not sampled")
     for name in sorted(wanted):
@@ -477,14 +477,21 @@ def test_hostile_host(env):
         counts[name] += int(value)
     check_equal((counts["invalid"], counts["too_large"], counts["wrong_thread"]), (0, 0, 2), "invalid, too large, foreign thread")
     check_equal(counts["handed_off"] + counts["full"], finished, "handed off and dropped, against finished")
+    check_equal([counts[f"counted_{name}"] for name in ("sent", "no_agent", "full", "other")],
+                [counts["handed_off"], 0, counts["full"], 2], "Envoy's own counters: sent, no agent, full, other")
     ledger = rig.agent.stop()
     check_equal((ledger["handoff_spans"], ledger.get("handoff_quarantined", 0)), (counts["handed_off"], 0), "taken, quarantined")
     env.figure(f"{finished} spans by a hostile host, {counts['full']} found the ring full")
 
 
-def test_the_library_itself(env):
+def test_the_library_and_the_examples(env):
     if not MODULE.exists():
         raise Skip(f"no {MODULE} (make adapters)")
+    example = (REPO / "packaging" / "envoy" / "envoy.yaml").read_text()
+    for text, code in ((example, 0), (example.replace("span_style: envoy", "span_style: zipkin"), 1)):
+        done = subprocess.run([tools.envoy(), "--mode", "validate", "-c", env.write("example.yaml", text)], capture_output=True,
+                              env={"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(MODULE.parent)}, text=True, check=False, timeout=20)
+        check_equal(done.returncode, code, f"envoy --mode validate: {done.stderr[-500:]}")
     dynamic = subprocess.run(["readelf", "-dW", MODULE], capture_output=True, text=True, check=True).stdout
     needed = set(re.findall(r"NEEDED.*\[(.*)\]", dynamic))
     check("libspantap.so.0" in needed and needed <= {"libspantap.so.0", "libc.so.6", "ld-linux-x86-64.so.2"}, f"needs {needed}")
