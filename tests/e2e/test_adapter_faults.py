@@ -14,6 +14,7 @@ from harness.adapter_faults import Account, Rig, percentile
 from harness.env import check, check_equal, wait_until
 
 ROUNDS = int(os.environ.get("SPANTAP_ROUNDS", "1"))
+KILLS = 3 if ROUNDS == 1 else 5 * ROUNDS
 # The spans which a killed agent has taken and not sent: those of this time, its batch delay of 50 ms and the time that
 # reading a ring, a request to the sink and its answer take.
 LOST_WITH_AGENT_S = 0.5
@@ -60,7 +61,7 @@ def test_agent_killed_and_restarted(env):
     number is what the libraries' counters leave."""
     rig = start(env)
     kills, before = [], None
-    for round_ in range(5 * ROUNDS):
+    for round_ in range(KILLS):
         kills.append(rig.kill_agent(hang=round_ % 5 == 0))
         time.sleep((0.3, 0.0, 2.2)[round_ % 3])  # before the proxies notice, and after
         rig.start_agent()
@@ -182,7 +183,7 @@ def test_agent_absent_or_hanging(env):
     rig = start(env)
     phases = [("agent", time.monotonic())]
 
-    def phase(name, seconds=1.2):
+    def phase(name, seconds=1.1):
         phases.append((name, time.monotonic()))
         time.sleep(seconds)
 
@@ -195,16 +196,16 @@ def test_agent_absent_or_hanging(env):
     phase("no folder")
     (rig.env.tmp / "gone").rename(rig.folder)
     rig.start_agent("--socket-allow-uid", 12345)
-    phase("an agent that refuses", 1.5)
+    phase("an agent that refuses", 1.2)
     check(rig.stop_agent().get("handoff_refused", 0) > 0, "refused")
     deaf = silent_listener(rig.path)
-    phase("a listener that says nothing", 1.5)
+    phase("a listener that says nothing", 1.2)
     deaf.close()
     rig.path.unlink()
     rig.start_agent()
     rig.wait_flowing()
     phase("an agent that hangs", 0)
-    rig.hang_agent(1.5)
+    rig.hang_agent(1.2)
     phases.append(("end", time.monotonic()))
     rig.agent.process.send(signal.SIGCONT)
     rig.wait_flowing()
