@@ -88,6 +88,8 @@ const void* envoy_dynamic_module_on_tracer_start_span(const void* config, void* 
   span->start_unix_ns = now_unix_ns();
   span->kind = begins(operation, kEgress, sizeof(kEgress) - 1) ? SPANTAP_CLIENT : SPANTAP_SERVER;
   propagation_extract(span, envoy, traced);
+  /* Nothing else calls the library in an idle Envoy: a new agent answers while the request is on its way. */
+  if (span_sampled(span) && !spantap_enabled(worker->producer)) (void)spantap_attach(worker->producer);
   span_set_text(span, TEXT_OPERATION, operation);
   return span;
 }

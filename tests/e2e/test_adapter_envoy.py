@@ -415,6 +415,20 @@ def test_connections_are_told(env):
     check_equal(upstream, (3, 4, origin.snapshot()[-1]["peer_port"], origin.port, home, home), "the upstream connection")
 
 
+@deadline(30)
+def test_idle_envoy_finds_a_new_agent(env):
+    """The first request after an agent's orderly restart has its spans already: they end later than they begin."""
+    rig = Rig(env)
+    envoy = rig.envoy()
+    rig.warm(envoy)
+    rig.agent.stop()
+    rig.agent = rig.start_agent()
+    time.sleep(1.1)  # an attempt a second, once the first ten are used up
+    send(envoy, [Request("/delay/150/after")])
+    wait_until(lambda: sum("/after" in str(s["attributes"]) for s in rig.sink.snapshot()) == 2, 5, "the request's spans")
+    rig.agent.stop()
+
+
 @deadline(40)
 def test_workers_have_rings_of_their_own(env):
     """Four workers under load: every request's two spans arrive, a reload frees what the old tracer held."""
@@ -423,7 +437,7 @@ def test_workers_have_rings_of_their_own(env):
     rig.sink.keep = "count"
     envoy = EnvoyWithAdapter(env, backend.port, rig.path, concurrency=4)
     wrk = [tools.system("wrk"), "-t1", "-c32", "-d1s", f"http://127.0.0.1:{envoy.port}/w"]
-    subprocess.run(wrk, capture_output=True, check=True, timeout=20)
+    send(envoy, [Request(f"/w{i}") for i in range(256)], 32)
     rings = wait_until(lambda: int(rig.metrics().get("spantap_handoff_producers", 0)), 5, "producers")
     check(2 <= rings <= 4, f"{rings} rings for four workers")
     out = subprocess.run(wrk, capture_output=True, check=True, text=True, timeout=20).stdout
