@@ -148,5 +148,5 @@ void report_span(struct span* span, uint64_t end_unix_ns) {
   if (span->finished) return;
   span->finished = 1;
   if (!span->child && __atomic_load_n(&span->tracer->routes_children, __ATOMIC_RELAXED)) span->kind = SPANTAP_SERVER;
-  if (span_sampled(span)) submit(span, end_unix_ns);
+  submit(span, end_unix_ns);
 }

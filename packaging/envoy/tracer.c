@@ -116,7 +116,9 @@ void envoy_dynamic_module_on_tracer_span_log(const void* span, int64_t unix_ns, 
   if (span_sampled(own(span)) && unix_ns > 0) span_add_event(own(span), (uint64_t)unix_ns, event);
 }
 
-void envoy_dynamic_module_on_tracer_span_finish(const void* span) { report_span(own(span), now_unix_ns()); }
+void envoy_dynamic_module_on_tracer_span_finish(const void* span) {
+  if (span_sampled(own(span))) report_span(own(span), now_unix_ns());
+}
 
 void envoy_dynamic_module_on_tracer_span_inject_context(const void* span, void* envoy) {
   propagation_inject(own(span), envoy);

@@ -245,6 +245,9 @@ static void contexts(const void* config) {
   envoy_dynamic_module_on_tracer_span_finish(span);
   envoy_dynamic_module_on_tracer_span_destroy(span);
   ++finished;
+  const void* next = envoy_dynamic_module_on_tracer_start_span(config, &headers, TEXT("egress x"), false, 0);
+  CHECK(next == span); /* memory is kept */
+  envoy_dynamic_module_on_tracer_span_destroy(next);
 }
 
 static void* finish_elsewhere(void* span) {
