@@ -33,7 +33,7 @@ static const char* line_here(void) {
   return line != NULL ? *line : NULL;
 }
 
-/* request text -> context text */
+/* request -> context */
 static int on_request(lua_State* lua) {
   char context[CONTEXT_BYTES];
   spantap_str request = argument(lua);
@@ -44,7 +44,7 @@ static int on_request(lua_State* lua) {
   return 1;
 }
 
-/* context text -> the trace's id; nothing if it was not sampled */
+/* context -> the trace's id; nothing if it was not sampled */
 static int on_result(lua_State* lua) {
   struct context context;
   struct result result;
@@ -53,7 +53,7 @@ static int on_result(lua_State* lua) {
   if (line == NULL || text.data == NULL || !context_read(text, &context) || !result_read(line, LINE_BYTES, &result))
     return 0;
   spans_submit(worker_producer(), &context, &result);
-  lua_pushlstring(lua, text.data + 3, 32);
+  lua_pushlstring(lua, text.data + CONTEXT_TRACE_ID_AT, 32);
   return 1;
 }
 

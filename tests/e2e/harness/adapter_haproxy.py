@@ -20,8 +20,8 @@ SCRIPT = LIBRARIES / "spantap_haproxy.lua"
 RULES = """\
   http-request set-var-fmt(txn.spantap) "${SPANTAP_REQUEST}"
   http-request set-var(txn.spantap) "${SPANTAP_CONTEXT}"
-  http-request set-header traceparent %[var(txn.spantap),bytes(0,55)] if { var(txn.spantap),bytes(55,1) -m str I N }
-  http-request del-header tracestate if { var(txn.spantap),bytes(55,1) -m str N }
+  http-request set-header traceparent %[var(txn.spantap),bytes(1,55)] if { var(txn.spantap) -m beg I N }
+  http-request del-header tracestate if { var(txn.spantap) -m beg N }
   log-format-sd "${SPANTAP_RESULT}"
 """
 
