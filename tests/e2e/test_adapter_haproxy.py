@@ -251,7 +251,7 @@ def test_reload_under_load(env):
     spans = collections.Counter(path_of(s) for s in rig.sink.snapshot())
     missing = sum(2 - spans[f"/ok/{d.key}"] for d in done if d.outcome == "ok")
     env.figure(f"{rounds} reloads under load: {len(done)} requests, 0 failed; {ledger['created']} spans, {missing} missing, "
-               f"{ledger.get('handoff_dropped.no_agent', 0)} counted (before a new worker is attached)")
+               f"{ledger.get('handoff_dropped.no_agent', 0)} counted as dropped")
     check_equal(missing, ledger.get("handoff_dropped.no_agent", 0), "missing spans, against those counted")
 
 
