@@ -165,6 +165,6 @@ class EnvoyWithAdapter:
         kind = "Struct" if isinstance(config, dict) else "StringValue"
         return {"name": "envoy.tracers.dynamic_modules", "typed_config": {
             "@type": _envoy_type("tracers.dynamic_modules", "DynamicModuleTracer"),
-            "dynamic_module_config": {"name": "spantap_envoy", "do_not_close": True},
+            "dynamic_module_config": {"name": "spantap_envoy", "do_not_close": False},  # it stays all the same
             "tracer_name": f"spantap-{generation}",
             "tracer_config": {"@type": f"type.googleapis.com/google.protobuf.{kind}", "value": config}}}
