@@ -440,7 +440,13 @@ def test_connections_are_told(env):
     home = socket.inet_aton("127.0.0.1")
     upstream, downstream = reader.connections()[-2:]
     check_equal(downstream, (2, 4, envoy.port, requests[-1].local_port, home, home), "the downstream connection")
-    check_equal(upstream, (3, 4, origin.snapshot()[-1]["peer_port"], origin.port, home, home), "the upstream connection")
+    wanted = (3, 4, origin.snapshot()[-1]["peer_port"], origin.port, home, home)
+    check_equal(upstream, wanted, "the upstream connection")
+    outbound = EnvoyWithAdapter(env, origin.port, env.tmp / "reader.sock", name="outbound", direction="OUTBOUND",
+                                spawn_upstream_span=False)
+    wait_until(lambda: send(outbound, [Request("/ok/outbound")]) and len(reader.connections()) > len(requests) * 2, 5, "spans", 0.05)
+    wanted = (3, 4, origin.snapshot()[-1]["peer_port"], origin.port, home, home)
+    check_equal(reader.connections()[-1], wanted, "the upstream connection of a request's one client span")
 
 
 @deadline(30)
