@@ -44,8 +44,8 @@ def test_proxy_reloaded(env):
     done, account = rig.finish()
     account.check_no_failures()
     env.figure(f"reloads under load {rounds}: {account.requests} requests, 0 failed; {account.again} made again because "
-               f"their kept connection had been closed; {account.spans} spans arrived, {len(account.missing)} missing, "
-               f"counted {dict(rig.claims)}")
+               f"their kept connection had been closed; {account.spans} spans arrived, missing by proxy "
+               f"{account.missing_by_lane()}, counted {dict(rig.claims)}")
     check_equal(len(account.missing), sum(rig.claims.values()), "missing spans, against the counted")
     env.figure(f"growth: {held}")
     check(not rig.claims["full"] and not rig.claims["invalid"], f"dropped {dict(rig.claims)}")
@@ -76,8 +76,8 @@ def test_proxy_killed(env):
 def kill_proxy(rig, lane, times):
     """Appends (since when its spans flow, its death, when it answers again)."""
     rig.wait_flowing()
-    began = time.monotonic()
-    time.sleep(0.3)
+    began, count = time.monotonic(), rig.count_of(lane)
+    wait_until(lambda: rig.count_of(lane) >= count + 100, 10, f"100 spans of {lane.name}")
     killed = time.monotonic()
     lane.kill9()
     wait_until(lambda: served_again(lane), 10, f"{lane.name} answers again")

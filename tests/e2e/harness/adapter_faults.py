@@ -122,7 +122,7 @@ class Rig:
     def start_agent(self, *more):
         self.port = self.env.free_port()
         self.agent = Agent(self.env, "--socket", self.path, "--endpoint", self.sink.endpoint, "--batch-delay", 50,
-                           "--listen", f"127.0.0.1:{self.port}", *more)
+                           "--queue-spans", 65536, "--listen", f"127.0.0.1:{self.port}", *more)
 
     def ledger(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ledger", timeout=5) as answer:
@@ -167,6 +167,9 @@ class Rig:
     def begin(self, **load):
         for lane in self.lanes:
             lane.begin(**load)
+
+    def count_of(self, lane):
+        return sum((key_of(s) or "").startswith(lane.name + "-") for s in self.sink.snapshot())
 
     def learn_kinds(self):
         """From spans at the sink: those of most requests."""
