@@ -36,7 +36,7 @@ class Lane:
         module, klass = ADAPTERS[name]
         self.rig, self.name, self.kinds, self.load = rig, name, frozenset(), None
         self._start = lambda **more: getattr(importlib.import_module(f"harness.{module}"), klass)(
-            rig.env, rig.origin.port, str(rig.path), **OPTIONS[name], **options, **more)
+            rig.env, rig.origin.port, str(rig.path), **{**OPTIONS[name], **options, **more})
         self.proxy = self._start()
 
     def kill9(self):
@@ -46,8 +46,8 @@ class Lane:
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not any(_alive(pid) for pid in workers), 10, f"workers of {self.name} die", interval=0.005)
 
-    def start_again(self):
-        self.proxy = self._start(port=self.proxy.port)
+    def start_again(self, **more):
+        self.proxy = self._start(port=self.proxy.port, **more)
 
     def begin(self, connections=4, per_second=250):
         self.load = FaultLoad(self.rig.env, self.proxy.port, self.name, connections, per_second)
@@ -96,7 +96,7 @@ def _descriptors(pid):
 class Rig:
     """An origin in C, a sink, a folder for the socket, the lanes, and one agent at a time."""
 
-    def __init__(self, env, folder=True, **options):
+    def __init__(self, env, folder=True, names=tuple(ADAPTERS), **options):
         self.env, self.sink = env, OtlpSink(env)
         self.origin = Nginx(env, body=BODY.decode(), name="origin", log=False)
         self.folder = env.tmp / "run"
@@ -106,14 +106,15 @@ class Rig:
         self.agent = self.port = None
         self.claims = collections.Counter()  # what agents that have ended said of producers' drops
         self.lanes, reasons = [], []
-        for name in os.environ.get("SPANTAP_PROXIES", ",".join(ADAPTERS)).split(","):
+        wanted = os.environ.get("SPANTAP_PROXIES", ",".join(ADAPTERS)).split(",")
+        for name in [n for n in names if n in wanted]:
             try:
                 self.lanes.append(Lane(self, name, **options))
             except Skip as skip:
                 reasons.append(str(skip))
                 env.figure(f"without {name}: {skip}")
         if not self.lanes:
-            raise Skip("; ".join(reasons))
+            raise Skip("; ".join(reasons) or "SPANTAP_PROXIES leaves none")
 
     def make_folder(self):
         self.folder.mkdir(mode=0o755)
@@ -175,7 +176,8 @@ class Rig:
         """From spans at the sink: those of most requests."""
         spans = by_key(self.sink.snapshot())
         for lane in self.lanes:
-            seen = collections.Counter(frozenset(kinds) for key, kinds in spans.items() if key and key.startswith(lane.name + "-"))
+            seen = collections.Counter(frozenset(kinds) for key, kinds in spans.items()
+                                       if (key or "").startswith(lane.name + "-"))
             check(seen, f"spans of {lane.name}")
             lane.kinds = seen.most_common(1)[0][0]
 
@@ -318,6 +320,9 @@ class Account:
     def check_no_failures(self):
         check(not self.failed, f"{len(self.failed)} of {self.requests} requests failed, first: "
               f"{[(l.name, r.key, r.outcome) for l, r in self.failed[:4]]}")
+
+    def check_counted(self, claims):
+        check_equal(len(self.missing), sum(claims.values()), f"missing spans, against the counted {dict(claims)}")
 
     def missing_by_lane(self):
         return dict(collections.Counter(lane.name for lane, _, _ in self.missing))
