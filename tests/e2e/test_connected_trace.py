@@ -23,7 +23,7 @@ ORDER = [(service, kind) for service in ("front", "app", "middle", "back") for k
 class Chain:
     """client -> front (Envoy) -> app -> middle (nginx) -> back (HAProxy) -> origin."""
 
-    def __init__(self, env, observe_proxies):
+    def __init__(self, env, observe_proxies, warm_up=True):
         self.env, self.origin, self.sink = env, Origin(env), OtlpSink(env)
         folder = env.tmp / "run"
         folder.mkdir(mode=0o755)
@@ -39,7 +39,8 @@ class Chain:
             observed += [self.front.pid, self.middle.pid, self.back.pid]
         self.agent = Agent(env, *[a for pid in observed for a in ("--pid", pid)], "--socket", path,
                            "--endpoint", self.sink.endpoint)
-        self._warm_up()
+        if warm_up:
+            self._warm_up()
 
     def _warm_up(self):
         """Until every proxy's spans come: those before it was attached are none of the test."""
@@ -101,6 +102,24 @@ def test_eight_at_a_time(env):
     """Inside the application only its threads tell requests apart; a proxy's spans know their trace themselves."""
     count = 300 * int(os.environ.get("SPANTAP_ROUNDS", "1"))
     check(judge(env, Chain(env, True), count, 8) >= 0.97 * count, "97 % of the traces are whole")
+
+
+@deadline(60)
+def test_the_first_requests(env):
+    """A proxy attaches while it answers its first requests: each of their spans is either handed off or seen in the
+    kernel, whichever the agent has, and never both."""
+    count = 60
+    groups, ledger = Chain(env, True, warm_up=False).run(count, 6)
+    check_equal(len(groups), count, "requests that have spans")
+    for number, spans in groups.items():
+        kinds = collections.Counter(s["kind"] for s in spans)
+        check_equal(kinds, {"SERVER": 4, "CLIENT": 4}, f"spans of request {number}: {describe(spans)}")
+    ids = [s["span_id"] for spans in groups.values() for s in spans]
+    check_equal(len(set(ids)), len(ids), "span ids, against spans")
+    check_no_wrong_parent(groups)
+    whole = sum([kind for _, kind in line_of(spans)] == ["SERVER", "CLIENT"] * 4 for spans in groups.values())
+    env.figure(f"from the first request on: {whole} of {count} are one trace; of {8 * count} spans "
+               f"{ledger.get('handoff_unmatched_exchanges', 0)} were seen in the kernel and not handed off")
 
 
 @deadline(60)
