@@ -225,6 +225,8 @@ def compare(module, own, what):
         ours, theirs = module.comparable(name), own.comparable(name)
         check_equal(len(ours), len(theirs), f"{name}, {what}: spans")
         for mine, reference in zip(ours, theirs):
+            if reference["remote"] == 0:  # Envoy 1.38 and 1.39: no flags in spans
+                mine.update(sampled=0, remote=0)
             check_equal(mine, reference, f"{name}, {what}")
     check_propagation(module.cases, module.headers, own.headers)
 
