@@ -101,7 +101,8 @@ typedef struct {
   ngx_table_elt_t* traceparent; /* the only or first one */
   ngx_table_elt_t* tracestate;  /* the first one */
   ngx_uint_t traceparents, tracestates;
-  unsigned has_ids : 1;
+  unsigned has_ids : 1;  /* they have been made */
+  unsigned ids_good : 1; /* and are ids */
   unsigned has_headers : 1;
   unsigned decided : 1;
   unsigned record : 1;
@@ -122,6 +123,21 @@ static ngx_inline uint64_t ngx_http_spantap_clock(clockid_t clock) {
 static ngx_inline spantap_str ngx_http_spantap_str(ngx_str_t text) {
   spantap_str str = {(const char*)text.data, text.len};
   return str;
+}
+
+/* Lower case hex digits of `size` bytes, a multiple of 4: four bytes at a time, because each request has 24. */
+static ngx_inline void ngx_http_spantap_hex(u_char* to, const uint8_t* bytes, size_t size) {
+  for (size_t i = 0; i < size; i += 4) {
+    uint64_t wide =
+        (uint64_t)bytes[i] | (uint64_t)bytes[i + 1] << 16 | (uint64_t)bytes[i + 2] << 32 | (uint64_t)bytes[i + 3] << 48;
+    uint64_t digits = (wide >> 4 & 0x000f000f000f000full) | (wide & 0x000f000f000f000full) << 8;
+    uint64_t letters = (digits + 0x0606060606060606ull) >> 4 & 0x0101010101010101ull;
+    uint64_t text = digits + 0x3030303030303030ull + letters * ('a' - '9' - 1);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    text = __builtin_bswap64(text);
+#endif
+    ngx_memcpy(to + 2 * i, &text, sizeof(text));
+  }
 }
 
 /* conf: directives */

@@ -25,7 +25,17 @@ static spantap_attr* add_ms(spantap_attr* at, spantap_str name, ngx_msec_t value
 
 static int is_unix(const ngx_str_t* peer) { return peer->len > 5 && ngx_memcmp(peer->data, "unix:", 5) == 0; }
 
-/* "10.0.0.1:80" and "[::1]:80" in two; "unix:/path" has no port. */
+/* "10.0.0.1:80", "[::1]:80" without the port. */
+static ngx_str_t without_port(ngx_str_t text) {
+  while (text.len > 0 && text.data[--text.len] != ':') continue;
+  if (text.len > 1 && text.data[0] == '[') {
+    ++text.data;
+    text.len -= 2;
+  }
+  return text;
+}
+
+/* In two; "unix:/path" has no port. */
 static ngx_str_t split_peer(ngx_str_t text, in_port_t* port) {
   size_t size = text.len;
   *port = 0;
@@ -33,12 +43,7 @@ static ngx_str_t split_peer(ngx_str_t text, in_port_t* port) {
   ngx_int_t number = is_unix(&text) || size == 0 ? NGX_ERROR : ngx_atoi(text.data + size, text.len - size);
   if (number <= 0 || number > 65535) return text;
   *port = (in_port_t)number;
-  text.len = size - 1;
-  if (text.len > 1 && text.data[0] == '[') {
-    ++text.data;
-    text.len -= 2;
-  }
-  return text;
+  return without_port(text);
 }
 
 /* As nginx's error log names it: scheme, server, URI. */
@@ -60,8 +65,8 @@ static spantap_attr* add_url(spantap_attr* at, ngx_http_spantap_try_t* try, char
 /* A group's name is nginx's own, so the server is the peer; else it is the host that proxy_pass names. */
 static spantap_attr* add_server(spantap_attr* at, ngx_http_spantap_try_t* try) {
   ngx_http_upstream_srv_conf_t* upstream = try->upstream->upstream;
-  in_port_t port;
-  ngx_str_t peer = split_peer(*try->peer, &port), server = peer;
+  in_port_t port = try->conn.peer_port;
+  ngx_str_t peer = port != 0 ? without_port(*try->peer) : split_peer(*try->peer, &port), server = peer;
   if (upstream != NULL && upstream->srv_conf != NULL) {
     at = add_named_str(at, upstream_name, upstream->host);
   } else if (upstream != NULL && port != 0 && upstream->host.len > 0) {

@@ -100,6 +100,16 @@ static spantap_attr* add_url(spantap_attr* at, ngx_http_request_t* r) {
   return ngx_http_spantap_add_str(at, SPANTAP_KEY_URL_SCHEME, http, sizeof(http) - 1);
 }
 
+/* 0: none. */
+static in_port_t port_in(const u_char* at, const u_char* end) {
+  uint32_t port = 0;
+  for (; at < end; ++at) {
+    if (*at < '0' || *at > '9' || port > 6553) return 0;
+    port = port * 10 + (*at - '0');
+  }
+  return port < 65536 ? (in_port_t)port : 0;
+}
+
 /* Of the Host header, or :authority; nginx has checked it, and keeps the name without port. */
 static spantap_attr* add_server(spantap_attr* at, ngx_http_request_t* r) {
   ngx_str_t name = r->headers_in.server;
@@ -110,8 +120,8 @@ static spantap_attr* add_server(spantap_attr* at, ngx_http_request_t* r) {
 #endif
   ngx_table_elt_t* host = r->headers_in.host;
   if (host != NULL && host->value.len > name.len + 1 && host->value.data[name.len] == ':') {
-    ngx_int_t given = ngx_atoi(host->value.data + name.len + 1, host->value.len - name.len - 1);
-    if (given > 0 && given < 65536) port = (in_port_t)given;
+    in_port_t given = port_in(host->value.data + name.len + 1, host->value.data + host->value.len);
+    if (given != 0) port = given;
   }
   at = ngx_http_spantap_add_str(at, SPANTAP_KEY_SERVER_ADDRESS, name.data, name.len);
   return ngx_http_spantap_add_int(at, SPANTAP_KEY_SERVER_PORT, port);

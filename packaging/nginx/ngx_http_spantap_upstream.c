@@ -28,14 +28,6 @@ typedef struct {
 
 /* ---------------------------------------------------------------- the id on the wire */
 
-static void put_hex(u_char* at, const uint8_t* bytes, size_t size) {
-  static const u_char digits[] = "0123456789abcdef";
-  for (size_t i = 0; i < size; ++i) {
-    *at++ = digits[bytes[i] >> 4];
-    *at++ = digits[bytes[i] & 15];
-  }
-}
-
 /* nginx makes the request's bytes once and sends them again at a retry. In between, the parent id among them is
  * replaced, so that what each server gets names its own span. Not found (gRPC compresses headers, or the header is not
  * passed on): the bytes stay. Only the first buffer is looked at: a body is never touched. */
@@ -43,12 +35,12 @@ static void put_on_wire(wrapped_peer* peer, const uint8_t* span_id) {
   ngx_chain_t* chain = peer->upstream->request_bufs;
   if (!peer->on_wire || chain == NULL || !ngx_buf_in_memory_only(chain->buf) || chain->buf->start == NULL) return;
   u_char wanted[32 + 1 + 16];
-  put_hex(wanted, peer->ctx->server.trace_id, 16);
+  ngx_http_spantap_hex(wanted, peer->ctx->server.trace_id, 16);
   wanted[32] = '-';
-  put_hex(wanted + 33, peer->wire_id, sizeof(peer->wire_id));
+  ngx_http_spantap_hex(wanted + 33, peer->wire_id, sizeof(peer->wire_id));
   u_char* at = chain->buf->start;
   while ((at = memmem(at, (size_t)(chain->buf->last - at), wanted, sizeof(wanted))) != NULL) {
-    put_hex(at + 33, span_id, 8);
+    ngx_http_spantap_hex(at + 33, span_id, 8);
     at += sizeof(wanted);
   }
   ngx_memcpy(peer->wire_id, span_id, sizeof(peer->wire_id));
@@ -109,7 +101,7 @@ static void end_try(ngx_http_spantap_try_t* try, ngx_peer_connection_t* pc) {
   }
   /* One system call a connection: nginx keeps the answer. */
   if (connection != NULL && connection->pool != NULL && try->conn.family != 0 &&
-      ngx_connection_local_sockaddr(connection, NULL, 0) == NGX_OK) {
+      (connection->local_socklen != 0 || ngx_connection_local_sockaddr(connection, NULL, 0) == NGX_OK)) {
     ngx_http_spantap_conn_end(connection->local_sockaddr, try->conn.local_address, &try->conn.local_port, &family);
   }
 }

