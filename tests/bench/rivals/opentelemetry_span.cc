@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The rival of the hand-off: the same 10-attribute span (bench_handoff.cc's) by opentelemetry-cpp's API and SDK as a proxy
-// uses them: tracer, sampler, ids, StartSpan, SetAttribute, End, BatchSpanProcessor. Built by bench_handoff.py.
+// The rival of the hand-off: the same 10-attribute span (bench_handoff.cc's) by opentelemetry-cpp's API and SDK as a
+// proxy uses them: tracer, sampler, ids, StartSpan, SetAttribute, End, BatchSpanProcessor. Built by bench_handoff.py.
 //
 //     opentelemetry_span URL|discard
-//     stdin: "push N"    answers "done N THREAD_NS PROCESS_NS": CPU time of the thread that makes spans, and of the process,
+//     stdin: "push N"    answers "done N THREAD_NS PROCESS_NS": CPU time of the thread that makes spans, and of the
+//     process,
 //                        until all are exported
 //
 // URL: exported by OtlpHttpExporter; "discard": by an exporter that frees them, so that only the pushing is measured.
