@@ -65,7 +65,7 @@ static inline uint8_t* handoff_ring_reserve(struct handoff_ring* ring, uint32_t 
  * the stores themselves some 100 ns each. */
 static inline void handoff_ring_warm(const struct handoff_ring* ring, uint32_t written) {
   uint64_t end = ring->head + HANDOFF_WARM_BYTES;
-  uint64_t at = end - (written < HANDOFF_WARM_BYTES ? written : HANDOFF_WARM_BYTES);
+  uint64_t at = end - (written < HANDOFF_WARM_BYTES ? written : (uint32_t)HANDOFF_WARM_BYTES);
   for (at &= ~(uint64_t)63; at < end; at += 64) {
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw %0" : : "m"(*handoff_ring_at(ring, at)));
