@@ -31,8 +31,10 @@ WARN      := -Wall -Wextra -Werror -Wno-unused-parameter $(if $(SAN),,-Wno-array
 OPT       := $(if $(SAN),-O1 -g1,-O2 -g1)
 NANOPB    := $(BUILD)/third_party/nanopb
 CPPFLAGS  += -I. -Iinclude -I$(BUILD)/gen -DSPANTAP_VERSION='"$(VERSION)"'
-CFLAGS    += -std=c11 $(OPT) $(WARN) -fvisibility=hidden $(SANFLAGS)
-CXXFLAGS  += -std=c++20 $(OPT) $(WARN) -fno-plt $(SANFLAGS)
+# Position-independent, because the exporter is in a shared library, too; nothing is compiled twice.
+PIC       := -fPIC -fno-semantic-interposition
+CFLAGS    += -std=c11 $(OPT) $(WARN) $(PIC) -fvisibility=hidden $(SANFLAGS)
+CXXFLAGS  += -std=c++20 $(OPT) $(WARN) $(PIC) -fno-plt $(SANFLAGS)
 LDFLAGS   += $(SANFLAGS) -Wl,--as-needed
 ABSL      := absl_status absl_statusor absl_strings absl_str_format absl_flat_hash_map absl_synchronization absl_time
 LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate -lzstd -lbpf -lspdlog -lfmt -lyaml-cpp \
@@ -43,13 +45,13 @@ LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate 
 .SECONDEXPANSION:
 
 .PHONY: all deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs test demo bench soak fuzz accuracy adapters lint format install clean help unit
-all: $(BUILD)/bin/spantap $(BUILD)/lib/libspantap.so
+all: $(BUILD)/bin/spantap $(BUILD)/lib/libspantap.so $(BUILD)/lib/libspantap-embedded.so
 
 # ---------------------------------------------------------------- stages
 # One static library per stage; the list is the link order and the allowed direction of includes
 # (a stage may include itself and what stands to the right of it; `make lint` checks).
 AGENT_STAGES    := agent/run agent/serve agent/cli agent/view agent/handoff agent/spans agent/link agent/connections agent/protocols agent/capture
-EXPORTER_STAGES := exporter/send exporter/spool exporter/transport exporter/otlp exporter/model
+EXPORTER_STAGES := exporter/embedded exporter/send exporter/spool exporter/transport exporter/otlp exporter/intake exporter/model
 STAGES          := $(AGENT_STAGES) $(EXPORTER_STAGES)
 lib              = $(BUILD)/lib/lib$(subst /,_,$(1)).a
 STAGE_LIBS      := $(foreach s,$(STAGES),$(call lib,$(s)))
@@ -123,7 +125,7 @@ $(NANOPB_SRC): $(NANOPB)/.unpacked ;
 $(NANOPB_GEN): $(BUILD)/gen/nanopb/.generated ;
 $(BUILD)/obj/nanopb/%.o: $(BUILD)/%.c
 	$(call msg,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CCACHE) $(CC) $(NANOPB_FLAGS) -O3 -g -fvisibility=hidden $(SANFLAGS) -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CC) $(NANOPB_FLAGS) -O3 -g $(PIC) -fvisibility=hidden $(SANFLAGS) -c $< -o $@
 $(call lib,exporter/otlp): $(patsubst $(BUILD)/%.c,$(BUILD)/obj/nanopb/%.o,$(NANOPB_SRC) $(NANOPB_GEN))
 $(BUILD)/obj/exporter/otlp/%: CPPFLAGS += $(NANOPB_FLAGS)
 $(call objects,exporter/otlp): | $(BUILD)/gen/nanopb/.generated
@@ -150,19 +152,28 @@ $(BUILD)/bench/bench_encode: $(BUILD)/obj/tests/bench/bench_encode.cc.o $(foreac
 
 # ---------------------------------------------------------------- libspantap.so, what proxies load: C, libc only
 LIBSPANTAP := $(BUILD)/lib/libspantap.so
+SO_FLAGS   := -Wl,-z,nodelete -Wl,-z,defs -Wl,-z,relro -Wl,-z,now
 HANDOFF    := $(patsubst %,$(BUILD)/obj/%.o,$(wildcard exporter/handoff/*.c))
 $(BUILD)/obj/exporter/handoff/%.c.o: exporter/handoff/%.c
 	$(call msg,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CCACHE) $(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -pedantic -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CC) $(CPPFLAGS) $(CFLAGS) -pedantic -MMD -MP -c $< -o $@
 $(LIBSPANTAP): $(HANDOFF) exporter/handoff/spantap.map
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -shared $(LDFLAGS) -Wl,-soname,libspantap.so.0 -Wl,--version-script=exporter/handoff/spantap.map \
-	    -Wl,-z,nodelete -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -o $@.0 $(HANDOFF) && ln -sf libspantap.so.0 $@
+	    $(SO_FLAGS) -Wl,-rpath,'$$ORIGIN' -o $@.0 $(HANDOFF) && ln -sf libspantap.so.0 $@
 $(BUILD)/test/exporter_handoff: $(LIBSPANTAP)
 $(BUILD)/test/exporter_handoff: LIBS := -Wl,-rpath,'$$ORIGIN/../lib' -pthread
 $(BUILD)/bench/bench_handoff: $(patsubst %,$(BUILD)/obj/tests/%.cc.o,bench/bench_handoff exporter/handoff/ring_agent) $(LIBSPANTAP)
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ -Wl,-rpath,'$$ORIGIN/../lib' -pthread
+
+# What it loads in embedded mode: the exporter, with all that it needs. Shows one symbol.
+EMBEDDED := $(BUILD)/lib/libspantap-embedded.so
+$(EMBEDDED): $(foreach s,$(EXPORTER_STAGES),$(call lib,$(s))) exporter/embedded/embedded.map
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) -shared $(LDFLAGS) -Wl,-soname,libspantap-embedded.so.0 -Wl,--version-script=exporter/embedded/embedded.map \
+	    $(SO_FLAGS) -o $@.0 -Wl,--whole-archive $(call lib,exporter/embedded) -Wl,--no-whole-archive $(filter %.a,$^) $(LIBS) && \
+	    ln -sf libspantap-embedded.so.0 $@
 
 # ---------------------------------------------------------------- programs
 $(BUILD)/bin/spantap: $(BUILD)/obj/agent/main.cc.o $(STAGE_LIBS)

@@ -25,9 +25,9 @@
 #include "agent/handoff/handoff_counters.h"
 #include "agent/handoff/handoff_settings.h"
 #include "agent/handoff/handoff_socket.h"
-#include "agent/handoff/hello.h"
-#include "agent/handoff/pace.h"
 #include "agent/handoff/producer.h"
+#include "exporter/intake/hello.h"
+#include "exporter/intake/pace.h"
 #include "exporter/send/ledger.h"
 #include "exporter/send/span_queue.h"
 
@@ -46,7 +46,8 @@ class Handoff {
   static absl::StatusOr<std::unique_ptr<Handoff>> Open(const HandoffSettings& settings, LogFn log);
   ~Handoff();
 
-  // A run begins: spans go to `queue`, or if that is null into `ledger` as not_exported. Both outlive Pause() or Stop().
+  // A run begins: spans go to `queue`, or if that is null into `ledger` as not_exported. Both outlive Pause() or
+  // Stop().
   void Begin(Ledger& ledger, SpanQueue* queue) ABSL_LOCKS_EXCLUDED(mutex_);
   // The run ends and another follows: what comes from now on waits in the rings.
   void Pause() ABSL_LOCKS_EXCLUDED(mutex_);

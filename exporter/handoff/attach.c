@@ -46,10 +46,19 @@ void handoff_unmap(struct handoff_ring* ring) {
   memset(ring, 0, sizeof(*ring));
 }
 
+/* In embedded mode a forked child may hold the connection for as long as it lives, and nobody watches the process. */
 static void close_descriptors(spantap_producer* producer) {
-  if (owns_connection(producer)) close(producer->connection);
+  if (owns_connection(producer)) {
+    if (producer->client->embedded != NULL) shutdown(producer->connection, SHUT_RDWR);
+    close(producer->connection);
+  }
   if (producer->memory >= 0) close(producer->memory);
   producer->connection = producer->memory = -1;
+}
+
+void handoff_close_inherited(spantap_producer* producer) {
+  if (owns_connection(producer)) close(producer->connection);
+  producer->connection = -1;
 }
 
 void handoff_detach(spantap_producer* producer) {
@@ -79,17 +88,25 @@ static int above_standard_streams(int fd) {
   return higher;
 }
 
-static void ask(spantap_producer* producer, uint64_t now) {
-  const spantap_client* client = producer->client;
-  ++producer->attach_attempts;
-  int fd = above_standard_streams(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (fd < 0) {
-    fail(producer, now);
-    return;
+/* A connection on which the hello has been said; -1: none. */
+static int say_hello(const spantap_client* client) {
+  if (client->embedded != NULL) {
+    return above_standard_streams(client->embedded->connect(client->hello, client->hello_bytes));
   }
-  if (connect(fd, (const struct sockaddr*)&client->address, sizeof(client->address)) != 0 ||
-      send(fd, client->hello, client->hello_bytes, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)client->hello_bytes) {
-    close(fd);
+  int fd = above_standard_streams(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (fd < 0) return -1;
+  if (connect(fd, (const struct sockaddr*)&client->address, sizeof(client->address)) == 0 &&
+      send(fd, client->hello, client->hello_bytes, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)client->hello_bytes) {
+    return fd;
+  }
+  close(fd);
+  return -1;
+}
+
+static void ask(spantap_producer* producer, uint64_t now) {
+  ++producer->attach_attempts;
+  int fd = say_hello(producer->client);
+  if (fd < 0) {
     fail(producer, now);
     return;
   }

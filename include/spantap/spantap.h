@@ -161,8 +161,9 @@ typedef struct spantap_producer spantap_producer; /* a thread's ring */
 
 typedef uint32_t spantap_mode;
 enum {
-  SPANTAP_MODE_DEFAULT = 0, /* SPANTAP_MODE of the environment (handoff, off), else handoff */
-  SPANTAP_MODE_HANDOFF = 1, /* to the agent behind the socket */
+  SPANTAP_MODE_DEFAULT = 0,  /* SPANTAP_MODE of the environment (handoff, embedded, off), else handoff */
+  SPANTAP_MODE_HANDOFF = 1,  /* to the agent behind the socket */
+  SPANTAP_MODE_EMBEDDED = 2, /* to a collector, by libspantap-embedded.so.0: see there */
   SPANTAP_MODE_OFF = 3      /* nothing is sampled, every span is SPANTAP_NO_AGENT and counted as dropped_off */
 };
 

@@ -4,8 +4,8 @@
 //
 //   r  a record       h  a hello       else  a ring: 8 bytes of head, then what lies at the start of its data
 //
-// No input crashes or is read past its end; what is accepted as a span or resource is sound; a ring's reader always gets
-// on or gives up. Corpus: tests/data/fuzz_handoff.
+// No input crashes or is read past its end; what is accepted as a span or resource is sound; a ring's reader always
+// gets on or gives up. Corpus: tests/data/fuzz_handoff.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "agent/handoff/peer_resource.h"
-#include "agent/handoff/record_to_span.h"
-#include "agent/handoff/ring_reader.h"
+#include "exporter/intake/record_to_span.h"
+#include "exporter/intake/ring_reader.h"
 #include "exporter/model/utf8.h"
 
 namespace spantap {

@@ -10,11 +10,11 @@
 #include <random>
 #include <thread>
 
-#include "agent/handoff/record_to_span.h"
-#include "agent/handoff/ring_memory.h"
-#include "agent/handoff/ring_reader.h"
-#include "tests/agent/handoff/record_maker.h"
-#include "tests/agent/handoff/ring_writer.h"
+#include "exporter/intake/record_to_span.h"
+#include "exporter/intake/ring_memory.h"
+#include "exporter/intake/ring_reader.h"
+#include "tests/exporter/intake/record_maker.h"
+#include "tests/exporter/intake/ring_writer.h"
 
 namespace spantap::handoff_test {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/spans/url.h"
+#include "exporter/model/url.h"
 
 #include <algorithm>
 
@@ -96,7 +96,7 @@ Authority SplitAuthority(absl::string_view authority) {
   return parts;
 }
 
-void AppendQuery(absl::string_view query, SpanStyle::QueryValues values, std::string* out) {
+void AppendQuery(absl::string_view query, QueryValues values, std::string* out) {
   const size_t start = out->size();
   while (true) {
     // A name starts behind '&' or ';', but a credential ends only at '&': whether ';' separates
@@ -104,7 +104,7 @@ void AppendQuery(absl::string_view query, SpanStyle::QueryValues values, std::st
     const size_t name_end = FindAny(query, "=&;", 0);
     const absl::string_view name = query.substr(0, name_end);
     const bool has_value = name_end != absl::string_view::npos && query[name_end] == '=';
-    const bool keep = values == SpanStyle::QueryValues::kRedacted;
+    const bool keep = values == QueryValues::kRedacted;
     const bool secret = has_value && IsSecretParameter(name);
     const size_t end = has_value ? FindAny(query, secret || !keep ? "&" : "&;", name_end) : name_end;
     if (has_value || keep) {
@@ -123,7 +123,7 @@ void AppendQuery(absl::string_view query, SpanStyle::QueryValues values, std::st
   }
 }
 
-void AppendPathAndQuery(const Target& target, SpanStyle::QueryValues values, std::string* out) {
+void AppendPathAndQuery(const Target& target, QueryValues values, std::string* out) {
   out->append(target.path.data(), target.path.size());
   if (!target.has_query) return;
   out->push_back('?');

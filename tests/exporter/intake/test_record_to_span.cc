@@ -6,10 +6,10 @@
 #include <functional>
 #include <random>
 
-#include "agent/handoff/attribute_names.h"
-#include "agent/handoff/record_to_span.h"
+#include "exporter/intake/attribute_names.h"
+#include "exporter/intake/record_to_span.h"
 #include "exporter/model/utf8.h"
-#include "tests/agent/handoff/record_maker.h"
+#include "tests/exporter/intake/record_maker.h"
 
 namespace spantap::handoff_test {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/handoff/hello.h"
+#include "exporter/intake/hello.h"
 
 #include "exporter/handoff/ring_layout.h"
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/handoff/record_attributes.h"
+#include "exporter/intake/record_attributes.h"
 
 #include <bit>
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "agent/handoff/attribute_names.h"
-#include "agent/spans/url.h"
 #include "exporter/handoff/ring_layout.h"
+#include "exporter/intake/attribute_names.h"
+#include "exporter/model/url.h"
 #include "spantap/spantap.h"
 
 namespace spantap {
@@ -24,7 +24,7 @@ UrlPart PartOf(absl::string_view name) {
   return UrlPart::kNone;
 }
 
-void AddRedacted(const RecordAttribute& attribute, UrlPart part, SpanStyle::QueryValues values, AttributeBlob* blob) {
+void AddRedacted(const RecordAttribute& attribute, UrlPart part, QueryValues values, AttributeBlob* blob) {
   std::string text;
   const absl::string_view bounded = attribute.text.substr(0, SPANTAP_MAX_VALUE);
   if (part == UrlPart::kQuery) {
@@ -91,7 +91,7 @@ void RecordAttributes::Keep(const RecordAttribute& attribute) {
   list_[size_++] = attribute;
 }
 
-void RecordAttributes::AppendTo(SpanStyle::QueryValues query_values, AttributeBlob* blob) const {
+void RecordAttributes::AppendTo(QueryValues query_values, AttributeBlob* blob) const {
   for (const RecordAttribute& attribute : *this) {
     const UrlPart part = attribute.text.empty() ? UrlPart::kNone : PartOf(attribute.name);
     if (part == UrlPart::kNone) {

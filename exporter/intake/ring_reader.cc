@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/handoff/ring_reader.h"
+#include "exporter/intake/ring_reader.h"
 
 #include <algorithm>
 #include <bit>
@@ -51,8 +51,8 @@ bool RingReader::TakeOne(uint64_t available, std::vector<char>& scratch, TakeFn 
   const uint64_t to_end = data_bytes_ - offset;
   const char* const at = data() + offset;
   // The header in one load: two might not belong to each other.
-  const auto header = std::bit_cast<spantap_record>(
-      __atomic_load_n(reinterpret_cast<const uint64_t*>(at), __ATOMIC_RELAXED));
+  const auto header =
+      std::bit_cast<spantap_record>(__atomic_load_n(reinterpret_cast<const uint64_t*>(at), __ATOMIC_RELAXED));
   const uint64_t bytes = header.bytes;
   if (bytes < sizeof(spantap_record) || bytes % kAlignment != 0 || bytes > std::min(available, to_end)) return false;
   if (header.type == SPANTAP_RECORD_PAD) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/handoff/ring_memory.h"
+#include "exporter/intake/ring_memory.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <utility>
 
@@ -23,13 +25,18 @@ int MakeMemfd() {
 
 }  // namespace
 
+uint64_t RingBytes(uint32_t wished_bytes) {
+  if (wished_bytes == 0) return SPANTAP_RING_DEFAULT_BYTES;
+  return std::clamp<uint64_t>(std::bit_ceil(uint64_t{wished_bytes}), SPANTAP_RING_MIN_BYTES, SPANTAP_RING_MAX_BYTES);
+}
+
 RingMemory::RingMemory(uint64_t data_bytes) : fd_(MakeMemfd()), data_bytes_(data_bytes) {
   const auto size = static_cast<off_t>(SPANTAP_RING_HEADER_BYTES + data_bytes);
   // fallocate() says if there is no memory; a fault later on could only say SIGBUS.
   if (!fd_.valid() || ftruncate(fd_.get(), size) != 0 || fallocate(fd_.get(), 0, 0, size) != 0) return;
   if (fcntl(fd_.get(), F_ADD_SEALS, kSeals) != 0) return;
-  void* memory = mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-                      fd_.get(), 0);
+  void* memory =
+      mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd_.get(), 0);
   if (memory == MAP_FAILED) return;
   ring_ = static_cast<spantap_ring*>(memory);
   ring_->magic = SPANTAP_RING_MAGIC;

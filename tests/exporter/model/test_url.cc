@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
-#include "agent/spans/url.h"
+#include "exporter/model/url.h"
 
 namespace spantap {
 namespace {
 
-std::string Query(const std::string& query, SpanStyle::QueryValues values) {
+std::string Query(const std::string& query, QueryValues values) {
   std::string out;
   AppendQuery(query, values, &out);
   return out;
@@ -38,8 +38,8 @@ TEST_CASE("query: credentials go, names stay", "[spans]") {
   };
   for (const Row& row : rows) {
     INFO("line " << row.line);
-    CHECK(Query(row.query, SpanStyle::QueryValues::kRedacted) == row.redacted);
-    CHECK(Query(row.query, SpanStyle::QueryValues::kNone) == row.none);
+    CHECK(Query(row.query, QueryValues::kRedacted) == row.redacted);
+    CHECK(Query(row.query, QueryValues::kNone) == row.none);
   }
 }
 

@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "absl/strings/string_view.h"
-#include "agent/handoff/record_attributes.h"
+#include "exporter/intake/record_attributes.h"
 
 namespace spantap {
 

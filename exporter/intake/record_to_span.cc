@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/handoff/record_to_span.h"
+#include "exporter/intake/record_to_span.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/spans/resource_attributes.h"
+#include "exporter/model/resource_attributes.h"
 
 #include <algorithm>
 

@@ -10,9 +10,9 @@
 #include <cstdint>
 
 #include "absl/strings/string_view.h"
-#include "agent/handoff/byte_cursor.h"
-#include "agent/spans/span_builder.h"
+#include "exporter/intake/byte_cursor.h"
 #include "exporter/model/attributes.h"
+#include "exporter/model/url.h"
 
 namespace spantap {
 
@@ -39,7 +39,7 @@ class RecordAttributes {
   const RecordAttribute* end() const { return list_.data() + size_; }
   uint32_t unknown() const { return unknown_; }
 
-  void AppendTo(SpanStyle::QueryValues query_values, AttributeBlob* blob) const;
+  void AppendTo(QueryValues query_values, AttributeBlob* blob) const;
 
  private:
   [[nodiscard]] bool ReadOne(ByteCursor& cursor);

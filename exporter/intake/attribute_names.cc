@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/handoff/attribute_names.h"
+#include "exporter/intake/attribute_names.h"
 
 #include <iterator>
 

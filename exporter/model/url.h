@@ -3,7 +3,7 @@
 // The parts of a request target and of an authority, and the redaction of query values
 // (https://opentelemetry.io/docs/specs/semconv/http/http-spans/, `url.query`, `url.full`).
 //
-// Used by span_builder.cc and by agent/view. Pure; views point into the argument. Total: any bytes are
+// Used by exporter/intake, agent/spans and agent/view. Pure; views point into the argument. Total: any bytes are
 // legal input, what does not parse yields empty parts. No allocation except in the Append functions.
 #pragma once
 
@@ -11,9 +11,11 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "agent/spans/span_builder.h"
 
 namespace spantap {
+
+// Of a query: those of credentials replaced, or none shown at all.
+enum class QueryValues : uint8_t { kRedacted, kNone };
 
 struct Target {
   absl::string_view scheme;     // absolute form only
@@ -37,9 +39,9 @@ Authority SplitAuthority(absl::string_view authority);
 
 // The query with the values of credentials replaced (semconv's list, case-sensitive), or, with
 // QueryValues::kNone, with names only: "a=1&b" -> "a=" (a part without '=' may be a value, it goes).
-void AppendQuery(absl::string_view query, SpanStyle::QueryValues values, std::string* out);
+void AppendQuery(absl::string_view query, QueryValues values, std::string* out);
 
 // Path and query of a target as people may see them. User information of an absolute target is left out.
-void AppendPathAndQuery(const Target& target, SpanStyle::QueryValues values, std::string* out);
+void AppendPathAndQuery(const Target& target, QueryValues values, std::string* out);
 
 }  // namespace spantap

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/handoff/pace.h"
+#include "exporter/intake/pace.h"
 
 #include <algorithm>
 

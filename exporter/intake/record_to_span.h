@@ -10,15 +10,14 @@
 #include <optional>
 
 #include "absl/strings/string_view.h"
-#include "agent/handoff/record_attributes.h"
+#include "exporter/intake/record_attributes.h"
 #include "exporter/model/span.h"
 
 namespace spantap {
 
 class RecordDecoder {
  public:
-  explicit RecordDecoder(SpanStyle::QueryValues query_values = SpanStyle::QueryValues::kRedacted)
-      : query_values_(query_values) {}
+  explicit RecordDecoder(QueryValues query_values = QueryValues::kRedacted) : query_values_(query_values) {}
 
   // nullopt if `record` is not what ring_layout.h and the limits of spantap.h say: libspantap.so writes no such record.
   // Text is repaired, an illegal trace state left out; neither is a lie.
@@ -30,7 +29,7 @@ class RecordDecoder {
   [[nodiscard]] bool ReadEvents(ByteCursor& cursor, size_t count, Span& span);
   [[nodiscard]] bool ReadLinks(ByteCursor& cursor, size_t count, Span& span);
 
-  const SpanStyle::QueryValues query_values_;
+  const QueryValues query_values_;
   RecordAttributes attributes_;
 };
 

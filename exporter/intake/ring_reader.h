@@ -13,8 +13,8 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
-#include "agent/handoff/handoff_counters.h"
 #include "exporter/handoff/ring_layout.h"
+#include "exporter/intake/handoff_drops.h"
 
 namespace spantap {
 

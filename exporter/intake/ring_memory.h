@@ -3,7 +3,7 @@
 // The memory of one ring: a memfd that the agent made, sized, sealed and filled with pages, so that neither end can be
 // hurt by the other (no SIGBUS after a truncation) and the pages are the agent's in every account.
 //
-// Used by producer.cc. Memory: the ring and its header page, until the object goes; a producer may keep its mapping.
+// Used by agent/handoff and exporter/embedded. Memory: the ring and its header page, until the object goes; a producer may keep its mapping.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +13,9 @@
 #include "exporter/handoff/ring_layout.h"
 
 namespace spantap {
+
+// Of a ring's data, as a hello wishes it: 0 is the default, other sizes what the layout allows.
+uint64_t RingBytes(uint32_t wished_bytes);
 
 class RingMemory {
  public:

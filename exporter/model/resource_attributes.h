@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// OTEL_RESOURCE_ATTRIBUTES of an observed process: "key=value,key=value", percent-encoded
+// OTEL_RESOURCE_ATTRIBUTES, as lists of pairs: "key=value,key=value", percent-encoded
 // (https://opentelemetry.io/docs/specs/otel/resource/sdk/).
 //
-// Used by process_table.cc and, for the agent's own variable, by agent/cli. Pure. Memory: at most
-// kMaxResourceAttributes pairs; a list with more is discarded like any other malformed one.
+// Used by agent/spans and exporter/intake (of other processes), agent/cli and exporter/embedded (their own). Pure.
+// Memory: at most kMaxResourceAttributes pairs; a list with more is discarded like any other malformed one.
 #pragma once
 
 #include <optional>

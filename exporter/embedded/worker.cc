@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exporter/embedded/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <exception>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/clock.h"
+#include "exporter/embedded/log.h"
+#include "exporter/send/stop_state.h"
+
+namespace spantap {
+namespace {
+
+constexpr uint64_t kLookNs = 1'000'000'000;
+constexpr absl::Duration kPause = absl::Milliseconds(2);
+// Beyond the drain, for a thread that hangs.
+constexpr absl::Duration kGrace = absl::Milliseconds(300);
+// A thread that was interrupted by exit() in a signal handler may hold the lock for ever.
+constexpr absl::Duration kLockPatience = absl::Milliseconds(100);
+
+ProducerFacts FactsHere(const EmbeddedSettings& settings) {
+  ProducerFacts facts;
+  facts.pid = static_cast<uint32_t>(getpid());
+  char path[PATH_MAX];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof(path));
+  if (size > 0) facts.executable.assign(path, static_cast<size_t>(size));
+  facts.service_name = settings.service_name;
+  facts.resource_attributes = settings.resource_attributes;
+  return facts;
+}
+
+uint64_t Settled(const LedgerSnapshot& ledger) { return ledger.created - ledger.in_flight(); }
+
+}  // namespace
+
+Worker::Worker(const EmbeddedSettings& settings) : settings_(settings) { guard_.Arm(); }
+
+int Worker::Connect(absl::string_view hello) {
+  UniqueFd producer_end;
+  std::unique_ptr<Source> source = Source::Make(hello, FactsHere(settings_), &producer_end);
+  if (source == nullptr) return -1;
+  absl::MutexLock lock(&mutex_);
+  if (closed_ || count_ >= kMaxSources || !StartThread()) return -1;
+  arrivals_.push_back(std::move(source));
+  ++count_;
+  wakeup_.Signal();
+  return producer_end.Release();
+}
+
+bool Worker::StartThread() {
+  if (started_) return true;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // the thread inherits it: signals are the host's
+  try {
+    std::thread thread([this] { Run(); });
+    pthread_setname_np(thread.native_handle(), "spantap-read");
+    thread.detach();
+    started_ = true;
+  } catch (const std::system_error&) {
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started_;
+}
+
+bool Worker::Flush(absl::Duration timeout) {
+  const uint64_t deadline_ns = After(MonoNs(), timeout);
+  const uint64_t turn = turns_.load(std::memory_order_acquire);
+  wakeup_.Signal();
+  // A turn that was going on may have taken spans that are not in the ledger yet.
+  bool entered = false;
+  uint64_t target = 0;
+  for (;; absl::SleepFor(kPause)) {
+    if (!entered && (turns_.load(std::memory_order_acquire) != turn || ended_.load(std::memory_order_acquire))) {
+      entered = true;
+      target = ledger_.Snapshot().created;
+    }
+    if (entered && Settled(ledger_.Snapshot()) >= target) return true;
+    if (entered && exporting_.load(std::memory_order_acquire)) exporter_->queue().Nudge();
+    if (MonoNs() >= deadline_ns) return false;
+  }
+}
+
+void Worker::Stop() {
+  const uint64_t now_ns = MonoNs();
+  while (!mutex_.TryLock()) {
+    if (MonoNs() >= After(now_ns, kLockPatience)) return;
+    absl::SleepFor(kPause);
+  }
+  closed_ = true;
+  const bool started = started_;
+  mutex_.Unlock();
+  if (!started) return;
+  stopping_.store(true, std::memory_order_release);
+  wakeup_.Signal();
+  const uint64_t deadline_ns = After(now_ns, settings_.exporter.drain + kGrace);
+  while (!ended_.load(std::memory_order_acquire)) {
+    const absl::Duration left = Until(deadline_ns, MonoNs());
+    if (left <= absl::ZeroDuration()) return;
+    ended_wakeup_.Wait(left);
+  }
+}
+
+// ---------------------------------------------------------------- the thread
+
+// Nothing that is thrown, for want of memory say, may reach the host: the rings are closed, and it goes on without.
+void Worker::Run() {
+  try {
+    Work();
+  } catch (const std::exception& error) {
+    Say(absl::StrCat("embedded: given up: ", error.what()));
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    closed_ = true;
+    for (std::unique_ptr<Source>& source : arrivals_) sources_.push_back(std::move(source));
+    arrivals_.clear();
+  }
+  for (const std::unique_ptr<Source>& source : sources_) source->Close();
+  sources_.clear();  // producers see the end of their connections
+  ended_.store(true, std::memory_order_release);
+  ended_wakeup_.Signal();
+}
+
+void Worker::Work() {
+  if (!Open()) return;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    TakeArrivals();
+    ReadRings();
+    wakeup_.Wait(sources_.empty() ? absl::InfiniteDuration() : absl::Milliseconds(pace_.rest_ms()));
+  }
+  End();
+}
+
+bool Worker::Open() {
+  ExporterSettings settings = settings_.exporter;
+  settings.drain = settings.drain * 3 / 4;  // the rest is for what the queue has no room for at first
+  auto made = Exporter::Create(settings, ledger_, [this](absl::string_view line) { Say(line); });
+  if (!made.ok()) {
+    Say(absl::StrCat("embedded: ", std::string(made.status().message())));
+    return false;
+  }
+  exporter_ = *std::move(made);
+  exporter_->Start();
+  exporting_.store(true, std::memory_order_release);
+  return true;
+}
+
+void Worker::TakeArrivals() {
+  absl::MutexLock lock(&mutex_);
+  for (std::unique_ptr<Source>& source : arrivals_) sources_.push_back(std::move(source));
+  arrivals_.clear();
+}
+
+void Worker::ReadRings() {
+  const uint64_t now_ns = MonoNs();
+  const bool look = now_ns >= look_again_ns_;
+  if (look) look_again_ns_ = now_ns + kLookNs;
+  double fill = 0;
+  bool more = false;
+  for (auto at = sources_.begin(); at != sources_.end();) {
+    Source& source = **at;
+    source.ended = source.ended || (look && source.ProducerGone());
+    if (ReadOne(source, &fill, &more)) {
+      ++at;
+      continue;
+    }
+    at = sources_.erase(at);
+    absl::MutexLock lock(&mutex_);
+    --count_;
+  }
+  pace_.OnTurn(fill, more, now_ns);
+  turns_.fetch_add(1, std::memory_order_release);
+}
+
+// One turn of one ring; false if it is the ring's last. What the queue has no room for stays in the ring, where the
+// producer sees it: a full ring is a drop that the host can count.
+bool Worker::ReadOne(Source& source, double* fill, bool* more) {
+  SpanQueue& queue = exporter_->queue();
+  const size_t room = queue.limits().max_spans - std::min(queue.size(), queue.limits().max_spans);
+  const bool heavy = queue.bytes() > queue.limits().max_bytes / 2;
+  std::vector<Span> spans;
+  const size_t records = heavy ? 0 : std::min(room, kRecordsPerTurn);
+  const RingReader::Turn turn = source.Take(records, decoder_, scratch_, &spans);
+  if (!spans.empty()) queue.PushAll(std::move(spans));
+  if (turn.lied) {
+    Say("embedded: a ring is not what its contract says; its producer gets another");
+    source.Close();
+    return false;
+  }
+  *fill = std::max(*fill, static_cast<double>(turn.waiting) / static_cast<double>(source.data_bytes()));
+  *more = *more || (turn.left != 0 && records != 0);
+  return turn.left != 0 || !source.ended;
+}
+
+// drain:  |- rings -|---- the exporter's drain ----|
+void Worker::End() {
+  const uint64_t rings_end_ns = After(MonoNs(), settings_.exporter.drain / 4);
+  {
+    absl::MutexLock lock(&mutex_);
+    closed_ = true;
+  }
+  TakeArrivals();
+  for (const std::unique_ptr<Source>& source : sources_) {
+    source->Close();
+    source->ended = true;
+  }
+  for (;;) {
+    ReadRings();
+    if (sources_.empty() || MonoNs() >= rings_end_ns) break;
+    if (pace_.rest_ms() != 0) absl::SleepFor(kPause);
+  }
+  exporter_->Stop();
+  Say(absl::StrCat("embedded: ended, ", ledger_.Snapshot().Format()));
+}
+
+void Worker::Say(absl::string_view line) const { WriteLogLine(settings_.log, line); }
+
+}  // namespace spantap
