@@ -44,7 +44,7 @@ LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 
-.PHONY: all deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs test demo bench soak fuzz accuracy adapters lint format install clean help unit
+.PHONY: all musl doc deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs test demo bench soak fuzz accuracy adapters lint format install clean help unit
 all: $(BUILD)/bin/spantap $(BUILD)/lib/libspantap.so $(BUILD)/lib/libspantap-embedded.so
 
 # ---------------------------------------------------------------- stages
@@ -175,6 +175,15 @@ $(EMBEDDED): $(foreach s,$(EXPORTER_STAGES),$(call lib,$(s))) exporter/embedded/
 	    $(SO_FLAGS) -o $@.0 -Wl,--whole-archive $(call lib,exporter/embedded) -Wl,--no-whole-archive $(filter %.a,$^) $(LIBS) && \
 	    ln -sf libspantap-embedded.so.0 $@
 
+# The same library for programs that live on musl (Alpine). It has no embedded mode: that needs glibc's C++.
+MUSL    := $(BUILD)/musl/libspantap.so.0
+MUSL_CC ?= musl-gcc
+musl: $(MUSL)
+$(MUSL): $(wildcard exporter/handoff/*.[ch]) exporter/handoff/spantap.map include/spantap/spantap.h
+	$(call msg,MUSL,$@)
+	$(Q)mkdir -p $(@D) && $(MUSL_CC) $(CPPFLAGS) -std=c11 $(OPT) $(WARN) $(PIC) -fvisibility=hidden -pedantic -shared \
+	    -Wl,-soname,libspantap.so.0 -Wl,--version-script=exporter/handoff/spantap.map -Wl,--as-needed $(SO_FLAGS) -o $@ $(filter %.c,$^)
+
 # ---------------------------------------------------------------- programs
 $(BUILD)/bin/spantap: $(BUILD)/obj/agent/main.cc.o $(STAGE_LIBS)
 	$(call msg,LINK,$@)
@@ -208,7 +217,8 @@ BUILD_PACKAGES := g++=4:12 gcc=4:12 pkg-config clang-14=1:14.0 bpftool=7.1 libbp
     nlohmann-json3-dev=3.11 node-llhttp=8.1 protobuf-compiler=3.21 python3=3.11 python3-protobuf=3.21 python3-pkg-resources \
     libxxhash-dev=0.8 linux-libc-dev dpkg-dev ca-certificates
 TEST_PACKAGES := catch2=2.13 libprotobuf-dev=3.21 libnghttp2-dev=1.52 zlib1g-dev=1:1.2 libclang-rt-14-dev=1:14.0 nginx-light=1.22 haproxy=2.6 wrk=4.1 \
-    curl=7.88 procps python3-venv=3.11 python3-hpack=4.0 openssl=3.0 git
+    curl=7.88 procps python3-venv=3.11 python3-hpack=4.0 openssl=3.0 git musl-tools=1.2
+DOC_PACKAGES  := doxygen=1.9
 LINT_PACKAGES := clang-format-14=1:14.0 clang-tidy-14=1:14.0
 deps: deps-test
 	$(Q)tests/setup/get_envoy.sh
@@ -225,11 +235,11 @@ deps-tried: deps-test
 # Targets that install what is missing and then start over, so that the new tools are seen.
 JOBS := -j$(shell nproc)
 test: deps-tried
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all adapters test-programs
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all musl adapters test-programs
 	$(Q)$(MAKE) --no-print-directory $(JOBS) SAN=1 test-programs fuzz-programs
 	$(Q)/usr/bin/python3 tests/run.py
 soak: deps-tried
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all adapters test-programs
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all musl adapters test-programs
 	$(Q)SPANTAP_ROUNDS=20 /usr/bin/python3 tests/run.py
 demo: deps-test
 	$(Q)tests/setup/get_envoy.sh || true
@@ -281,15 +291,29 @@ lint: deps-test
 format:
 	$(Q)clang-format-14 -i $(SOURCES)
 
+# spantap.h as HTML and man pages; a public name without a text is an error.
+DOC := $(BUILD)/doc
+doc:
+	$(Q)tests/setup/install_packages.sh $(DOC_PACKAGES)
+	$(call msg,DOC,$(DOC))
+	$(Q)rm -rf $(DOC) && mkdir -p $(DOC)
+	$(Q)SPANTAP_VERSION=$(VERSION) SPANTAP_DOC_FOLDER=$(DOC) doxygen include/spantap/Doxyfile
+	$(Q)find $(DOC)/man/man3 -type f ! -name 'spantap*' ! -name 'SPANTAP_*' -delete
+
 install: all
 	install -D -m 755 $(BUILD)/bin/spantap $(DESTDIR)$(prefix)/bin/spantap
 	install -D -m 755 $(LIBSPANTAP).0 $(DESTDIR)$(prefix)/lib/libspantap.so.0
+	install -D -m 755 $(EMBEDDED).0 $(DESTDIR)$(prefix)/lib/libspantap-embedded.so.0
 	ln -sf libspantap.so.0 $(DESTDIR)$(prefix)/lib/libspantap.so
 	install -D -m 644 include/spantap/spantap.h $(DESTDIR)$(prefix)/include/spantap/spantap.h
+	install -d $(DESTDIR)$(prefix)/lib/pkgconfig
+	sed 's|@prefix@|$(prefix)|; s|@version@|$(VERSION)|' include/spantap/spantap.pc.in >$(DESTDIR)$(prefix)/lib/pkgconfig/spantap.pc
 
 help:
 	@printf '%s\n' 'make demo      set up, build, and show the traces of real proxies on this machine' \
 	  'make test      set up, build, run every test (under 15 minutes)' \
+	  'make musl      build libspantap.so.0 for programs that live on musl' \
+	  'make doc       spantap.h as HTML and man pages, in build/doc' \
 	  'make adapters  build what nginx, Envoy and HAProxy load (adapter-NAME: one of them, with what it needs)' \
 	  'make all       build build/bin/spantap (after make deps)' \
 	  'make deps      install the packages, Envoy and the Collector that building and testing need' \

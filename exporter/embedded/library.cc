@@ -58,16 +58,17 @@ int Open() {
   try {
     OpenOnce();
     const EmbeddedEnvironment* const opened = environment.load(std::memory_order_acquire);
-    return opened->settings.disabled ? SPANTAP_EMBEDDED_OFF : SPANTAP_EMBEDDED_ON;
+    if (opened->settings.disabled) return SPANTAP_EMBEDDED_OFF;
+    return opened->settings.exports && opened->usable.ok() ? SPANTAP_EMBEDDED_ON : SPANTAP_EMBEDDED_NOWHERE;
   } catch (const std::exception&) {
-    return SPANTAP_EMBEDDED_ON;  // Connect() will find nothing
+    return SPANTAP_EMBEDDED_NOWHERE;
   }
 }
 
 int Connect(const uint8_t* hello, uint32_t bytes) {
   try {
     const EmbeddedEnvironment* const opened = environment.load(std::memory_order_acquire);
-    if (opened == nullptr || !opened->settings.exports || !opened->usable.ok()) return -1;
+    if (opened == nullptr || !opened->usable.ok()) return -1;
     Worker* worker = last_worker.load(std::memory_order_acquire);
     if (worker == nullptr || worker->InChild()) {
       auto fresh = std::make_unique<Worker>(opened->settings);

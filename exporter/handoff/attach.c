@@ -90,8 +90,9 @@ static int above_standard_streams(int fd) {
 
 /* A connection on which the hello has been said; -1: none. */
 static int say_hello(const spantap_client* client) {
-  if (client->embedded != NULL) {
-    return above_standard_streams(client->embedded->connect(client->hello, client->hello_bytes));
+  if (client->mode == SPANTAP_MODE_EMBEDDED) {
+    const struct spantap_embedded* embedded = client->embedded;
+    return embedded != NULL ? above_standard_streams(embedded->connect(client->hello, client->hello_bytes)) : -1;
   }
   int fd = above_standard_streams(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (fd < 0) return -1;

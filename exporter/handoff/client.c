@@ -41,7 +41,9 @@ static spantap_status set_address(spantap_client* client, spantap_str path) {
 static spantap_status set_embedded(spantap_client* client) {
   client->embedded = handoff_load_embedded();
   if (client->embedded == NULL) return SPANTAP_UNSUPPORTED;
-  if (client->embedded->open() == SPANTAP_EMBEDDED_OFF) client->mode = SPANTAP_MODE_OFF;
+  int found = client->embedded->open();
+  if (found != SPANTAP_EMBEDDED_ON) client->embedded = NULL;
+  if (found == SPANTAP_EMBEDDED_OFF) client->mode = SPANTAP_MODE_OFF;
   return SPANTAP_OK;
 }
 

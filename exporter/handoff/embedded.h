@@ -15,10 +15,14 @@
 #define SPANTAP_EMBEDDED_LIBRARY "libspantap-embedded.so.0"
 #define SPANTAP_EMBEDDED_SYMBOL "spantap_embedded_1"
 
-enum { SPANTAP_EMBEDDED_ON = 0, SPANTAP_EMBEDDED_OFF = 1 };
+enum {
+  SPANTAP_EMBEDDED_ON = 0,
+  SPANTAP_EMBEDDED_OFF = 1,    /* tracing is not wanted */
+  SPANTAP_EMBEDDED_NOWHERE = 2 /* it is, but spans are not: they have nowhere to go */
+};
 
 struct spantap_embedded {
-  /* Reads the environment, once in a process and its children. SPANTAP_EMBEDDED_OFF: it says that nothing is wanted. */
+  /* Reads the environment, once in a process and its children. */
   int (*open)(void);
   /* The producer's end of a connection on which `hello` (at most SPANTAP_HELLO_MAX_BYTES) has been said and the welcome
    * lies ready; -1: none is to be had. Starts the process's thread if there is none. */

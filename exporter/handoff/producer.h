@@ -106,7 +106,7 @@ void handoff_unmap(struct handoff_ring* ring);
 
 /* In embedded mode a ring, and the thread that reads it, are there from a process's first span on. */
 static inline int handoff_awaits_first(const spantap_producer* producer) {
-  return producer->client->embedded != NULL && producer->client->mode == SPANTAP_MODE_EMBEDDED &&
+  return producer->client->embedded != NULL &&
          (producer->generation != handoff_fork_look() || (producer->state == HANDOFF_DETACHED && !producer->failures));
 }
 
