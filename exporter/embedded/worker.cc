@@ -23,6 +23,7 @@ namespace {
 
 constexpr uint64_t kLookNs = 1'000'000'000;
 constexpr absl::Duration kPause = absl::Milliseconds(2);
+constexpr absl::Duration kIdleLook = absl::Milliseconds(500);  // without a producer
 // Beyond the drain, for a thread that hangs.
 constexpr absl::Duration kGrace = absl::Milliseconds(300);
 // A thread that was interrupted by exit() in a signal handler may hold the lock for ever.
@@ -86,7 +87,10 @@ bool Worker::Flush(absl::Duration timeout) {
       target = ledger_.Snapshot().created;
     }
     if (entered && Settled(ledger_.Snapshot()) >= target) return true;
-    if (entered && exporting_.load(std::memory_order_acquire)) exporter_->queue().Nudge();
+    if (entered) {
+      absl::MutexLock lock(&mutex_);
+      if (exporter_ != nullptr) exporter_->queue().Nudge();
+    }
     if (MonoNs() >= deadline_ns) return false;
   }
 }
@@ -98,10 +102,10 @@ void Worker::Stop() {
     absl::SleepFor(kPause);
   }
   closed_ = true;
+  stopping_.store(true, std::memory_order_release);
   const bool started = started_;
   mutex_.Unlock();
   if (!started) return;
-  stopping_.store(true, std::memory_order_release);
   wakeup_.Signal();
   const uint64_t deadline_ns = After(now_ns, settings_.exporter.drain + kGrace);
   while (!ended_.load(std::memory_order_acquire)) {
@@ -116,7 +120,11 @@ void Worker::Stop() {
 // Nothing that is thrown, for want of memory say, may reach the host: the rings are closed, and it goes on without.
 void Worker::Run() {
   try {
-    Work();
+    while (Work()) {
+      if (!Leave()) continue;
+      if (!stopping_.load(std::memory_order_acquire)) return;
+      break;
+    }
   } catch (const std::exception& error) {
     Say(absl::StrCat("embedded: given up: ", error.what()));
   }
@@ -132,14 +140,35 @@ void Worker::Run() {
   ended_wakeup_.Signal();
 }
 
-void Worker::Work() {
-  if (!Open()) return;
+// False if no exporter is to be had.
+bool Worker::Work() {
+  if (!Open()) return false;
+  alone_since_ns_ = MonoNs();
   while (!stopping_.load(std::memory_order_acquire)) {
     TakeArrivals();
     ReadRings();
-    wakeup_.Wait(sources_.empty() ? absl::InfiniteDuration() : absl::Milliseconds(pace_.rest_ms()));
+    if (Idle(MonoNs())) break;
+    wakeup_.Wait(sources_.empty() ? kIdleLook : absl::Milliseconds(pace_.rest_ms()));
   }
-  End();
+  if (stopping_.load(std::memory_order_acquire)) DrainRings();
+  exporter_->Stop();
+  Say(absl::StrCat("embedded: ended, ", ledger_.Snapshot().Format()));
+  return true;
+}
+
+bool Worker::Idle(uint64_t now_ns) {
+  if (!sources_.empty()) alone_since_ns_ = now_ns;
+  return now_ns - alone_since_ns_ > kRestNs && ledger_.Snapshot().in_flight() == 0;
+}
+
+// False if somebody has come meanwhile.
+bool Worker::Leave() {
+  std::unique_ptr<Exporter> gone;
+  absl::MutexLock lock(&mutex_);
+  gone = std::move(exporter_);
+  if (!arrivals_.empty()) return false;
+  started_ = stopping_.load(std::memory_order_acquire);
+  return true;
 }
 
 bool Worker::Open() {
@@ -150,9 +179,9 @@ bool Worker::Open() {
     Say(absl::StrCat("embedded: ", std::string(made.status().message())));
     return false;
   }
+  absl::MutexLock lock(&mutex_);
   exporter_ = *std::move(made);
   exporter_->Start();
-  exporting_.store(true, std::memory_order_release);
   return true;
 }
 
@@ -204,12 +233,8 @@ bool Worker::ReadOne(Source& source, double* fill, bool* more) {
 }
 
 // drain:  |- rings -|---- the exporter's drain ----|
-void Worker::End() {
+void Worker::DrainRings() {
   const uint64_t rings_end_ns = After(MonoNs(), settings_.exporter.drain / 4);
-  {
-    absl::MutexLock lock(&mutex_);
-    closed_ = true;
-  }
   TakeArrivals();
   for (const std::unique_ptr<Source>& source : sources_) {
     source->Close();
@@ -220,8 +245,6 @@ void Worker::End() {
     if (sources_.empty() || MonoNs() >= rings_end_ns) break;
     if (pace_.rest_ms() != 0) absl::SleepFor(kPause);
   }
-  exporter_->Stop();
-  Say(absl::StrCat("embedded: ended, ", ledger_.Snapshot().Format()));
 }
 
 void Worker::Say(absl::string_view line) const { WriteLogLine(settings_.log, line); }

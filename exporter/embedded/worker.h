@@ -4,8 +4,9 @@
 //
 // Made by the first connect in a process and never freed: a child of fork() finds its parent's, leaves it alone and
 // makes its own. Connect(), Flush() and Stop() are called by threads of the host, which do no more than make a ring:
-// all of the exporter, with the locks of the libraries behind it, is the thread's. Memory: rings, at most kMaxSources;
-// the exporter's bounds (exporter/send/README.md).
+// all of the exporter, with the locks of the libraries behind it, is the thread's. It leaves when no producer has been
+// there for kRest and all is sent, and comes back with the next one. Memory: rings, at most kMaxSources; the exporter's
+// bounds (exporter/send/README.md).
 #pragma once
 
 #include <atomic>
@@ -29,6 +30,7 @@ class Worker {
  public:
   static constexpr size_t kMaxSources = 1024;
   static constexpr size_t kRecordsPerTurn = 256;  // of one ring, before the next one's turn
+  static constexpr uint64_t kRestNs = 1'000'000'000;
 
   // `settings` outlives it. No thread yet.
   explicit Worker(const EmbeddedSettings& settings);
@@ -49,34 +51,37 @@ class Worker {
  private:
   bool StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Run();
-  void Work();
-  bool Open();
+  bool Work();
+  bool Open() ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeArrivals() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReadRings();
   bool ReadOne(Source& source, double* fill, bool* more);
-  void End();
+  bool Idle(uint64_t now_ns);
+  void DrainRings() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool Leave() ABSL_LOCKS_EXCLUDED(mutex_);
   void Say(absl::string_view line) const;
 
   const EmbeddedSettings& settings_;
   ForkGuard guard_;
   Ledger ledger_;
   Wakeup wakeup_, ended_wakeup_;
-  std::atomic<bool> stopping_{false}, ended_{false}, exporting_{false};
+  std::atomic<bool> stopping_{false}, ended_{false};
   std::atomic<uint64_t> turns_{0};  // that have looked at all rings
 
   absl::Mutex mutex_;
-  bool started_ ABSL_GUARDED_BY(mutex_) = false;
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // no more connections
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;  // the thread is there
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;   // no more connections
   std::vector<std::unique_ptr<Source>> arrivals_ ABSL_GUARDED_BY(mutex_);
   size_t count_ ABSL_GUARDED_BY(mutex_) = 0;  // of arrivals_ and sources_
 
-  // The thread's own.
+  // The thread's own, but for the first, which Flush() reads and the thread changes under the lock.
   std::unique_ptr<Exporter> exporter_;
   std::vector<std::unique_ptr<Source>> sources_;
   RecordDecoder decoder_;
   std::vector<char> scratch_;
   Pace pace_;
-  uint64_t look_again_ns_ = 0;  // at whether producers have gone
+  uint64_t look_again_ns_ = 0;   // at whether producers have gone
+  uint64_t alone_since_ns_ = 0;  // without a producer
 };
 
 }  // namespace spantap

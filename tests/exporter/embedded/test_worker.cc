@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <thread>
 
@@ -25,7 +26,7 @@ using handoff_test::RecordMaker;
 using handoff_test::RingWriter;
 
 bool Soon(const std::function<bool()>& condition) {
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 5000; ++i) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -144,6 +145,24 @@ TEST_CASE("embedded: flush and end are bounded, whatever the collector does", "[
   rig.worker.Stop();
   CHECK(MonoNs() - start_ns < 2'000'000'000);
   CHECK(rig.worker.Flush(absl::Milliseconds(100)));  // all is given up
+  rig.worker.Stop();
+}
+
+size_t Threads() {
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) count += !entry.path().empty();
+  return count;
+}
+
+TEST_CASE("embedded: threads leave when nobody is left, and come back", "[embedded]") {
+  Rig rig;
+  const size_t before = Threads();
+  for (int i = 0; i < 2; ++i) {
+    Attached host(rig.worker.Connect(HelloPacket()));
+    CHECK(Soon([&] { return Threads() == before + 3; }));
+    host.Close();
+    CHECK(Soon([&] { return Threads() == before; }));
+  }
   rig.worker.Stop();
 }
 
