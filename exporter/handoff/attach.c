@@ -65,7 +65,7 @@ void handoff_detach(spantap_producer* producer) {
   int was_ring = producer->state == HANDOFF_ATTACHED || producer->state == HANDOFF_LEAVING;
   close_descriptors(producer);
   if (was_ring && producer->ring.shared != NULL) {
-    producer->told_before = producer->dropped;
+    handoff_told(producer);
     if (handoff_ring_look(&producer->ring) != producer->ring.head) {
       producer->old = producer->ring;
       memset(&producer->ring, 0, sizeof(producer->ring));

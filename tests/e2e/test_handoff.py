@@ -280,7 +280,7 @@ def test_spans_of_the_library_survive_kill_9(env):
         child.wait()
         check_equal((stats["handed_off"], stats["refused_agent"]), (1000, 0), "handed off, refused")
     span = rig.sink.wait_spans(5000)[-1]
-    check_equal((span["name"], span["kind"], span["resource"]["process.pid"]), ("GET /library", "server", child.pid),
+    check_equal((span["name"], span["kind"], span["resource"]["process.pid"]), ("GET /library", "SERVER", child.pid),
                 "name, kind, process")
     check_equal(span["attributes"], {"http.request.method": "GET", "http.response.status_code": 200}, "attributes")
     check_equal(span["resource"]["service.name"], "library4", "service")
