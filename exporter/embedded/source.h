@@ -27,6 +27,8 @@ class Source {
   // At most `max_records` records as spans, appended.
   RingReader::Turn Take(size_t max_records, RecordDecoder& decoder, std::vector<char>& scratch,
                         std::vector<Span>* spans);
+  // What the producer says it dropped since the last call.
+  HandoffDrops TakeClaims() { return claims_.Advance(*memory_.ring()); }
   // The producer is told that no span is to be written any more.
   void Close() const { reader_.SetState(SPANTAP_RING_CLOSED); }
   // Whether the producer has closed its end. One system call.
@@ -40,6 +42,7 @@ class Source {
 
   RingMemory memory_;
   RingReader reader_;
+  HandoffClaims claims_;
   UniqueFd connection_;
   const std::shared_ptr<const Resource> resource_;
 };

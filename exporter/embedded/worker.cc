@@ -152,7 +152,9 @@ bool Worker::Work() {
   }
   if (stopping_.load(std::memory_order_acquire)) DrainRings();
   exporter_->Stop();
-  Say(absl::StrCat("embedded: ended, ", ledger_.Snapshot().Format()));
+  Say(absl::StrCat("embedded: ended, ", ledger_.Snapshot().Format(), " handoff_dropped.full=", drops_.full,
+                   " handoff_dropped.too_large=", drops_.too_large, " handoff_dropped.no_agent=", drops_.no_agent,
+                   " handoff_dropped.invalid=", drops_.invalid));
   return true;
 }
 
@@ -212,6 +214,14 @@ void Worker::ReadRings() {
   turns_.fetch_add(1, std::memory_order_release);
 }
 
+void Worker::AddClaims(Source& source) {
+  const HandoffDrops claims = source.TakeClaims();
+  drops_.full += claims.full;
+  drops_.too_large += claims.too_large;
+  drops_.no_agent += claims.no_agent;
+  drops_.invalid += claims.invalid;
+}
+
 // One turn of one ring; false if it is the ring's last. What the queue has no room for stays in the ring, where the
 // producer sees it: a full ring is a drop that the host can count.
 bool Worker::ReadOne(Source& source, double* fill, bool* more) {
@@ -222,6 +232,7 @@ bool Worker::ReadOne(Source& source, double* fill, bool* more) {
   const size_t records = heavy ? 0 : std::min(room, kRecordsPerTurn);
   const RingReader::Turn turn = source.Take(records, decoder_, scratch_, &spans);
   if (!spans.empty()) queue.PushAll(std::move(spans));
+  AddClaims(source);
   if (turn.lied) {
     Say("embedded: a ring is not what its contract says; its producer gets another");
     source.Close();

@@ -55,6 +55,7 @@ class Worker {
   bool Open() ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeArrivals() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReadRings();
+  void AddClaims(Source& source);
   bool ReadOne(Source& source, double* fill, bool* more);
   bool Idle(uint64_t now_ns);
   void DrainRings() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -80,6 +81,7 @@ class Worker {
   RecordDecoder decoder_;
   std::vector<char> scratch_;
   Pace pace_;
+  HandoffDrops drops_;           // that producers counted, for the last line
   uint64_t look_again_ns_ = 0;   // at whether producers have gone
   uint64_t alone_since_ns_ = 0;  // without a producer
 };
