@@ -85,13 +85,15 @@ void Handoff::Begin(Ledger& ledger, SpanQueue* queue) {
   ledger_ = &ledger;
   queue_ = queue;
   absl::MutexLock counters(&counters_mutex_);
-  before_run_ = published_;
+  before_run_ = at_pause_;
 }
 
 void Handoff::Pause() {
   absl::MutexLock lock(&mutex_);
   ledger_ = nullptr;
   queue_ = nullptr;
+  absl::MutexLock counters(&counters_mutex_);
+  at_pause_ = published_;
 }
 
 void Handoff::Stop() {

@@ -60,6 +60,7 @@ struct spantap_producer {
   struct handoff_ring old; /* of a dead agent, with records that nobody has read */
   uint64_t due_ns;         /* of the next attempt or probe; coarse monotonic clock */
   uint64_t asked_ns;
+  uint64_t looked_ns; /* for the answer, last */
   uint32_t failures; /* attempts since the last ring */
 };
 

@@ -2,8 +2,8 @@
  *
  * The part of Envoy's dynamic module interface that a tracer needs, declared from its documentation: what Envoy calls
  * (on_*), and what it offers (callback_*). Plain C; texts are pointer and length and never end with a NUL.
- * Used by tracer.c, context.c and report.c. Hooks of a configuration run on the main thread, hooks of a span on the
- * worker that owns the request. Texts that Envoy passes live for the call only; so do those given to it: it copies.
+ * Used by tracer.c, propagation.c and statistics.c. Hooks of a configuration run on the main thread, hooks of a span on
+ * the worker that owns the request. Texts that Envoy passes live for the call only; so do those given to it: it copies.
  */
 #ifndef SPANTAP_PACKAGING_ENVOY_ENVOY_ABI_H_
 #define SPANTAP_PACKAGING_ENVOY_ENVOY_ABI_H_
@@ -58,6 +58,11 @@ ENVOY_OFFERS void envoy_dynamic_module_callback_tracer_remove_trace_context_valu
 ENVOY_OFFERS bool envoy_dynamic_module_callback_tracer_get_trace_context_host(void* envoy, envoy_text* value);
 ENVOY_OFFERS bool envoy_dynamic_module_callback_tracer_get_trace_context_path(void* envoy, envoy_text* value);
 ENVOY_OFFERS bool envoy_dynamic_module_callback_tracer_get_trace_context_method(void* envoy, envoy_text* value);
+/* Counters among Envoy's statistics: defined by a configuration while it is made, counted by any thread. 0: done. */
+ENVOY_OFFERS int envoy_dynamic_module_callback_tracer_define_counter(void* envoy, envoy_text name, envoy_text* labels,
+                                                                     size_t label_count, size_t* id);
+ENVOY_OFFERS int envoy_dynamic_module_callback_tracer_increment_counter(void* envoy, size_t id, envoy_text* labels,
+                                                                        size_t label_count, uint64_t by);
 ENVOY_OFFERS void envoy_dynamic_module_callback_log(int level, envoy_text message);
 
 #endif /* SPANTAP_PACKAGING_ENVOY_ENVOY_ABI_H_ */

@@ -141,12 +141,12 @@ static void submit(struct span* span, uint64_t end_unix_ns) {
   }
   find_connection(&report);
   count_dropped(&report);
-  (void)spantap_submit(span->worker->producer, &report.out);
+  statistics_count(&span->tracer->statistics, spantap_submit(span->worker->producer, &report.out));
 }
 
 void report_span(struct span* span, uint64_t end_unix_ns) {
   if (span->finished) return;
   span->finished = 1;
   if (!span->child && __atomic_load_n(&span->tracer->routes_children, __ATOMIC_RELAXED)) span->kind = SPANTAP_SERVER;
-  if (span_sampled(span)) submit(span, end_unix_ns);
+  submit(span, end_unix_ns);
 }

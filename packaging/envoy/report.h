@@ -21,7 +21,7 @@ struct report {
   spantap_attr attrs[REPORT_ATTRS];
 };
 
-/* Ends the span: nothing is reported of an unsampled one. */
+/* Ends a sampled span; once. */
 void report_span(struct span* span, uint64_t end_unix_ns);
 
 /* Name, attributes and status, by style. */

@@ -4,10 +4,9 @@
 /* As Envoy's own OpenTelemetry tracer has it: every tag is a text under its own name. The request's id goes under the
  * agent's name, too, by which spans that it observes carry it. */
 void report_envoy(struct report* report) {
-  static const uint32_t kFirstItem = 8;
   const struct span* span = report->span;
   spantap_str request_id = span_get(span, TAG_REQUEST_ID);
-  for (uint32_t offset = kFirstItem; offset < span->used; offset += item_bytes(span_item(span, offset))) {
+  for (uint32_t offset = SPAN_FIRST_ITEM; offset < span->used; offset += item_bytes(span_item(span, offset))) {
     report_item(report, offset);
   }
   if (request_id.size != 0) report_string(report, SPANTAP_KEY_REQUEST_ID, request_id);

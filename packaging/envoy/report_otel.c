@@ -230,7 +230,6 @@ static int keeps_name(const struct item* item) {
 }
 
 void report_otel(struct report* report) {
-  static const uint32_t kFirstItem = 8;
   const struct span* span = report->span;
   spantap_str request_id = span_get(span, TAG_REQUEST_ID), agent = span_get(span, TAG_USER_AGENT);
   struct url url;
@@ -246,7 +245,7 @@ void report_otel(struct report* report) {
   report_number(report, SPANTAP_KEY_HTTP_REQUEST_RESEND_COUNT, TAG_RETRY_COUNT);
   add_rpc(report);
   add_status(report);
-  for (uint32_t offset = kFirstItem; offset < span->used; offset += item_bytes(span_item(span, offset))) {
+  for (uint32_t offset = SPAN_FIRST_ITEM; offset < span->used; offset += item_bytes(span_item(span, offset))) {
     if (keeps_name(span_item(span, offset))) report_item(report, offset);
   }
 }

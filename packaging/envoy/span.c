@@ -6,7 +6,6 @@
 
 enum {
   INLINE_BYTES = SPAN_BYTES - sizeof(struct span),
-  FIRST_ITEM = 8, /* so that offset 0 means none */
   NAME_MAX_BYTES = 255,
   VALUE_MAX_BYTES = SPANTAP_MAX_VALUE + 1 /* one more lets the library see that it has to cut */
 };
@@ -24,7 +23,7 @@ struct span* span_new(struct worker* worker) {
   span->worker = worker;
   span->items = span->inline_items;
   span->room = INLINE_BYTES;
-  span->used = FIRST_ITEM;
+  span->used = SPAN_FIRST_ITEM;
   return span;
 }
 

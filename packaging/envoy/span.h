@@ -9,17 +9,23 @@
 #ifndef SPANTAP_PACKAGING_ENVOY_SPAN_H_
 #define SPANTAP_PACKAGING_ENVOY_SPAN_H_
 
+#include "packaging/envoy/statistics.h"
 #include "packaging/envoy/tags.h"
 #include "packaging/envoy/worker.h"
 #include "spantap/spantap.h"
 
-enum { SPAN_BYTES = 2048, SPAN_MAX_ITEM_BYTES = 49152 };
+enum {
+  SPAN_BYTES = 2048,
+  SPAN_MAX_ITEM_BYTES = 49152,
+  SPAN_FIRST_ITEM = 8 /* the first item's offset: 0 means none */
+};
 
 /* What Envoy holds as a configuration; outlives its spans. */
 struct tracer {
   struct outlet* outlet;
   enum span_style style;
   uint32_t routes_children; /* atomic: spawn_upstream_span is set */
+  struct statistics statistics;
 };
 
 struct span {
@@ -76,7 +82,7 @@ static inline spantap_str span_get(const struct span* span, enum tag tag) {
   return value;
 }
 
-/* The items in order: offset 0 first, until it is span->used. */
+/* The items in order: from SPAN_FIRST_ITEM on, each item_bytes() further, until it is span->used. */
 static inline const struct item* span_item(const struct span* span, uint32_t offset) {
   return (const struct item*)(const void*)(span->items + offset);
 }

@@ -48,7 +48,6 @@ static void log_opened(const struct config* config) {
 const void* envoy_dynamic_module_on_tracer_config_new(void* envoy, envoy_text name, envoy_text text) {
   char error[CONFIG_ERROR_BYTES];
   struct config config;
-  (void)envoy;
   (void)name;
   if (!config_parse(text, &config, error)) {
     log_text(ENVOY_LOG_ERROR, error);
@@ -64,6 +63,7 @@ const void* envoy_dynamic_module_on_tracer_config_new(void* envoy, envoy_text na
     return NULL;
   }
   tracer->style = config.style;
+  statistics_define(&tracer->statistics, envoy);
   log_opened(&config);
   return tracer;
 }
@@ -88,6 +88,8 @@ const void* envoy_dynamic_module_on_tracer_start_span(const void* config, void* 
   span->start_unix_ns = now_unix_ns();
   span->kind = begins(operation, kEgress, sizeof(kEgress) - 1) ? SPANTAP_CLIENT : SPANTAP_SERVER;
   propagation_extract(span, envoy, traced);
+  /* Nothing else calls the library in an idle Envoy: a new agent answers while the request is on its way. */
+  if (span_sampled(span) && !spantap_enabled(worker->producer)) (void)spantap_attach(worker->producer);
   span_set_text(span, TEXT_OPERATION, operation);
   return span;
 }
@@ -114,7 +116,9 @@ void envoy_dynamic_module_on_tracer_span_log(const void* span, int64_t unix_ns, 
   if (span_sampled(own(span)) && unix_ns > 0) span_add_event(own(span), (uint64_t)unix_ns, event);
 }
 
-void envoy_dynamic_module_on_tracer_span_finish(const void* span) { report_span(own(span), now_unix_ns()); }
+void envoy_dynamic_module_on_tracer_span_finish(const void* span) {
+  if (span_sampled(own(span))) report_span(own(span), now_unix_ns());
+}
 
 void envoy_dynamic_module_on_tracer_span_inject_context(const void* span, void* envoy) {
   propagation_inject(own(span), envoy);

@@ -10,6 +10,7 @@
 #include <lua.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "packaging/haproxy/formats.h"
 #include "packaging/haproxy/request.h"
@@ -33,7 +34,7 @@ static const char* line_here(void) {
   return line != NULL ? *line : NULL;
 }
 
-/* request text -> context text */
+/* request -> context */
 static int on_request(lua_State* lua) {
   char context[CONTEXT_BYTES];
   spantap_str request = argument(lua);
@@ -44,7 +45,7 @@ static int on_request(lua_State* lua) {
   return 1;
 }
 
-/* context text -> the trace's id; nothing if it was not sampled */
+/* context -> the trace's id; nothing if it was not sampled */
 static int on_result(lua_State* lua) {
   struct context context;
   struct result result;
@@ -53,14 +54,32 @@ static int on_result(lua_State* lua) {
   if (line == NULL || text.data == NULL || !context_read(text, &context) || !result_read(line, LINE_BYTES, &result))
     return 0;
   spans_submit(worker_producer(), &context, &result);
-  lua_pushlstring(lua, text.data + 3, 32);
+  lua_pushlstring(lua, text.data + CONTEXT_TRACE_ID_AT, 32);
   return 1;
+}
+
+/* A thread runs its tasks before it looks at connections for the first time: then, and never again, is an agent's
+ * answer waited for (a few milliseconds; more on a machine that is busy), so that a reload loses no span. */
+static int attach_at_first(spantap_producer* producer) {
+  enum { TRIES = 200 };
+  const struct timespec pause = {0, 1000000};
+  if (spantap_attach(producer) == SPANTAP_OK) return 1;
+  if (!worker_sees_socket()) return 0;
+  for (int i = 0; i < TRIES; ++i) {
+    nanosleep(&pause, NULL);
+    if (spantap_attach(producer) == SPANTAP_OK) return 1;
+  }
+  return 0;
 }
 
 /* -> whether an agent is there. For a timer: so that requests never pay for attaching, and idle threads find one. */
 static int on_timer(lua_State* lua) {
+  static __thread int started;
   spantap_producer* producer = worker_producer();
-  lua_pushboolean(lua, producer != NULL && spantap_attach(producer) == SPANTAP_OK);
+  int attached = 0;
+  if (producer != NULL) attached = started ? spantap_attach(producer) == SPANTAP_OK : attach_at_first(producer);
+  started = 1;
+  lua_pushboolean(lua, attached);
   return 1;
 }
 

@@ -6,9 +6,13 @@
 
 #include "packaging/haproxy/formats.h"
 
-enum { ID_DIGITS = 16, REMOTE_AT = CONTEXT_ACTION_AT + 1 + 3 * ID_DIGITS, TEXTS_AT };
+enum {
+  TRACEPARENT_AT = 1,
+  KEPT_AT = TRACEPARENT_AT + SPANTAP_TRACEPARENT_SIZE,
+  TEXTS_AT = KEPT_AT + sizeof(struct kept)
+};
 
-/* What is kept of each text; the sum and what stands before them fits into CONTEXT_BYTES. */
+/* What is kept of each text; the sum and what stands before it fits into CONTEXT_BYTES. */
 static const uint16_t kKeep[TEXT_COUNT] = {32, 4, 1, SPANTAP_MAX_VALUE, SPANTAP_MAX_VALUE, 256, 256, 1024, 512};
 
 struct headers {
@@ -60,8 +64,16 @@ static void read_headers(spantap_str lines, struct headers* headers) {
   }
 }
 
+static void split_query(struct headers* headers) {
+  spantap_str* path = &headers->texts[TEXT_PATH];
+  const char* mark = path->size != 0 ? (const char*)memchr(path->data, '?', path->size) : NULL;
+  if (mark == NULL) return;
+  headers->texts[TEXT_QUERY] = (spantap_str){mark + 1, (size_t)(path->data + path->size - mark - 1)};
+  path->size = (size_t)(mark - path->data);
+}
+
 static void read_request(spantap_str request, struct headers* headers) {
-  static const uint8_t kTextOf[REQUEST_HEADERS] = {TEXT_METHOD, TEXT_VERSION, TEXT_TLS, TEXT_PATH, TEXT_QUERY};
+  static const uint8_t kTextOf[REQUEST_HEADERS] = {TEXT_METHOD, TEXT_VERSION, TEXT_TLS, TEXT_PATH};
   const char *at = request.data, *end = at + request.size;
   for (int field = 0; field < REQUEST_HEADERS; ++field) {
     const char* next = (const char*)memchr(at, SEPARATOR, (size_t)(end - at));
@@ -69,36 +81,19 @@ static void read_request(spantap_str request, struct headers* headers) {
     headers->texts[kTextOf[field]] = (spantap_str){at, (size_t)(next - at)};
     at = next + 1;
   }
+  split_query(headers);
   read_headers((spantap_str){at, (size_t)(end - at)}, headers);
 }
 
-static char* put_hex(char* out, const uint8_t* bytes, size_t count) {
-  static const char kDigits[] = "0123456789abcdef";
-  for (size_t i = 0; i < count; ++i) {
-    *out++ = kDigits[bytes[i] >> 4];
-    *out++ = kDigits[bytes[i] & 15];
-  }
-  return out;
-}
-
-static char* put_time(char* out, uint64_t time) {
-  uint8_t bytes[8];
-  for (int i = 0; i < 8; ++i) bytes[i] = (uint8_t)(time >> (56 - 8 * i));
-  return put_hex(out, bytes, sizeof(bytes));
-}
-
-/* A line feed ends a text: one inside of it (HAProxy lets none in) would shift the others. */
-static char* put_texts(char* out, const struct headers* headers) {
+static size_t put_texts(char* out, const struct headers* headers, struct kept* kept) {
+  char* at = out;
   for (int i = 0; i < TEXT_COUNT; ++i) {
     spantap_str text = headers->texts[i];
-    size_t size = text.size < kKeep[i] ? text.size : kKeep[i];
-    const char* feed = size != 0 ? (const char*)memchr(text.data, '\n', size) : NULL;
-    if (feed != NULL) size = (size_t)(feed - text.data);
-    if (size != 0) memcpy(out, text.data, size);
-    out += size;
-    *out++ = '\n';
+    kept->sizes[i] = text.size < kKeep[i] ? (uint16_t)text.size : kKeep[i];
+    if (kept->sizes[i] != 0) memcpy(at, text.data, kept->sizes[i]);
+    at += kept->sizes[i];
   }
-  return out;
+  return (size_t)(at - out);
 }
 
 /* One traceparent, and one only, may be a parent (W3C Trace Context, 4.3); tracestate only with it. */
@@ -112,56 +107,37 @@ static void find_parent(struct headers* headers, spantap_context* parent) {
 
 size_t request_to_context(spantap_producer* producer, spantap_str request, char out[CONTEXT_BYTES]) {
   struct headers headers;
-  spantap_context parent, server, client;
+  struct kept kept;
+  spantap_context parent;
   memset(&headers, 0, sizeof(headers));
+  memset(&kept, 0, sizeof(kept));
   read_request(request, &headers);
   find_parent(&headers, &parent);
-  int sampled = spantap_sample(producer, &parent, &server);
-  if (sampled < 0 || spantap_sample(producer, &server, &client) < 0 ||
-      spantap_inject(&client, out, SPANTAP_TRACEPARENT_SIZE) != SPANTAP_OK) {
+  int sampled = spantap_sample(producer, &parent, &kept.server);
+  if (sampled < 0 || spantap_sample(producer, &kept.server, &kept.client) < 0 ||
+      spantap_inject(&kept.client, out + TRACEPARENT_AT, SPANTAP_TRACEPARENT_SIZE) != SPANTAP_OK) {
     memcpy(out, OFF_TEXT, sizeof(OFF_TEXT) - 1);
     return sizeof(OFF_TEXT) - 1;
   }
-  char* at = out + CONTEXT_ACTION_AT;
-  *at++ = !spantap_enabled(producer) ? ACTION_PASS : parent.remote ? ACTION_INJECT : ACTION_INJECT_ROOT;
-  if (!sampled) return (size_t)(at - out);
-  at = put_hex(at, server.span_id, sizeof(server.span_id));
-  at = put_hex(at, parent.span_id, sizeof(parent.span_id));
-  at = put_time(at, now_unix_ns());
-  *at++ = parent.remote ? '1' : '0';
-  return (size_t)(put_texts(at, &headers) - out);
+  out[0] = !spantap_enabled(producer) ? ACTION_PASS : parent.remote ? ACTION_INJECT : ACTION_INJECT_ROOT;
+  if (!sampled) return KEPT_AT;
+  memcpy(kept.parent_span_id, parent.span_id, sizeof(kept.parent_span_id));
+  kept.parent_is_remote = parent.remote;
+  kept.begin_unix_ns = now_unix_ns();
+  size_t size = put_texts(out + TEXTS_AT, &headers, &kept);
+  memcpy(out + KEPT_AT, &kept, sizeof(kept));
+  return TEXTS_AT + size;
 }
 
-/* Of our own text: any other byte counts as 0. */
-static uint64_t read_hex(const char* text) {
-  uint64_t value = 0;
-  for (int i = 0; i < ID_DIGITS; ++i) {
-    unsigned char c = (unsigned char)text[i];
-    value = value << 4 | (uint64_t)(c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 0);
-  }
-  return value;
-}
-
-static void read_id(const char* text, uint8_t id[8]) {
-  uint64_t value = read_hex(text);
-  for (int i = 0; i < 8; ++i) id[i] = (uint8_t)(value >> (56 - 8 * i));
-}
-
-int context_read(spantap_str text, struct context* context) {
-  if (text.size < TEXTS_AT || spantap_extract((spantap_str){text.data, CONTEXT_ACTION_AT}, &context->client) != 0)
-    return 0;
-  const char* ids = text.data + CONTEXT_ACTION_AT + 1;
-  context->client.remote = 0;
-  read_id(ids, context->server_span_id);
-  read_id(ids + ID_DIGITS, context->parent_span_id);
-  context->begin_unix_ns = read_hex(ids + 2 * ID_DIGITS);
-  context->parent_is_remote = text.data[REMOTE_AT] == '1';
-  const char *at = text.data + TEXTS_AT, *end = text.data + text.size;
+int context_read(spantap_str value, struct context* context) {
+  if (value.size < TEXTS_AT) return 0;
+  memcpy(&context->kept, value.data + KEPT_AT, sizeof(context->kept));
+  const char *at = value.data + TEXTS_AT, *end = value.data + value.size;
   for (int i = 0; i < TEXT_COUNT; ++i) {
-    const char* feed = at < end ? (const char*)memchr(at, '\n', (size_t)(end - at)) : NULL;
-    if (feed == NULL) return 0;
-    context->texts[i] = (spantap_str){at, (size_t)(feed - at)};
-    at = feed + 1;
+    size_t size = context->kept.sizes[i];
+    if (size > (size_t)(end - at)) return 0;
+    context->texts[i] = (spantap_str){at, size};
+    at += size;
   }
-  return 1;
+  return at == end;
 }

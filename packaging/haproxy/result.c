@@ -59,18 +59,12 @@ static uint16_t read_port(const struct result* result, enum result_field field) 
   return port > 0 && port <= 65535 ? (uint16_t)port : 0;
 }
 
-const spantap_conn* result_conn(const struct result* result, enum result_field first, int peer_first,
+const spantap_conn* result_conn(const struct result* result, enum result_field peer, enum result_field own_port,
                                 spantap_conn* conn) {
-  enum result_field local = peer_first ? first + 2 : first;
-  enum result_field peer = peer_first ? first : first + 2;
   memset(conn, 0, sizeof(*conn));
   conn->family = read_address(result->fields[peer], conn->peer_address);
   if (conn->family == 0) return NULL;
   conn->peer_port = read_port(result, peer + 1);
-  if (read_address(result->fields[local], conn->local_address) == conn->family) {
-    conn->local_port = read_port(result, local + 1);
-  } else {
-    memset(conn->local_address, 0, sizeof(conn->local_address));
-  }
+  conn->local_port = read_port(result, own_port);
   return conn;
 }

@@ -18,9 +18,9 @@ struct result {
 int result_read(const char* line, size_t size, struct result* result);
 /* The field as a number; a + in front is allowed. -1: it is none (HAProxy's "-"), or negative. */
 int64_t result_number(const struct result* result, enum result_field field);
-/* Both ends of a connection by four fields that follow each other: local address and port, peer's address and port; or,
- * if peer_first, the other way round. Returns conn, NULL if there is no IP address. */
-const spantap_conn* result_conn(const struct result* result, enum result_field first, int peer_first,
+/* A connection by the fields of its peer's address and port, and of its own port. Returns conn, NULL if there is no IP
+ * address. */
+const spantap_conn* result_conn(const struct result* result, enum result_field peer, enum result_field own_port,
                                 spantap_conn* conn);
 
 #endif /* SPANTAP_PACKAGING_HAPROXY_RESULT_H_ */

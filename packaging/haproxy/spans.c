@@ -79,27 +79,29 @@ static void add_method(struct draft* draft) {
   }
 }
 
-/* Of what the client asked for; without that, of the connection's end at the server. */
-static void add_server(struct draft* draft, enum result_field address, const char* default_port) {
+/* Digits, and nothing else up to 65535; 0: none. */
+static int64_t port_of(const char* at, const char* end) {
+  int64_t port = 0;
+  while (at < end && *at >= '0' && *at <= '9' && port <= 65535) port = port * 10 + (*at++ - '0');
+  return at == end && port <= 65535 ? port : 0;
+}
+
+/* What the client asked for. Without a port in it, a client span has its connection's. */
+static void add_server(struct draft* draft, int64_t port) {
   spantap_str host = draft->context->texts[TEXT_HOST];
-  int64_t port = result_number(draft->result, address + 1);
-  const char* bracket = host.size != 0 ? (const char*)memchr(host.data, ']', host.size) : NULL;
+  if (host.size == 0) return;
+  const char* end = host.data + host.size;
+  const char* bracket = host.data[0] == '[' ? (const char*)memchr(host.data, ']', host.size) : NULL;
   const char* from = bracket != NULL ? bracket : host.data;
-  const char* colon = host.size != 0 ? (const char*)memchr(from, ':', (size_t)(host.data + host.size - from)) : NULL;
-  if (host.size == 0) {
-    host = draft->result->fields[address];
+  const char* colon = (const char*)memchr(from, ':', (size_t)(end - from));
+  if (colon != NULL) port = port_of(colon + 1, end);
+  if (bracket != NULL) {
+    host = (spantap_str){host.data + 1, (size_t)(bracket - host.data - 1)};
   } else if (colon != NULL) {
-    port = 0;
-    for (const char* at = colon + 1; at < host.data + host.size && *at >= '0' && *at <= '9' && port < 65536; ++at)
-      port = port * 10 + (*at - '0');
     host.size = (size_t)(colon - host.data);
-  } else if (draft->span.kind == SPANTAP_SERVER) {
-    port = default_port[0] == '4' ? 443 : 80;
   }
-  if (host.size == 1 && host.data[0] == '-') return;
-  if (bracket != NULL && host.size > 2 && host.data[0] == '[') host = (spantap_str){host.data + 1, host.size - 2};
   add_string(draft, SPANTAP_KEY_SERVER_ADDRESS, host);
-  if (port > 0 && port <= 65535) add_int(draft, SPANTAP_KEY_SERVER_PORT, port);
+  if (port > 0) add_int(draft, SPANTAP_KEY_SERVER_PORT, port);
 }
 
 /* Without an address there is no port either. */
@@ -153,17 +155,16 @@ static void server_span(struct draft* draft, uint64_t end) {
   const struct result* result = draft->result;
   int64_t receiving = result_number(result, RESULT_REQUEST_MS);
   int tls = is_one(context->texts[TEXT_TLS]);
-  spantap_context own = context->client;
-  memcpy(own.span_id, context->server_span_id, sizeof(own.span_id));
   draft->span.kind = SPANTAP_SERVER;
-  memcpy(draft->span.parent_span_id, context->parent_span_id, sizeof(context->parent_span_id));
-  draft->span.parent_is_remote = context->parent_is_remote;
-  add_common(draft, &own, context->begin_unix_ns - (receiving > 0 ? (uint64_t)receiving * kMs : 0), end);
+  memcpy(draft->span.parent_span_id, context->kept.parent_span_id, sizeof(context->kept.parent_span_id));
+  draft->span.parent_is_remote = context->kept.parent_is_remote;
+  add_common(draft, &context->kept.server,
+             context->kept.begin_unix_ns - (receiving > 0 ? (uint64_t)receiving * kMs : 0), end);
   if (!is_one(result->fields[RESULT_PROXY_PROTOCOL]))
-    draft->span.conn = result_conn(result, RESULT_CLIENT_ADDRESS, 1, &draft->conn);
+    draft->span.conn = result_conn(result, RESULT_CLIENT_ADDRESS, RESULT_FRONTEND_PORT, &draft->conn);
   add_peer(draft, RESULT_CLIENT_ADDRESS);
   add_string(draft, SPANTAP_KEY_CLIENT_ADDRESS, result->fields[RESULT_CLIENT_ADDRESS]);
-  add_server(draft, RESULT_FRONTEND_ADDRESS, tls ? "443" : "80");
+  add_server(draft, tls ? 443 : 80);
   add_string(draft, SPANTAP_KEY_URL_SCHEME, tls ? NAME("https") : NAME("http"));
   add_string(draft, SPANTAP_KEY_URL_PATH, context->texts[TEXT_PATH]);
   add_string(draft, SPANTAP_KEY_URL_QUERY, context->texts[TEXT_QUERY]);
@@ -201,11 +202,11 @@ static void client_span(struct draft* draft, uint64_t end, char url[URL_BYTES]) 
   int64_t queued = result_number(result, RESULT_QUEUE_MS), retries = result_number(result, RESULT_RETRIES);
   int64_t response = result_number(result, RESULT_RESPONSE_MS), major = result_number(result, RESULT_SERVER_MAJOR);
   draft->span.kind = SPANTAP_CLIENT;
-  memcpy(draft->span.parent_span_id, context->server_span_id, sizeof(context->server_span_id));
-  add_common(draft, &context->client, context->begin_unix_ns + (uint64_t)queued * kMs, end);
-  draft->span.conn = result_conn(result, RESULT_SOURCE_ADDRESS, 0, &draft->conn);
+  memcpy(draft->span.parent_span_id, context->kept.server.span_id, sizeof(context->kept.server.span_id));
+  add_common(draft, &context->kept.client, context->kept.begin_unix_ns + (uint64_t)queued * kMs, end);
+  draft->span.conn = result_conn(result, RESULT_SERVER_ADDRESS, RESULT_SOURCE_PORT, &draft->conn);
   add_peer(draft, RESULT_SERVER_ADDRESS);
-  add_server(draft, RESULT_SERVER_ADDRESS, "80");
+  add_server(draft, result_number(result, RESULT_SERVER_PORT));
   add_string(draft, SPANTAP_KEY_URL_FULL, join_url(draft, url));
   add_string(draft, SPANTAP_KEY_NETWORK_PROTOCOL_VERSION, major == 2 ? NAME("2") : NAME("1.1"));
   if (retries > 0) add_int(draft, SPANTAP_KEY_HTTP_REQUEST_RESEND_COUNT, retries);
@@ -234,7 +235,7 @@ void spans_submit(spantap_producer* producer, const struct context* context, con
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   uint64_t end = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-  if (end < context->begin_unix_ns) end = context->begin_unix_ns; /* the clock was set back */
+  if (end < context->kept.begin_unix_ns) end = context->kept.begin_unix_ns; /* the clock was set back */
   draft_begin(&draft, context, result);
   server_span(&draft, end);
   (void)spantap_submit(producer, &draft.span); /* what is not taken is counted */

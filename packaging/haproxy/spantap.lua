@@ -11,12 +11,9 @@ local spantap = open()
 core.register_converters("spantap_request", spantap.request)
 core.register_converters("spantap_result", spantap.result)
 if spantap.enabled then
-  -- The agent's answer to a thread that is new takes a millisecond or two.
   core.register_task(function()
-    local pause = 1
     while true do
-      pause = spantap.timer() and 1000 or math.min(2 * pause, 250)
-      core.msleep(pause)
+      core.msleep(spantap.timer() and 1000 or 250)
     end
   end)
 end

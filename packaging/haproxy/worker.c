@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_SOCKET = 107, MAX_SERVICE = 255 };
 
 static spantap_client* client;
 static int configured, off;
+static char socket_path[MAX_SOCKET + 1] = "/run/spantap/agent.sock";
 static __thread struct {
   spantap_producer* producer;
   int opened;
@@ -70,10 +72,13 @@ int worker_configure(char error[WORKER_ERROR_BYTES]) {
   if (!read_ratio(&options, error) || !read_mode(&options, error) || !read_texts(&options, error)) return 0;
   spantap_status status = spantap_open(&options, &client);
   if (status != SPANTAP_OK) return refuse(error, "SPANTAP_MODE", spantap_status_text(status), "handoff or off");
+  if (options.socket.size != 0) memcpy(socket_path, options.socket.data, options.socket.size + 1);
   off = options.mode == SPANTAP_MODE_OFF;
   configured = 1;
   return 1;
 }
+
+int worker_sees_socket(void) { return access(socket_path, F_OK) == 0; }
 
 int worker_is_off(void) { return off; }
 

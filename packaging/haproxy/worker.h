@@ -18,6 +18,9 @@ int worker_configure(char error[WORKER_ERROR_BYTES]);
 /* 1: nothing is traced, headers pass unchanged. */
 int worker_is_off(void);
 
+/* 1: the agent's socket is there, as the process sees files now; whether anybody listens is another matter. */
+int worker_sees_socket(void);
+
 /* The calling thread's producer. NULL: no memory for one. */
 spantap_producer* worker_producer(void);
 

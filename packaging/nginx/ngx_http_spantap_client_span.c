@@ -133,7 +133,10 @@ static void add_unseen(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint6
   uint64_t start = (uint64_t)r->upstream->start_time * NGX_HTTP_SPANTAP_NS_PER_MS;
   uint64_t limit = end_ns;
   for (ngx_uint_t i = r->upstream_states->nelts; i-- > 0;) {
+    in_port_t port;
     if (states[i].peer == NULL) continue;
+    (void)split_peer(*states[i].peer, &port);
+    if (port == 0 && !is_unix(states[i].peer)) continue; /* the group's name: none of its servers was alive */
     ngx_http_spantap_try_t* try = ngx_pcalloc(r->pool, sizeof(*try));
     if (try == NULL) return;
     ngx_msec_t lasted = states[i].response_time == (ngx_msec_t)-1 ? 0 : states[i].response_time;

@@ -6,8 +6,10 @@
  */
 #include "ngx_http_spantap.h"
 
-/* An agent that is there answers within a millisecond: a new worker looks often at first, so that it misses next to
- * nothing, and does not wait. Later the library limits attempts to one a second; a look costs a load. */
+/* An agent that is there answers within milliseconds. A new worker waits so long for it, before it takes requests (at a
+ * reload the old ones still do), so that no request goes untraced; not at all if there is no socket. Then it looks
+ * often for a while; later the library limits attempts to one a second, and a look costs a load. */
+#define FIRST_WAIT_MS 100
 #define FIRST_LOOKS 50
 #define FIRST_LOOK_MS 2
 #define LOOK_MS 250
@@ -107,6 +109,12 @@ static void look(ngx_event_t* event) {
   ngx_add_timer(event, attached || looks == FIRST_LOOKS ? LOOK_MS : FIRST_LOOK_MS);
 }
 
+static void wait_for_agent(ngx_http_spantap_main_conf_t* main) {
+  const char* path = main->socket.len > 0 ? (const char*)main->socket.data : "/run/spantap/agent.sock";
+  if (access(path, F_OK) != 0) return;
+  for (int i = 0; i < FIRST_WAIT_MS && spantap_attach(ngx_http_spantap_producer) != SPANTAP_OK; ++i) ngx_msleep(1);
+}
+
 static ngx_int_t init_process(ngx_cycle_t* cycle) {
   if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) return NGX_OK;
   ngx_http_spantap_main_conf_t* main = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_spantap_module);
@@ -123,6 +131,7 @@ static ngx_int_t init_process(ngx_cycle_t* cycle) {
   look_event.log = cycle->log;
   look_event.cancelable = 1; /* a worker that exits does not wait for it */
   looks = 0;
+  wait_for_agent(main);
   look(&look_event);
   return NGX_OK;
 }

@@ -10,17 +10,35 @@
 
 /* ---------------------------------------------------------------- parts */
 
+typedef struct {
+  ngx_uint_t bit;
+  size_t size;
+  char text[8];
+} known_method;
+
+static const known_method known_methods[] = {
+    {NGX_HTTP_GET, 3, "GET"},     {NGX_HTTP_POST, 4, "POST"},     {NGX_HTTP_PUT, 3, "PUT"},
+    {NGX_HTTP_HEAD, 4, "HEAD"},   {NGX_HTTP_DELETE, 6, "DELETE"}, {NGX_HTTP_OPTIONS, 7, "OPTIONS"},
+    {NGX_HTTP_PATCH, 5, "PATCH"}, {NGX_HTTP_TRACE, 5, "TRACE"},   {0, 7, "CONNECT"}};
+
+/* A request line that was refused behind its method has no name of it, but the method's bit. */
+static ngx_str_t method_of(ngx_http_request_t* r) {
+  ngx_str_t name = r->method_name;
+  for (size_t i = 0; name.len == 0 && i < sizeof(known_methods) / sizeof(known_methods[0]); ++i) {
+    if (known_methods[i].bit != r->method) continue;
+    name.data = (u_char*)known_methods[i].text;
+    name.len = known_methods[i].size;
+  }
+  return name;
+}
+
 spantap_attr* ngx_http_spantap_add_method(spantap_attr* at, ngx_str_t name, spantap_str* method) {
-  static const struct {
-    size_t size;
-    char text[8];
-  } known[] = {{3, "GET"},     {4, "POST"},    {3, "PUT"},   {4, "HEAD"}, {6, "DELETE"},
-               {7, "OPTIONS"}, {7, "CONNECT"}, {5, "PATCH"}, {5, "TRACE"}};
   static const char http[] = "HTTP";
   while (name.len > 0 && name.data[name.len - 1] == ' ') --name.len; /* proxy_method of old releases */
-  for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); ++i) {
-    if (known[i].size == name.len && ngx_memcmp(known[i].text, name.data, name.len) == 0) {
-      method->data = known[i].text;
+  for (size_t i = 0; i < sizeof(known_methods) / sizeof(known_methods[0]); ++i) {
+    const known_method* known = &known_methods[i];
+    if (known->size == name.len && ngx_memcmp(known->text, name.data, name.len) == 0) {
+      method->data = known->text;
       method->size = name.len;
       return ngx_http_spantap_add_str(at, SPANTAP_KEY_HTTP_REQUEST_METHOD, name.data, name.len);
     }
@@ -210,7 +228,7 @@ static void submit_server(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, ui
   char name[TEXT_SIZE], status_text[4];
   u_char peer[NGX_SOCKADDR_STRLEN];
   ngx_uint_t status = status_of(r);
-  spantap_attr* at = ngx_http_spantap_add_method(attrs, r->method_name, &method);
+  spantap_attr* at = ngx_http_spantap_add_method(attrs, method_of(r), &method);
   at = add_url(at, r);
   at = add_server(at, r);
   at = add_client(at, r, ctx, peer);

@@ -92,7 +92,9 @@ static ngx_int_t get_peer(ngx_peer_connection_t* pc, void* data) {
 /* The end of the response came before what its headers promise. */
 static int ended_early(ngx_http_upstream_t* upstream) {
   ngx_event_pipe_t* pipe = upstream->buffering ? upstream->pipe : NULL;
+#if nginx_version >= 1022000
   if (upstream->error) return 1;
+#endif
   return pipe != NULL && (pipe->upstream_error || (pipe->upstream_eof && !pipe->upstream_done && pipe->length > 0));
 }
 

@@ -11,9 +11,11 @@ import time
 
 from harness import deadline
 from harness.adapter_faults import Account, Rig, percentile
-from harness.env import check, check_equal, wait_until
+from harness.env import Fail, check, check_equal, wait_until
+from harness.fault_load import FaultLoad
 
 ROUNDS = int(os.environ.get("SPANTAP_ROUNDS", "1"))
+KILLS = 3 if ROUNDS == 1 else 5 * ROUNDS
 # The spans which a killed agent has taken and not sent: those of this time, its batch delay of 50 ms and the time that
 # reading a ring, a request to the sink and its answer take.
 LOST_WITH_AGENT_S = 0.5
@@ -41,15 +43,23 @@ def finish(rig):
 
 
 def growth(rig, before):
-    """Fails if a lane's processes hold more than before; what they do as text."""
+    """Fails if a lane's processes hold more than before, and go on to; what they do as text."""
     texts = []
     for lane in rig.lanes:
-        now = lane.holds()
-        check(now["rings"] <= before[lane]["rings"], f"rings mapped by {lane.name}: {before[lane]}, then {now}")
-        check(now["descriptors"] <= before[lane]["descriptors"] + 1, f"descriptors of {lane.name}: {before[lane]}, then {now}")
-        check(now["rss"] - before[lane]["rss"] <= GROWTH_BYTES, f"memory of {lane.name}: {before[lane]}, then {now}")
-        texts.append(f"{lane.name} {(now['rss'] - before[lane]['rss']) // 1024:+d} KiB, "
-                     f"{now['descriptors'] - before[lane]['descriptors']:+d} descriptors")
+        now, old = None, before[lane]
+
+        def as_before():  # connections that are being closed are in no table, and workers may still be ending
+            nonlocal now
+            now = lane.holds()
+            return now["rings"] <= old["rings"] and now["descriptors"] <= old["descriptors"] + 1
+
+        try:
+            wait_until(as_before, 10, "", interval=0.2)
+        except Fail:
+            raise Fail(f"{lane.name} holds more: {dict(old)}, then {dict(now)}") from None
+        check(now["rss"] - old["rss"] <= GROWTH_BYTES, f"memory of {lane.name}: {dict(old)}, then {dict(now)}")
+        texts.append(f"{lane.name} {(now['rss'] - old['rss']) // 1024:+d} KiB, "
+                     f"{now['descriptors'] - old['descriptors']:+d} descriptors")
     return "; ".join(texts)
 
 
@@ -60,9 +70,9 @@ def test_agent_killed_and_restarted(env):
     number is what the libraries' counters leave."""
     rig = start(env)
     kills, before = [], None
-    for round_ in range(5 * ROUNDS):
-        kills.append(rig.kill_agent(hang=round_ % 5 == 3))
-        time.sleep((0.0, 2.2, 0.3)[round_ % 3])  # before the proxies notice, and after
+    for round_ in range(KILLS):
+        kills.append(rig.kill_agent(hang=round_ % 5 == 0))
+        time.sleep((0.3, 0.0, 2.2)[round_ % 3])  # before the proxies notice, and after
         rig.start_agent()
         rig.wait_flowing()
         before = before or {lane: lane.holds() for lane in rig.lanes}
@@ -100,19 +110,20 @@ def test_agent_stopped_and_restarted_in_order(env):
 @deadline(60 + 60 * ROUNDS)
 def test_proxy_reloaded(env):
     rig = start(env)
-    rounds = {}
+    rounds, before = {}, {lane: lane.holds() for lane in rig.lanes}
     for round_ in range(5 * ROUNDS):
         for lane in rig.lanes:
-            if hasattr(lane.proxy, "reload"):
-                lane.proxy.reload()
-                rounds[lane.name] = round_ + 1
+            lane.proxy.reload()
+            rounds[lane.name] = round_ + 1
         time.sleep(0.3)
+    held = growth(rig, before)
     done, account = finish(rig)
     account.check_no_failures()
     env.figure(f"reloads under load {rounds}: {account.requests} requests, 0 failed; {account.again} made again because "
                f"their kept connection had been closed; {account.spans} spans arrived, {len(account.missing)} missing, "
                f"counted {dict(rig.claims)}")
     check_equal(len(account.missing), sum(rig.claims.values()), "missing spans, against the counted")
+    env.figure(f"growth: {held}")
     check(not rig.claims["full"] and not rig.claims["invalid"], f"dropped {dict(rig.claims)}")
 
 
@@ -177,9 +188,11 @@ def certainly_committed(requests):
 def test_agent_absent_or_hanging(env):
     """Whatever is at the socket's path, requests neither fail nor wait; what was lost meanwhile is counted after."""
     rig = start(env)
+    control = FaultLoad(env, rig.origin.port, "control")
     phases = [("agent", time.monotonic())]
+    time.sleep(1.1)
 
-    def phase(name, seconds=1.2):
+    def phase(name, seconds=1.1):
         phases.append((name, time.monotonic()))
         time.sleep(seconds)
 
@@ -192,16 +205,16 @@ def test_agent_absent_or_hanging(env):
     phase("no folder")
     (rig.env.tmp / "gone").rename(rig.folder)
     rig.start_agent("--socket-allow-uid", 12345)
-    phase("an agent that refuses", 1.5)
+    phase("an agent that refuses", 1.2)
     check(rig.stop_agent().get("handoff_refused", 0) > 0, "refused")
     deaf = silent_listener(rig.path)
-    phase("a listener that says nothing", 1.5)
+    phase("a listener that says nothing", 1.2)
     deaf.close()
     rig.path.unlink()
     rig.start_agent()
     rig.wait_flowing()
     phase("an agent that hangs", 0)
-    rig.hang_agent(1.5)
+    rig.hang_agent(1.2)
     phases.append(("end", time.monotonic()))
     rig.agent.process.send(signal.SIGCONT)
     rig.wait_flowing()
@@ -210,13 +223,23 @@ def test_agent_absent_or_hanging(env):
     check_equal(len(account.missing), sum(rig.claims.values()), f"missing spans, against the counted {dict(rig.claims)}")
     env.figure(f"{account.requests} requests, 0 failed; {account.spans} spans arrived, dropped and counted "
                f"{dict(rig.claims)}, missing by proxy {account.missing_by_lane()}")
-    for lane, requests in done.items():
-        normal = percentile(requests, 0.99, 0, phases[1][1])
-        slow = {name: percentile(requests, 0.99, at, end) for (name, at), (_, end) in zip(phases[1:], phases[2:])}
-        env.figure(f"{lane.name}: p99 with an agent {normal * 1e3:.1f} ms; "
-                   + ", ".join(f"{name} {p * 1e3:.1f}" for name, p in slow.items()))
-        for name, p in slow.items():
-            check(p < max(5 * normal, 0.05), f"{lane.name}, {name}: p99 {p * 1e3:.1f} ms, with an agent {normal * 1e3:.1f}")
+    check_no_waiting(env, phases, {lane.name: requests for lane, requests in done.items()}, control.stop())
+
+
+def check_no_waiting(env, phases, done, control):
+    """p95 with an agent, and what the origin alone takes meanwhile, say how busy the machine is: a proxy that waited
+    for an agent for a tenth of each second would be far slower than either."""
+    windows = [(name, at, end) for (name, at), (_, end) in zip(phases, phases[1:])]
+    slow = []
+    for who, requests in {**done, "without a proxy": control}.items():
+        took = {name: percentile(requests, 0.95, at, end) for name, at, end in windows}
+        env.figure(f"{who}: p95, p99 in ms: " + ", ".join(
+            f"{name} {took[name] * 1e3:.1f}, {percentile(requests, 0.99, at, end) * 1e3:.1f}" for name, at, end in windows))
+        for name, at, end in windows[1:]:
+            allowed = max(0.1, 5 * took["agent"], 5 * percentile(control, 0.95, at, end))
+            if took[name] > allowed:
+                slow.append(f"{who}, {name}: p95 {took[name] * 1e3:.1f} ms, allowed {allowed * 1e3:.1f}")
+    check(not slow, "; ".join(slow))
 
 
 def silent_listener(path):

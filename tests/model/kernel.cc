@@ -78,13 +78,6 @@ void Kernel::ProducerDied() {
   TheMemory().Release(&clock_);
 }
 
-bool Kernel::producer_open() const {
-  for (int i = 0; i < used_; ++i) {
-    if (!connections_[i].producer_closed) return true;
-  }
-  return false;
-}
-
 // ---------------------------------------------------------------- the producer
 
 int Kernel::Connect() {
@@ -119,6 +112,8 @@ void Kernel::CloseProducerEnd(int ring) {
 namespace {
 int attempt;  // the producer's connection and ring; -1: not attached
 }  // namespace
+
+int Kernel::ProducersAgent() const { return attempt < 0 ? -1 : connections_[attempt].agent; }
 
 }  // namespace spantap::model
 

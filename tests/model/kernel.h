@@ -27,7 +27,8 @@ class Kernel {
   void ProducerDied();
 
   bool listening() const { return listener_ >= 0; }
-  bool producer_open() const;
+  // Whose ring the producer has, by its own lights; -1: none.
+  int ProducersAgent() const;
 
   // ---- the producer's calls, by way of model_*()
   int Connect();

@@ -189,11 +189,12 @@ void Produce() {
     world.statuses[i] = spantap_submit(&world.producer, &span);
     world.submitted = i + 1;
   }
-  // Whatever is left, the last agent can have.
-  const int before = kFirstAgent + scenario.agents - 2;
+  // Whatever is left, the last agent can have. (Attached may be one to an agent that has gone since.)
+  const int last = kFirstAgent + scenario.agents - 1;
   TheExplorer().Await(
-      {1, false}, [before] { return TheKernel().listening() && (before < kFirstAgent || TheExplorer().over(before)); });
-  while (spantap_attach(&world.producer) != SPANTAP_OK && !TheExplorer().failed()) {
+      {1, false}, [last] { return TheKernel().listening() && (last == kFirstAgent || TheExplorer().over(last - 1)); });
+  while ((spantap_attach(&world.producer) != SPANTAP_OK || TheKernel().ProducersAgent() != last) &&
+         !TheExplorer().failed()) {
   }
   handoff_detach(&world.producer);  // as spantap_producer_close() has it
   handoff_unmap(&world.producer.old);

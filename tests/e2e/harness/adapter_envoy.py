@@ -16,6 +16,9 @@ from .proxies import _envoy_address, _envoy_cluster, _envoy_type, _read_json_log
 
 LIBRARIES = REPO / "build" / "lib"
 MODULE = LIBRARIES / "libspantap_envoy.so"
+# Tells the agent both ends of both connections; no attribute comes of it.
+CONNECTION_TAG = {"tag": "spantap.connection", "value":
+                  "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_LOCAL_ADDRESS% %UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_LOCAL_ADDRESS%"}
 
 
 class EnvoyWithAdapter:
@@ -27,23 +30,25 @@ class EnvoyWithAdapter:
                  name="envoy", service="envoy", span_style="otel", tracer_config=None, direction="INBOUND", sampling=100,
                  own_port=None, own_grpc=False, custom_tags=(), decorator=None, log=False, level="warning", port=None,
                  extra_env=None, verbose=False, node="node-1",
-                 dead_port=None):
+                 dead_port=None, connection_tag=True):
         self.port = port or env.free_port()
         self.name = name
-        self._env, self._log, self._level = env, env.tmp / f"{name}-access.log", level
-        self._o = dict(variant=variant, upstream=upstream_port, spawn=spawn_upstream_span, service=service,
-                       direction=direction, sampling=sampling, own_port=own_port, own_grpc=own_grpc,
-                       custom_tags=list(custom_tags), decorator=decorator, log=log, verbose=verbose,
-                       tracer_config=tracer_config if tracer_config is not None else
-                       self.config_text(socket, service, span_style, "off" if variant == "off" else None),
+        self._log = env.tmp / f"{name}-access.log"
+        if connection_tag and variant == "module":
+            custom_tags = [*custom_tags, CONNECTION_TAG]
+        if tracer_config is None:
+            tracer_config = self.config_text(socket, service, span_style, "off" if variant == "off" else None)
+        self._o = dict(variant=variant, upstream=upstream_port, spawn=spawn_upstream_span, service=service, direction=direction,
+                       sampling=sampling, own_port=own_port, own_grpc=own_grpc, custom_tags=list(custom_tags),
+                       decorator=decorator, log=log, verbose=verbose, tracer_config=tracer_config,
                        dead=dead_port or env.free_port())
         self._listeners = env.tmp / f"{name}-lds.json"
         self._write_listener(0)
         config = env.write(f"{name}.json", json.dumps(self._bootstrap(), indent=1))
         self.process = env.start(
-            name, [tools.envoy(), "-c", config, "--use-dynamic-base-id", "--concurrency", concurrency, "--disable-hot-restart",
-                   "-l", level, "--service-cluster", name, "--service-node", node, "--service-zone", "zone-1",
-                   "--drain-time-s", "1"],
+            name, [tools.envoy(), "-c", config, "--use-dynamic-base-id", "--concurrency", concurrency,
+                   "--disable-hot-restart", "-l", level, "--service-cluster", name, "--service-node", node,
+                   "--service-zone", "zone-1", "--drain-time-s", "1"],
             port=self.port, wait=15,
             env={"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(LIBRARIES), **(extra_env or {})})
         self.pid = self.process.pid
@@ -117,7 +122,8 @@ class EnvoyWithAdapter:
         if o["variant"] != "none":
             manager["tracing"] = {
                 "random_sampling": {"value": o["sampling"]}, "spawn_upstream_span": o["spawn"],
-                "verbose": o["verbose"], "custom_tags": o["custom_tags"], "provider": self._provider(generation)}
+                "verbose": o["verbose"], "custom_tags": o["custom_tags"],
+                "provider": self._provider(generation)}
         if o["log"]:
             manager["access_log"] = [{"name": "file", "typed_config": {
                 "@type": _envoy_type("access_loggers.file", "FileAccessLog"), "path": str(self._log),

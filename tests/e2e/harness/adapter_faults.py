@@ -10,11 +10,13 @@ import json
 import os
 import re
 import signal
+import struct
 import time
 import urllib.request
 
 from .env import Fail, Skip, check, check_equal, wait_until
 from .fault_load import BODY, FaultLoad
+from .handoff import RING_MAGIC
 from .proxies import Nginx
 from .sink import OtlpSink
 from .spantap import Agent
@@ -124,23 +126,17 @@ class Rig:
         return ledger
 
     def kill_agent(self, hang=False):
-        """kill -9; hang: its rings run full before. Returns when it read no more. What it knew of producers' drops is
-        read before: while it reads, there are no new ones."""
-        time.sleep(0.35)  # /ledger is up to a quarter of a second old
-        self._claim(self.ledger())
+        """kill -9; hang: rings run full before. Returns when it read no more. The drops that it has taken note of are
+        counted here, because its ledger dies with it; producers tell the next agent of all others."""
+        self.agent.process.send(signal.SIGSTOP)
+        wait_until(lambda: _stopped(self.agent.pid), 5, "the agent stops", interval=0.001)
+        stopped = time.monotonic()
+        self.claims.update(_taken_notes(self.agent.pid))
         if hang:
-            return self._hang_and_kill()
-        killed = time.monotonic()
+            self.hang_agent(0.7)
         self.agent.process.kill()
         self.agent = None
-        return killed
-
-    def _hang_and_kill(self):
-        hung = time.monotonic()
-        self.hang_agent(0.7)
-        self.agent.process.kill()
-        self.agent = None
-        return hung
+        return stopped
 
     def hang_agent(self, seconds):
         """The agent reads no more, and all lanes go as fast as they can: 1 MiB of a ring is about 2,600 spans."""
@@ -165,7 +161,7 @@ class Rig:
         """From spans at the sink: those of most requests."""
         spans = by_key(self.sink.snapshot())
         for lane in self.lanes:
-            seen = collections.Counter(frozenset(kinds) for key, kinds in spans.items() if key.startswith(lane.name + "-"))
+            seen = collections.Counter(frozenset(kinds) for key, kinds in spans.items() if key and key.startswith(lane.name + "-"))
             check(seen, f"spans of {lane.name}")
             lane.kinds = seen.most_common(1)[0][0]
 
@@ -204,6 +200,26 @@ class Rig:
                 return
             time.sleep(0.02)
         raise Fail("spans come without end")
+
+
+def _stopped(pid):
+    states = set()
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat") as stat:
+            states.add(stat.read().rsplit(")", 1)[1].split()[0])
+    return states == {"T"}
+
+
+def _taken_notes(pid):
+    """taken_* of the rings that an agent has mapped (exporter/handoff/ring_layout.h)."""
+    notes = collections.Counter()
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            if "memfd:spantap-ring" in line:
+                words = struct.unpack("=13Q", os.pread(memory.fileno(), 104, int(line.split("-")[0], 16)))
+                check_equal(words[0], RING_MAGIC, "magic number of a ring")
+                notes.update(dict(zip(("full", "too_large", "no_agent", "invalid"), words[9:13])))
+    return notes
 
 
 def key_of(span):

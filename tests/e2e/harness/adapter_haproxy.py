@@ -11,6 +11,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 from . import tools
 from .env import REPO, wait_until
@@ -20,8 +21,8 @@ SCRIPT = LIBRARIES / "spantap_haproxy.lua"
 RULES = """\
   http-request set-var-fmt(txn.spantap) "${SPANTAP_REQUEST}"
   http-request set-var(txn.spantap) "${SPANTAP_CONTEXT}"
-  http-request set-header traceparent %[var(txn.spantap),bytes(0,55)] if { var(txn.spantap),bytes(55,1) -m str I N }
-  http-request del-header tracestate if { var(txn.spantap),bytes(55,1) -m str N }
+  http-request set-header traceparent %[var(txn.spantap),bytes(1,55)] if { var(txn.spantap) -m beg I N }
+  http-request del-header tracestate if { var(txn.spantap) -m beg N }
   log-format-sd "${SPANTAP_RESULT}"
 """
 
@@ -54,10 +55,21 @@ class HaproxyWithAdapter:
         return [pid for pid in _children(self.pid) if _state(pid) not in ("Z", "X", "")]
 
     def reload(self):
-        """SIGUSR2; returns when the new worker is there, the old one may still end its requests."""
-        before = set(self.workers())
-        self.process.send(signal.SIGUSR2)
-        wait_until(lambda: set(self.workers()) - before, 10, f"a new worker of {self.name}")
+        """SIGUSR2; returns when the new worker is there, the old one may still end its requests. A master that is just
+        starting itself anew does not hear the signal: it is sent again."""
+        before, loaded, asked = set(self.workers()), self._loaded(), 0.0
+
+        def reloaded():
+            nonlocal asked
+            if time.monotonic() - asked > 2:
+                asked = time.monotonic()
+                self.process.send(signal.SIGUSR2)
+            return set(self.workers()) - before and self._loaded() > loaded
+
+        wait_until(reloaded, 10, f"a new worker of {self.name}")
+
+    def _loaded(self):
+        return self.process.output().count("Loading success.")
 
     def stop(self, seconds=10.0):
         return self.process.stop(seconds)

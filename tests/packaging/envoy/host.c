@@ -80,6 +80,23 @@ bool envoy_dynamic_module_callback_tracer_get_trace_context_method(void* e, envo
   return get(e, ":method", v);
 }
 
+static unsigned long counted[8];
+int envoy_dynamic_module_callback_tracer_define_counter(void* envoy, envoy_text name, envoy_text* labels, size_t count,
+                                                        size_t* id) {
+  static size_t last;
+  (void)envoy;
+  CHECK(name.size > 8 && labels == NULL && count == 0);
+  *id = last++ % 4;
+  return 0;
+}
+int envoy_dynamic_module_callback_tracer_increment_counter(void* envoy, size_t id, envoy_text* labels, size_t count,
+                                                           uint64_t by) {
+  (void)envoy;
+  CHECK(id < 4 && labels == NULL && count == 0 && by == 1);
+  ++counted[id]; /* hooks that report run one at a time here */
+  return 0;
+}
+
 static int errors_logged;
 void envoy_dynamic_module_callback_log(int level, envoy_text message) {
   CHECK(message.data != NULL && message.size != 0);
@@ -105,7 +122,7 @@ static const void* open_exactly(const char* text, size_t size) {
   memcpy(copy, text, size);
   envoy_text config = {copy, size};
   int before = errors_logged;
-  const void* made = envoy_dynamic_module_on_tracer_config_new(NULL, TEXT("name"), config);
+  const void* made = envoy_dynamic_module_on_tracer_config_new(counted, TEXT("name"), config);
   CHECK((made == NULL) == (errors_logged == before + 1)); /* a refusal says why, once */
   free(copy);
   return made;
@@ -228,6 +245,9 @@ static void contexts(const void* config) {
   envoy_dynamic_module_on_tracer_span_finish(span);
   envoy_dynamic_module_on_tracer_span_destroy(span);
   ++finished;
+  const void* next = envoy_dynamic_module_on_tracer_start_span(config, &headers, TEXT("egress x"), false, 0);
+  CHECK(next == span); /* memory is kept */
+  envoy_dynamic_module_on_tracer_span_destroy(next);
 }
 
 static void* finish_elsewhere(void* span) {
@@ -379,6 +399,8 @@ int main(int argc, char** argv) {
            (unsigned long long)stats.wrong_thread);
     envoy_dynamic_module_on_tracer_config_destroy(config);
   }
+  printf("counted_sent %lu counted_no_agent %lu counted_full %lu counted_other %lu\n", counted[0], counted[1],
+         counted[2], counted[3]);
   printf("ok %lu\n", finished);
   return 0;
 }
