@@ -5,11 +5,13 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 
 from harness import deadline
+from harness.certificates import Certificates
 from harness.env import REPO, Fail, check, check_equal
 from harness.sink import OtlpSink
 
@@ -114,6 +116,26 @@ def test_exit_sends_what_is_left_and_is_bounded(env):
     took, said = host.end()
     check(took < 2.8 and said == "", f"exit() took {took:.2f} s with the default drain of 2 s; said {said!r}")
     env.figure(f"embedded: exit with a collector that does not answer: {took:.2f} s (default drain 2 s)")
+
+
+@deadline(40)
+def test_exit_with_tls(env):
+    """OpenSSL registers an end of its own at exit(): it must come after ours, in a child of fork(), too."""
+    certificates = Certificates(env)
+    sink = OtlpSink(env, keep="count")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificates.server())
+    sink._server.socket = context.wrap_socket(sink._server.socket, server_side=True)
+    trusted = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(certificates.ca), "OTEL_BSP_SCHEDULE_DELAY": "60000"}
+    rounds = 5 * ROUNDS
+    hosts = [Host(env, "plain", 100, trusted, f"https://127.0.0.1:{sink.port}") for _ in range(rounds)]
+    for host in hosts:
+        host.end()
+    check_equal(sink.span_count, 100 * rounds, "spans of programs that ended at once")
+    children = Host(env, "forks", 20, trusted, f"https://127.0.0.1:{sink.port}")
+    check_equal(children.result()["bad"], 0, "children that failed")
+    children.end()
+    check_equal(sink.span_count, 100 * rounds + 12, "with those of ten children, and two of their parent")
 
 
 @deadline(40)
