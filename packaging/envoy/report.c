@@ -82,31 +82,37 @@ void report_item(struct report* report, uint32_t offset) {
   }
 }
 
-/* spantap.connection: downstream peer, downstream local, upstream peer, upstream local address, a space between. */
-static void use_connection_tag(struct report* report, spantap_str text) {
-  int first = report->span->child ? 2 : 0;
-  for (int part = 0; part < 4 && text.size != 0; ++part) {
+/* Envoy writes - for an address that there is not. */
+spantap_str report_connection_part(const struct span* span, enum connection_part part) {
+  static const spantap_str kNone = {"", 0};
+  spantap_str text = span_get(span, TAG_CONNECTION);
+  for (unsigned i = 0; text.size != 0; ++i) {
     const char* space = (const char*)memchr(text.data, ' ', text.size);
     spantap_str word = {text.data, space != NULL ? (size_t)(space - text.data) : text.size};
-    if (part == first) (void)address_to_peer(word, &report->conn);
-    if (part == first + 1) (void)address_to_local(word, &report->conn);
+    if (i == (unsigned)part) return word.size == 1 && word.data[0] == '-' ? kNone : word;
     text.data += word.size + (space != NULL);
     text.size -= word.size + (space != NULL);
   }
+  return kNone;
+}
+
+spantap_str report_upstream(const struct span* span) {
+  spantap_str upstream = span_get(span, TAG_UPSTREAM_ADDRESS);
+  if (upstream.size == 0) upstream = report_connection_part(span, UPSTREAM_PEER);
+  if (upstream.size == 0 && span->child) upstream = span_get(span, TAG_PEER_ADDRESS);
+  return upstream;
 }
 
 /* A server span's downstream connection, a client span's upstream one. */
 static void find_connection(struct report* report) {
   const struct span* span = report->span;
-  int client = span->kind == SPANTAP_CLIENT;
-  spantap_str all = span_get(span, TAG_CONNECTION), peer = span_get(span, TAG_PEER_ADDRESS);
-  spantap_str upstream = span_get(span, TAG_UPSTREAM_ADDRESS);
-  if (all.size != 0 && client == span->child) {
-    use_connection_tag(report, all);
-  } else if (client && upstream.size != 0) {
-    (void)address_to_peer(upstream, &report->conn);
-  } else if (client == span->child && peer.size != 0) {
-    (void)address_to_peer(peer, &report->conn);
+  if (span->kind == SPANTAP_CLIENT) {
+    (void)address_to_peer(report_upstream(span), &report->conn);
+    (void)address_to_local(report_connection_part(span, UPSTREAM_LOCAL), &report->conn);
+  } else if (!address_to_peer(report_connection_part(span, DOWNSTREAM_PEER), &report->conn)) {
+    (void)address_to_peer(span_get(span, TAG_PEER_ADDRESS), &report->conn);
+  } else {
+    (void)address_to_local(report_connection_part(span, DOWNSTREAM_LOCAL), &report->conn);
   }
   if (report->conn.family != 0) report->out.conn = &report->conn;
 }

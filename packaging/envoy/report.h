@@ -36,6 +36,12 @@ void report_number(struct report* report, spantap_key key, enum tag tag);
 /* A tag or event under its own name; an item that a later one replaced, and texts, are passed over. */
 void report_item(struct report* report, uint32_t offset);
 
+/* Of the tag spantap.connection, whose parts stand in this order with a space between. Empty: not there. */
+enum connection_part { DOWNSTREAM_PEER, DOWNSTREAM_LOCAL, UPSTREAM_PEER, UPSTREAM_LOCAL };
+spantap_str report_connection_part(const struct span* span, enum connection_part part);
+/* Whom the request went to, as ADDRESS:PORT. Empty: unknown. */
+spantap_str report_upstream(const struct span* span);
+
 /* The number in a tag; -1: none. */
 int64_t report_tag_number(const struct span* span, enum tag tag);
 /* By HTTP and gRPC status codes (https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status). */

@@ -125,12 +125,9 @@ static void add_url(struct report* report, const struct url* url) {
 
 static void add_peer(struct report* report) {
   const struct span* span = report->span;
-  int client = span->kind == SPANTAP_CLIENT;
-  spantap_str downstream = client && span->child ? kEmpty : span_get(span, TAG_PEER_ADDRESS);
-  spantap_str upstream = span_get(span, TAG_UPSTREAM_ADDRESS);
+  spantap_str downstream = span->child ? kEmpty : span_get(span, TAG_PEER_ADDRESS);
   struct address peer;
-  if (client && upstream.size == 0 && span->child) upstream = span_get(span, TAG_PEER_ADDRESS);
-  if (address_split(client ? upstream : downstream, &peer)) {
+  if (address_split(span->kind == SPANTAP_CLIENT ? report_upstream(span) : downstream, &peer)) {
     report_string(report, SPANTAP_KEY_NETWORK_PEER_ADDRESS, peer.host);
     if (peer.port != 0) report_int(report, SPANTAP_KEY_NETWORK_PEER_PORT, peer.port);
   }

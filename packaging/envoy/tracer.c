@@ -36,6 +36,13 @@ static void log_text(int level, const char* text) {
   if (envoy_dynamic_module_callback_log != NULL) envoy_dynamic_module_callback_log(level, message);
 }
 
+static void log_failed(struct worker* worker) {
+  char text[CONFIG_ERROR_BYTES];
+  snprintf(text, sizeof(text), "spantap: no spans from this worker: %s", spantap_status_text(worker->failed));
+  log_text(ENVOY_LOG_ERROR, text);
+  worker->failed = SPANTAP_OK;
+}
+
 static void log_opened(const struct config* config) {
   char text[CONFIG_ERROR_BYTES];
   static const char kDefault[] = "SPANTAP_SOCKET, else /run/spantap/agent.sock";
@@ -81,8 +88,9 @@ const void* envoy_dynamic_module_on_tracer_start_span(const void* config, void* 
   struct tracer* tracer = (struct tracer*)(uintptr_t)config;
   struct worker* worker = worker_here(tracer->outlet);
   (void)reason; /* `traced` is what follows from it */
-  if (worker == NULL || worker->off) return NULL;
-  struct span* span = span_new(worker);
+  if (worker == NULL) return NULL;
+  if (worker->failed != SPANTAP_OK) log_failed(worker);
+  struct span* span = worker->off ? NULL : span_new(worker);
   if (span == NULL) return NULL;
   span->tracer = tracer;
   span->start_unix_ns = now_unix_ns();

@@ -109,7 +109,7 @@ static struct worker* worker_open(struct outlet* outlet) {
   if (worker == NULL) return NULL;
   worker->outlet = outlet;
   worker->thread = thread_here();
-  if (spantap_producer_open(outlet->client, &worker->producer) != SPANTAP_OK) worker->producer = NULL;
+  worker->failed = spantap_producer_open(outlet->client, &worker->producer);
   worker->off = is_off(worker->producer);
   return worker;
 }

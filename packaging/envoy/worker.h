@@ -25,7 +25,8 @@ struct worker {
   struct outlet* outlet;
   uintptr_t thread;
   spantap_producer* producer;
-  int off; /* no spans at all: mode off, or no memory for a producer */
+  int off;               /* no spans at all: mode off, or no producer */
+  spantap_status failed; /* why there is no producer; SPANTAP_OK: there is one, or it has been said */
   struct span* kept;
   uint32_t kept_count;
 };

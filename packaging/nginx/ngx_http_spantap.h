@@ -157,6 +157,7 @@ ngx_int_t ngx_http_spantap_wrap_upstreams(ngx_conf_t* cf, ngx_http_spantap_main_
 /* span: hand-off in the log phase */
 ngx_int_t ngx_http_spantap_log_handler(ngx_http_request_t* r);
 void ngx_http_spantap_submit_tries(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint64_t end_ns);
+ngx_uint_t ngx_http_spantap_count_tries(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx);
 /* Attributes that both kinds of spans have: the method (and its name in *method), the status. */
 spantap_attr* ngx_http_spantap_add_method(spantap_attr* at, ngx_str_t name, spantap_str* method);
 spantap_attr* ngx_http_spantap_add_peer(spantap_attr* at, const ngx_str_t* address, in_port_t port);

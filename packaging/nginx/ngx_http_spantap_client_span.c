@@ -126,6 +126,28 @@ static void submit_try(ngx_http_spantap_ctx_t* ctx, ngx_http_spantap_try_t* try,
   (void)spantap_submit(ngx_http_spantap_producer, &span);
 }
 
+/* Not the end of another upstream's states, nor a group's name: none of its servers was alive. */
+static int is_try(const ngx_http_upstream_state_t* state) {
+  in_port_t port;
+  if (state->peer == NULL) return 0;
+  (void)split_peer(*state->peer, &port);
+  return port != 0 || is_unix(state->peer);
+}
+
+static int has_unseen(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx) {
+  ngx_http_spantap_loc_conf_t* location = ngx_http_get_module_loc_conf(r, ngx_http_spantap_module);
+  return ctx->tries == NULL && r->upstream != NULL && r->upstream_states != NULL && location->upstream_spans;
+}
+
+ngx_uint_t ngx_http_spantap_count_tries(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx) {
+  ngx_uint_t count = 0;
+  for (ngx_http_spantap_try_t* try = ctx->tries; try != NULL; try = try->next) ++count;
+  if (!has_unseen(r, ctx)) return count;
+  ngx_http_upstream_state_t* states = r->upstream_states->elts;
+  for (ngx_uint_t i = 0; i < r->upstream_states->nelts; ++i) count += is_try(&states[i]) ? 1 : 0;
+  return count;
+}
+
 /* Tries of an upstream that only the request knows (proxy_pass with a variable that names no upstream {}): from nginx's
  * states, to a millisecond; the last one's start is known, those before it end where the next begins. */
 static void add_unseen(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint64_t end_ns) {
@@ -133,10 +155,7 @@ static void add_unseen(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint6
   uint64_t start = (uint64_t)r->upstream->start_time * NGX_HTTP_SPANTAP_NS_PER_MS;
   uint64_t limit = end_ns;
   for (ngx_uint_t i = r->upstream_states->nelts; i-- > 0;) {
-    in_port_t port;
-    if (states[i].peer == NULL) continue;
-    (void)split_peer(*states[i].peer, &port);
-    if (port == 0 && !is_unix(states[i].peer)) continue; /* the group's name: none of its servers was alive */
+    if (!is_try(&states[i])) continue;
     ngx_http_spantap_try_t* try = ngx_pcalloc(r->pool, sizeof(*try));
     if (try == NULL) return;
     ngx_msec_t lasted = states[i].response_time == (ngx_msec_t)-1 ? 0 : states[i].response_time;
@@ -162,10 +181,7 @@ static void add_unseen(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint6
 }
 
 void ngx_http_spantap_submit_tries(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint64_t end_ns) {
-  if (ctx->tries == NULL && r->upstream != NULL && r->upstream_states != NULL) {
-    ngx_http_spantap_loc_conf_t* location = ngx_http_get_module_loc_conf(r, ngx_http_spantap_module);
-    if (location->upstream_spans) add_unseen(r, ctx, end_ns);
-  }
+  if (has_unseen(r, ctx)) add_unseen(r, ctx, end_ns);
   for (ngx_http_spantap_try_t* try = ctx->tries; try != NULL; try = try->next) {
     if (try->peer != NULL) submit_try(ctx, try, end_ns);
   }

@@ -258,15 +258,15 @@ static void submit_server(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, ui
   (void)spantap_submit(ngx_http_spantap_producer, &span);
 }
 
-/* Without an agent a span is only counted: what it would say is not gathered. */
-static void submit_nothing(ngx_http_spantap_ctx_t* ctx, uint64_t end_ns) {
+/* Without an agent spans are only counted as dropped: what they would say is not gathered. */
+static void submit_bare(ngx_http_spantap_ctx_t* ctx, ngx_uint_t count, uint64_t end_ns) {
   static const char name[] = "HTTP";
   spantap_span span = SPANTAP_SPAN_INIT;
   set_context(&span, ctx);
   span.end_unix_ns = end_ns + ctx->wall_ns;
   span.name.data = name;
   span.name.size = sizeof(name) - 1;
-  (void)spantap_submit(ngx_http_spantap_producer, &span);
+  while (count-- > 0) (void)spantap_submit(ngx_http_spantap_producer, &span);
 }
 
 /* Once for each main request, whatever became of it. One that was refused before the first phase (400, 408, 414) gets
@@ -284,8 +284,9 @@ ngx_int_t ngx_http_spantap_log_handler(ngx_http_request_t* r) {
   }
   if (!ngx_http_spantap_decide(r, ctx)) return NGX_OK;
   uint64_t end_ns = ngx_http_spantap_clock(CLOCK_MONOTONIC);
-  if (!spantap_enabled(ngx_http_spantap_producer)) {
-    submit_nothing(ctx, end_ns);
+  /* Attaching is tried here, so that no bare span finds a ring. */
+  if (!spantap_enabled(ngx_http_spantap_producer) && spantap_attach(ngx_http_spantap_producer) != SPANTAP_OK) {
+    submit_bare(ctx, 1 + ngx_http_spantap_count_tries(r, ctx), end_ns);
     return NGX_OK;
   }
   ngx_http_spantap_submit_tries(r, ctx, end_ns);

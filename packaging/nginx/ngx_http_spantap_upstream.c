@@ -11,6 +11,7 @@ typedef struct {
   ngx_http_upstream_t* upstream;
   ngx_http_spantap_ctx_t* ctx;
   ngx_http_spantap_try_t* current;
+  ngx_http_spantap_try_t first; /* most requests need no other */
   ngx_uint_t tries;
   uint8_t wire_id[8];          /* the span id that lies in the request's buffer */
   unsigned on_wire : 1;        /* one does */
@@ -74,7 +75,7 @@ static ngx_int_t get_peer(ngx_peer_connection_t* pc, void* data) {
   if (result == NGX_BUSY || result == NGX_ERROR || r->upstream_states == NULL || ngx_http_spantap_producer == NULL) {
     return result; /* no server has been chosen */
   }
-  ngx_http_spantap_try_t* try = ngx_pcalloc(r->pool, sizeof(*try));
+  ngx_http_spantap_try_t* try = peer->tries == 0 ? &peer->first : ngx_pcalloc(r->pool, sizeof(*try));
   if (try == NULL) return result;
   try->request = r;
   try->upstream = peer->upstream;
@@ -172,17 +173,27 @@ static int compare(const void* left, const void* right) {
   return a < b ? -1 : a > b;
 }
 
-static ngx_int_t init_peer(ngx_http_request_t* r, ngx_http_upstream_srv_conf_t* upstream) {
+static ngx_http_upstream_init_peer_pt original_init(ngx_http_request_t* r, ngx_http_upstream_srv_conf_t* upstream) {
   ngx_http_spantap_main_conf_t* main = ngx_http_get_module_main_conf(r, ngx_http_spantap_module);
-  ngx_http_spantap_peer_init_t key = {upstream, NULL};
-  ngx_http_spantap_peer_init_t* found =
-      bsearch(&key, main->peer_inits.elts, main->peer_inits.nelts, sizeof(key), compare);
-  if (found == NULL) return NGX_ERROR; /* cannot be: it has been replaced from this table */
-  ngx_int_t result = found->init(r, upstream);
+  ngx_http_spantap_peer_init_t *low = main->peer_inits.elts, *high = low + main->peer_inits.nelts;
+  while (high - low > 1) { /* it is there: it has been replaced from this table */
+    ngx_http_spantap_peer_init_t* middle = low + (high - low) / 2;
+    if ((uintptr_t)upstream < (uintptr_t)middle->upstream) {
+      high = middle;
+    } else {
+      low = middle;
+    }
+  }
+  return low->init;
+}
+
+static ngx_int_t init_peer(ngx_http_request_t* r, ngx_http_upstream_srv_conf_t* upstream) {
+  ngx_int_t result = original_init(r, upstream)(r, upstream);
   if (result != NGX_OK) return result;
   ngx_http_spantap_loc_conf_t* location = ngx_http_get_module_loc_conf(r, ngx_http_spantap_module);
   ngx_http_spantap_ctx_t* ctx = location->upstream_spans ? ngx_http_spantap_get(r) : NULL;
-  if (ctx == NULL || ctx->location == NULL || !spantap_enabled(ngx_http_spantap_producer)) return NGX_OK;
+  if (ctx == NULL || ctx->location == NULL) return NGX_OK;
+  if (ctx->leg.header == NULL && !spantap_enabled(ngx_http_spantap_producer)) return NGX_OK;
   if (!ngx_http_spantap_decide(r, ctx)) return NGX_OK;
   wrapped_peer* peer = ngx_pcalloc(r->pool, sizeof(*peer));
   if (peer == NULL) return NGX_OK;

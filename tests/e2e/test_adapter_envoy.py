@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -159,36 +160,73 @@ def headers_by_path(log):
     return seen
 
 
-def compare(env, direction, spawn):
-    rig, own_sink = Rig(env), OtlpSink(env)
-    shared = dict(dead_port=env.free_port(), spawn_upstream_span=spawn, direction=direction, decorator="svc.ns:80/*" if direction == "OUTBOUND" else None,
-                  custom_tags=[{"tag": "istio.mesh_id", "literal": {"value": "mesh1"}},
-                               {"tag": "env", "environment": {"name": "HOME", "default_value": "-"}},
-                               {"tag": "query", "request_header": {"name": ":path", "default_value": "-"}}])
-    module = rig.envoy(name="module", span_style="envoy", **shared)
-    own = EnvoyWithAdapter(env, rig.origin.port, name="own", variant="own", own_port=own_sink.port, **shared)
-    rig.warm(module)
-    outcomes, sent = [], []
-    for envoy in (module, own):
-        rows, before = cases(), len(rig.origin.snapshot())
-        send(envoy, [request for _, request in rows])
-        http2(envoy, "/ok/http2", f"x-request-id: {uuid(99)}")
-        sent.append(headers_by_path(rig.origin.snapshot()[before:]))
-        outcomes.append([(name, request.status, request.body_bytes) for name, request in rows])
-    check_equal(outcomes[0], outcomes[1], "what clients got")
-    names = [name for name, _ in outcomes and cases()] + ["http2"]
-    found, wanted = by_case(settle(rig.sink), names), by_case(settle(own_sink, 0.6), names)
-    check_equal(sorted(found), sorted(wanted), "requests that have spans")
-    check(not {"unsampled", "no-uuid"} & set(found), "spans of requests that are not sampled")
-    for name in sorted(wanted):
-        ours, theirs = [comparable(s) for s in found[name]], [comparable(s) for s in wanted[name]]
-        check_equal(len(ours), len(theirs), f"{name}: spans")
-        for mine, reference in zip(ours, theirs):
-            check_equal(mine, reference, f"{name}, {direction}, {'with' if spawn else 'without'} upstream spans")
-    check_propagation(found, *sent)
-    env.figure(f"{direction}, spawn_upstream_span {spawn}: {sum(map(len, found.values()))} spans of {len(found)} requests equal "
-               "those of Envoy's own tracer")
+class Side:
+    """An Envoy, an origin of its own, and what became of the cases sent through it."""
+
+    def __init__(self, env, rig, variant, direction, spawn, dead):
+        self.origin, self.service = Origin(env), f"{variant}-{direction}-{spawn}"
+        self.sink = OtlpSink(env) if variant == "own" else rig.sink
+        self.envoy = EnvoyWithAdapter(
+            env, self.origin.port, rig.path, variant=variant, name=self.service, service=self.service, span_style="envoy",
+            own_port=self.sink.port, dead_port=dead, spawn_upstream_span=spawn, direction=direction,
+            decorator="svc.ns:80/*" if direction == "OUTBOUND" else None,
+            custom_tags=[{"tag": "istio.mesh_id", "literal": {"value": "mesh1"}},
+                         {"tag": "env", "environment": {"name": "HOME", "default_value": "-"}},
+                         {"tag": "query", "request_header": {"name": ":path", "default_value": "-"}}])
+
+    def run(self):
+        rows, before = cases(), len(self.origin.snapshot())
+        send(self.envoy, [request for _, request in rows])
+        http2(self.envoy, "/ok/http2", f"x-request-id: {uuid(99)}")
+        self.headers = headers_by_path(self.origin.snapshot()[before:])
+        self.outcomes = [(name, request.status, request.body_bytes) for name, request in rows]
+        self.names = [name for name, _ in rows] + ["http2"]
+
+    def collect(self):
+        mine = [s for s in self.sink.snapshot() if s["resource"]["service.name"] == self.service]
+        self.cases = by_case(mine, self.names)
+
+    def comparable(self, name):
+        here = f":{self.origin.port}"
+        found = [comparable(span) for span in self.cases[name]]
+        for span in found:
+            span["attributes"] = {k: v.replace(here, ":upstream") for k, v in span["attributes"].items()}
+        return found
+
+
+@deadline(60)
+def test_spans_equal_those_of_envoys_own_tracer(env):
+    """A sidecar's inbound and outbound side, and a gateway, as Istio configures them."""
+    rig, dead = Rig(env), env.free_port()
+    kinds = [("INBOUND", False), ("OUTBOUND", False), ("OUTBOUND", True)]
+    pairs = [[Side(env, rig, variant, *kind, dead) for variant in ("module", "own")] for kind in kinds]
+    sides = [side for pair in pairs for side in pair]
+    rig.warm(*[module.envoy for module, _ in pairs])
+    threads = [threading.Thread(target=side.run) for side in sides]
+    for step in (threading.Thread.start, threading.Thread.join):
+        for thread in threads:
+            step(thread)
+    settle(rig.sink)
+    for side in sides:
+        settle(side.sink, 0.5 if side is sides[1] else 0.1)
+        side.collect()
+    for (direction, spawn), (module, own) in zip(kinds, pairs):
+        compare(module, own, f"{direction}, {'with' if spawn else 'without'} upstream spans")
+    spans = [len(found) for module, _ in pairs for found in module.cases.values()]
+    env.figure(f"{sum(spans)} spans of {len(spans)} requests equal those of Envoy's own tracer")
     rig.agent.stop()
+
+
+def compare(module, own, what):
+    check_equal(module.outcomes, own.outcomes, f"{what}: what clients got")
+    check_equal(sorted(module.cases), sorted(own.cases), f"{what}: requests that have spans")
+    check(len(own.cases) == len(own.names) - 2 and not {"unsampled", "no-uuid"} & set(own.cases), "all but those not sampled")
+    for name in sorted(own.cases):
+        ours, theirs = module.comparable(name), own.comparable(name)
+        check_equal(len(ours), len(theirs), f"{name}, {what}: spans")
+        for mine, reference in zip(ours, theirs):
+            check_equal(mine, reference, f"{name}, {what}")
+    check_propagation(module.cases, module.headers, own.headers)
 
 
 def check_propagation(found, ours, theirs):
@@ -205,16 +243,6 @@ def check_propagation(found, ours, theirs):
         nearest = spans[1:] or spans * len(sent)  # tries share the one span
         check_equal([t.split("-")[1:3] for t in sent], [[s["trace_id"], s["span_id"]] for s in nearest][:len(sent)],
                     f"{name}: ids sent upstream")
-
-
-@deadline(40)
-def test_spans_of_a_sidecars_inbound_side(env):
-    compare(env, "INBOUND", False)
-
-
-@deadline(40)
-def test_spans_of_a_gateway(env):
-    compare(env, "OUTBOUND", True)
 
 
 # ---------------------------------------------------------------- W3C, where Envoy's own tracer differs
@@ -412,7 +440,13 @@ def test_connections_are_told(env):
     home = socket.inet_aton("127.0.0.1")
     upstream, downstream = reader.connections()[-2:]
     check_equal(downstream, (2, 4, envoy.port, requests[-1].local_port, home, home), "the downstream connection")
-    check_equal(upstream, (3, 4, origin.snapshot()[-1]["peer_port"], origin.port, home, home), "the upstream connection")
+    wanted = (3, 4, origin.snapshot()[-1]["peer_port"], origin.port, home, home)
+    check_equal(upstream, wanted, "the upstream connection")
+    outbound = EnvoyWithAdapter(env, origin.port, env.tmp / "reader.sock", name="outbound", direction="OUTBOUND",
+                                spawn_upstream_span=False)
+    wait_until(lambda: send(outbound, [Request("/ok/outbound")]) and len(reader.connections()) > len(requests) * 2, 5, "spans", 0.05)
+    wanted = (3, 4, origin.snapshot()[-1]["peer_port"], origin.port, home, home)
+    check_equal(reader.connections()[-1], wanted, "the upstream connection of a request's one client span")
 
 
 @deadline(30)

@@ -170,6 +170,10 @@ def test_every_ending(env):
     requests = [Request(path) for path in (
         "/status/404/x", "/status/500/x", "/none/x", "/dead/x", "/reset/x", "/late/delay/900/x", "/cut/90000/x",
         "/direct/x", "/denied/x", "/move/ok/x", "/quiet/x")]
+    check_equal(get(port, "/limited/x").status, 200, "the first request of a path")
+    check_equal(len(rig.sink.wait_spans(2)), 2, "its spans")
+    rig.sink.clear()
+    requests.append(Request("/limited/x"))
     requests += [Request("/delay/500/gone", abort="request"), Request("/bytes/20000000/x", abort="response"),
                  Request("/ok/odd", method="BREW"), Request("/echo/x", method="POST", body=b"x" * 5000)]
     run(port, requests, len(requests))
@@ -186,6 +190,7 @@ def test_every_ending(env):
         "/cut/90000/x": ((200, "response_aborted"), (200, "response_aborted"), "SD"),
         "/direct/x": ((200, None), None, "LR"),
         "/denied/x": ((403, None), None, "PR"),
+        "/limited/x": ((429, None), None, "PR"),
         "/move/ok/x": ((200, None), (200, None), None),
         "/delay/500/gone": ((200, "response_aborted"), (200, "response_aborted"), "CD"),
         "/bytes/20000000/x": ((200, "response_aborted"), (200, "response_aborted"), "CD"),

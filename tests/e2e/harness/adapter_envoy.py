@@ -24,16 +24,18 @@ CONNECTION_TAG = {"tag": "spantap.connection", "value":
 class EnvoyWithAdapter:
     """By default a server and a client span a request, by the semantic conventions, so that both name its URL.
     `tracer_config`: the text of a StringValue, or a dict for a Struct; None: built from socket, service, span_style.
-    `direction`: of the listener; OUTBOUND makes Envoy call the request's span a client."""
+    `direction`: of the listener; OUTBOUND makes Envoy call the request's span a client.
+    `hot`: (base id, epoch) of a hot restart; the next epoch, on the same port, takes over and ends the one before."""
 
     def __init__(self, env, upstream_port, socket=None, variant="module", concurrency=1, spawn_upstream_span=True,
                  name="envoy", service="envoy", span_style="otel", tracer_config=None, direction="INBOUND", sampling=100,
                  own_port=None, own_grpc=False, custom_tags=(), decorator=None, log=False, level="warning", port=None,
-                 extra_env=None, verbose=False, node="node-1",
-                 dead_port=None, connection_tag=True):
+                 extra_env=None, verbose=False, node="node-1", dead_port=None,
+                 connection_tag=True, hot=None):
         self.port = port or env.free_port()
         self.name = name
-        self._log = env.tmp / f"{name}-access.log"
+        files = f"{name}-{hot[1]}" if hot else name
+        self._log = env.tmp / f"{files}-access.log"
         if connection_tag and variant == "module":
             custom_tags = [*custom_tags, CONNECTION_TAG]
         if tracer_config is None:
@@ -42,13 +44,15 @@ class EnvoyWithAdapter:
                        sampling=sampling, own_port=own_port, own_grpc=own_grpc, custom_tags=list(custom_tags),
                        decorator=decorator, log=log, verbose=verbose, tracer_config=tracer_config,
                        dead=dead_port or env.free_port())
-        self._listeners = env.tmp / f"{name}-lds.json"
+        self._listeners = env.tmp / f"{files}-lds.json"
         self._write_listener(0)
-        config = env.write(f"{name}.json", json.dumps(self._bootstrap(), indent=1))
+        config = env.write(f"{files}.json", json.dumps(self._bootstrap(), indent=1))
+        restart = ["--use-dynamic-base-id", "--disable-hot-restart"]
+        if hot:
+            restart = ["--base-id", hot[0], "--restart-epoch", hot[1], "--parent-shutdown-time-s", 2]
         self.process = env.start(
-            name, [tools.envoy(), "-c", config, "--use-dynamic-base-id", "--concurrency", concurrency,
-                   "--disable-hot-restart", "-l", level, "--service-cluster", name, "--service-node", node,
-                   "--service-zone", "zone-1", "--drain-time-s", "1"],
+            name, [tools.envoy(), "-c", config, *restart, "--concurrency", concurrency, "-l", level, "--drain-time-s", "1",
+                   "--service-cluster", name, "--service-node", node, "--service-zone", "zone-1"],
             port=self.port, wait=15,
             env={"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(LIBRARIES), **(extra_env or {})})
         self.pid = self.process.pid
@@ -165,6 +169,6 @@ class EnvoyWithAdapter:
         kind = "Struct" if isinstance(config, dict) else "StringValue"
         return {"name": "envoy.tracers.dynamic_modules", "typed_config": {
             "@type": _envoy_type("tracers.dynamic_modules", "DynamicModuleTracer"),
-            "dynamic_module_config": {"name": "spantap_envoy", "do_not_close": True},
+            "dynamic_module_config": {"name": "spantap_envoy", "do_not_close": False},  # it stays all the same
             "tracer_name": f"spantap-{generation}",
             "tracer_config": {"@type": f"type.googleapis.com/google.protobuf.{kind}", "value": config}}}

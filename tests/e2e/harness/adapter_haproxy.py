@@ -5,7 +5,7 @@
 The socket has to lie two folders below the chroot that is made of it: CHROOT/run/agent.sock, as in an installation.
 Routes: /dead/ to a port where nobody listens, /move/ from such a server to the upstream by redispatch, /late/ with a
 server timeout of 300 ms, /single/ one request at a time, /none/ without a server, /direct/ answered by HAProxy,
-/denied/ refused, /quiet/ not logged, everything else to the upstream. HTTP/1.1 on .port, HTTP/2 without TLS on .h2_port.
+/denied/ refused, /limited/ one request of a path in ten seconds, /quiet/ not logged, everything else to the upstream. HTTP/1.1 on .port, HTTP/2 without TLS on .h2_port.
 """
 import os
 import pathlib
@@ -112,6 +112,8 @@ frontend front
   http-request set-log-level silent if {{ path_beg /quiet/ }}
   http-request return status 200 content-type text/plain string direct if {{ path_beg /direct/ }}
   http-request deny if {{ path_beg /denied/ }}
+  http-request track-sc0 path table rates if {{ path_beg /limited/ }}
+  http-request deny deny_status 429 if {{ path_beg /limited/ }} {{ sc_http_req_rate(0) gt 1 }}
   use_backend dead if {{ path_beg /dead/ }}
   use_backend move if {{ path_beg /move/ }}
   use_backend late if {{ path_beg /late/ }}
@@ -138,6 +140,8 @@ backend single
   http-request replace-path /single/(.*) /\\1
   server s1 {up} maxconn 1
 backend none
+backend rates
+  stick-table type string len 64 size 100 expire 10s store http_req_rate(10s)
 """
 
 
