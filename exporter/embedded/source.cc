@@ -40,8 +40,9 @@ RingReader::Turn Source::Take(size_t max_records, RecordDecoder& decoder, std::v
                               std::vector<Span>* spans) {
   return reader_.Take(max_records, scratch, [&](absl::string_view record) {
     std::optional<Span> span = decoder.RecordToSpan(record, resource_);
-    if (span) spans->push_back(*std::move(span));
-    return span.has_value();
+    if (!span) return false;
+    spans->push_back(*std::move(span));
+    return true;
   });
 }
 
