@@ -323,6 +323,7 @@ lint: deps-test
 	$(Q)tests/setup/install_packages.sh $(LINT_PACKAGES)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all test-programs bench-programs
 	$(Q)/usr/bin/python3 tests/lint/check_arrows.py
+	$(Q)$(MAKE) --no-print-directory doc
 	$(Q)clang-format-14 --dry-run -Werror $(SOURCES)
 	$(Q)/usr/bin/python3 tests/lint/run_clang.py --jobs $(shell nproc) --flags '-std=c++20 $(CPPFLAGS) $(NANOPB_FLAGS) -I/usr/share/include/llhttp' $(filter-out tests/%,$(CXX_SOURCES))
 format:

@@ -3,7 +3,8 @@
 // The memory of one ring: a memfd that the agent made, sized, sealed and filled with pages, so that neither end can be
 // hurt by the other (no SIGBUS after a truncation) and the pages are the agent's in every account.
 //
-// Used by agent/handoff and exporter/embedded. Memory: the ring and its header page, until the object goes; a producer may keep its mapping.
+// Used by agent/handoff and exporter/embedded. Memory: the ring and its header page, until the object goes; a producer
+// may keep its mapping.
 #pragma once
 
 #include <cstddef>
