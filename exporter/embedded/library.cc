@@ -11,6 +11,8 @@
 #include <exception>
 #include <memory>
 
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "exporter/embedded/log.h"
 #include "exporter/embedded/settings.h"
 #include "exporter/embedded/worker.h"
@@ -42,6 +44,9 @@ void StopAtExit() {
 // ReadEmbeddedEnvironment() has initialised, registered their own ends.
 void OpenOnce() {
   if (environment.load(std::memory_order_acquire) != nullptr) return;
+  // In Debian's build of abseil each lock takes a spin lock of the whole process for this, and a child of fork() may
+  // find that locked for ever.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   auto read = std::make_unique<EmbeddedEnvironment>(ReadEmbeddedEnvironment(Variable));
   const EmbeddedEnvironment* none = nullptr;
   if (!environment.compare_exchange_strong(none, read.get(), std::memory_order_acq_rel)) return;

@@ -8,8 +8,6 @@
 #include <unistd.h>
 
 #include <climits>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -46,7 +44,7 @@ int Worker::Connect(absl::string_view hello) {
   UniqueFd producer_end;
   std::unique_ptr<Source> source = Source::Make(hello, FactsHere(settings_), &producer_end);
   if (source == nullptr) return -1;
-  absl::MutexLock lock(&mutex_);
+  HostLock lock(&mutex_);
   if (closed_ || count_ >= kMaxSources || !StartThread()) return -1;
   arrivals_.push_back(std::move(source));
   ++count_;
@@ -58,14 +56,13 @@ bool Worker::StartThread() {
   if (started_) return true;
   sigset_t all, before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // the thread inherits it: signals are the host's
-  try {
-    std::thread thread([this] { Run(); });
-    pthread_setname_np(thread.native_handle(), "spantap-read");
-    thread.detach();
-    started_ = true;
-  } catch (const std::system_error&) {
-  }
+  pthread_sigmask(SIG_SETMASK, &all, &before);    // the thread inherits it: signals are the host's
+  if (joinable_) pthread_join(thread_, nullptr);  // it has left, but for what libraries do at a thread's end
+  const auto run = [](void* worker) -> void* {
+    static_cast<Worker*>(worker)->Run();
+    return nullptr;
+  };
+  started_ = joinable_ = pthread_create(&thread_, nullptr, run, this) == 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return started_;
 }
@@ -84,13 +81,15 @@ bool Worker::Flush(absl::Duration timeout) {
     }
     if (entered && Settled(ledger_.Snapshot()) >= target) return true;
     if (entered) {
-      absl::MutexLock lock(&mutex_);
+      HostLock lock(&mutex_);
       if (exporter_ != nullptr) exporter_->queue().Nudge();
     }
     if (MonoNs() >= deadline_ns) return false;
   }
 }
 
+// The thread is joined, and not only seen to be done: OpenSSL frees what it keeps for a thread a moment later, which
+// must not run beside the end of OpenSSL itself. One that hangs is left behind.
 void Worker::Stop() {
   const uint64_t now_ns = MonoNs();
   while (!mutex_.TryLock()) {
@@ -99,16 +98,13 @@ void Worker::Stop() {
   }
   closed_ = true;
   stopping_.store(true, std::memory_order_release);
-  const bool started = started_;
+  const bool joinable = std::exchange(joinable_, false);
+  const pthread_t thread = thread_;
   mutex_.Unlock();
-  if (!started) return;
+  if (!joinable) return;
   wakeup_.Signal();
-  const uint64_t deadline_ns = After(now_ns, settings_.exporter.drain + kGrace);
-  while (!ended_.load(std::memory_order_acquire)) {
-    const absl::Duration left = Until(deadline_ns, MonoNs());
-    if (left <= absl::ZeroDuration()) return;
-    ended_wakeup_.Wait(left);
-  }
+  const timespec deadline = absl::ToTimespec(absl::Nanoseconds(After(now_ns, settings_.exporter.drain + kGrace)));
+  if (pthread_clockjoin_np(thread, nullptr, CLOCK_MONOTONIC, &deadline) != 0) pthread_detach(thread);
 }
 
 }  // namespace spantap

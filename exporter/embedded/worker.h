@@ -9,13 +9,15 @@
 // bounds (exporter/send/README.md).
 #pragma once
 
+#include <pthread.h>
+
 #include <atomic>
 #include <memory>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/string_view.h"
-#include "absl/synchronization/mutex.h"
+#include "exporter/embedded/host_mutex.h"
 #include "exporter/embedded/settings.h"
 #include "exporter/embedded/source.h"
 #include "exporter/intake/pace.h"
@@ -65,13 +67,15 @@ class Worker {
   const EmbeddedSettings& settings_;
   ForkGuard guard_;
   Ledger ledger_;
-  Wakeup wakeup_, ended_wakeup_;
+  Wakeup wakeup_;
   std::atomic<bool> stopping_{false}, ended_{false};
   std::atomic<uint64_t> turns_{0};  // that have looked at all rings
 
-  absl::Mutex mutex_;
-  bool started_ ABSL_GUARDED_BY(mutex_) = false;  // the thread is there
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;   // no more connections
+  HostMutex mutex_;
+  bool started_ ABSL_GUARDED_BY(mutex_) = false;  // the thread is there, and has not decided to leave
+  bool joinable_ ABSL_GUARDED_BY(mutex_) = false;
+  pthread_t thread_ ABSL_GUARDED_BY(mutex_) = {};  // joined when the next one starts, or at the end
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;    // no more connections
   std::vector<std::unique_ptr<Source>> arrivals_ ABSL_GUARDED_BY(mutex_);
   size_t count_ ABSL_GUARDED_BY(mutex_) = 0;  // of arrivals_ and sources_
 

@@ -23,6 +23,7 @@ constexpr absl::Duration kIdleLook = absl::Milliseconds(500);  // without a prod
 
 // Nothing that is thrown, for want of memory say, may reach the host: the rings are closed, and it goes on without.
 void Worker::Run() {
+  pthread_setname_np(pthread_self(), "spantap-read");
   try {
     while (Work()) {
       if (!Leave()) continue;
@@ -33,7 +34,7 @@ void Worker::Run() {
     Say(absl::StrCat("embedded: given up: ", error.what()));
   }
   {
-    absl::MutexLock lock(&mutex_);
+    HostLock lock(&mutex_);
     closed_ = true;
     for (std::unique_ptr<Source>& source : arrivals_) sources_.push_back(std::move(source));
     arrivals_.clear();
@@ -41,7 +42,6 @@ void Worker::Run() {
   for (const std::unique_ptr<Source>& source : sources_) source->Close();
   sources_.clear();  // producers see the end of their connections
   ended_.store(true, std::memory_order_release);
-  ended_wakeup_.Signal();
 }
 
 // False if no exporter is to be had.
@@ -70,8 +70,12 @@ bool Worker::Idle(uint64_t now_ns) {
 // False if somebody has come meanwhile.
 bool Worker::Leave() {
   std::unique_ptr<Exporter> gone;
-  absl::MutexLock lock(&mutex_);
-  gone = std::move(exporter_);
+  {
+    HostLock lock(&mutex_);
+    gone = std::move(exporter_);
+  }
+  gone.reset();  // not under the lock, which threads of the host take
+  HostLock lock(&mutex_);
   if (!arrivals_.empty()) return false;
   started_ = stopping_.load(std::memory_order_acquire);
   return true;
@@ -85,14 +89,14 @@ bool Worker::Open() {
     Say(absl::StrCat("embedded: ", std::string(made.status().message())));
     return false;
   }
-  absl::MutexLock lock(&mutex_);
+  (*made)->Start();
+  HostLock lock(&mutex_);  // which threads of the host take: for no longer than this
   exporter_ = *std::move(made);
-  exporter_->Start();
   return true;
 }
 
 void Worker::TakeArrivals() {
-  absl::MutexLock lock(&mutex_);
+  HostLock lock(&mutex_);
   for (std::unique_ptr<Source>& source : arrivals_) sources_.push_back(std::move(source));
   arrivals_.clear();
 }
@@ -111,7 +115,7 @@ void Worker::ReadRings() {
       continue;
     }
     at = sources_.erase(at);
-    absl::MutexLock lock(&mutex_);
+    HostLock lock(&mutex_);
     --count_;
   }
   pace_.OnTurn(fill, more, now_ns);
