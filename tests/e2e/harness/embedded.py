@@ -72,10 +72,23 @@ def many_threads(count):
 
 
 def forks(count):
-    """Children of a process that exports itself: each of the first half hands off a span, the others only end."""
+    """Children of a process that exports itself, and is busy: every second one hands off a span, the others only end."""
     libc = ctypes.CDLL(None)
     producer = LibraryProducer("")
     producer.submit("parent")
+    done = threading.Event()
+
+    def be_busy():
+        while not done.is_set():
+            other = LibraryProducer("")
+            for _ in range(20):
+                other.submit("busy")
+            other._lib.spantap_producer_close(other._producer)
+            time.sleep(0.002)
+
+    busy = [threading.Thread(target=be_busy) for _ in range(2)]
+    for thread in busy:
+        thread.start()
     bad, longest = [], 0.0
     for first in range(0, count, 10):
         start, pids = time.monotonic(), []
@@ -90,6 +103,9 @@ def forks(count):
             if os.waitpid(pid, 0)[1] != 0:
                 bad.append(pid)
         longest = max(longest, time.monotonic() - start)
+    done.set()
+    for thread in busy:
+        thread.join()
     producer.submit("parent again")
     return {"bad": len(bad), "flushed": producer.flush(5000), "stats": producer.stats(), "longest_s": longest}
 
