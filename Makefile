@@ -31,8 +31,10 @@ WARN      := -Wall -Wextra -Werror -Wno-unused-parameter $(if $(SAN),,-Wno-array
 OPT       := $(if $(SAN),-O1 -g1,-O2 -g1)
 NANOPB    := $(BUILD)/third_party/nanopb
 CPPFLAGS  += -I. -Iinclude -I$(BUILD)/gen -DSPANTAP_VERSION='"$(VERSION)"'
-CFLAGS    += -std=c11 $(OPT) $(WARN) -fvisibility=hidden $(SANFLAGS)
-CXXFLAGS  += -std=c++20 $(OPT) $(WARN) -fno-plt $(SANFLAGS)
+# Position-independent, because the exporter is in a shared library, too; nothing is compiled twice.
+PIC       := -fPIC -fno-semantic-interposition
+CFLAGS    += -std=c11 $(OPT) $(WARN) $(PIC) -fvisibility=hidden $(SANFLAGS)
+CXXFLAGS  += -std=c++20 $(OPT) $(WARN) $(PIC) -fno-plt $(SANFLAGS)
 LDFLAGS   += $(SANFLAGS) -Wl,--as-needed
 ABSL      := absl_status absl_statusor absl_strings absl_str_format absl_flat_hash_map absl_synchronization absl_time
 LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate -lzstd -lbpf -lspdlog -lfmt -lyaml-cpp \
@@ -42,14 +44,14 @@ LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 
-.PHONY: all deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs test demo bench soak fuzz accuracy adapters lint format install clean help unit
-all: $(BUILD)/bin/spantap $(BUILD)/lib/libspantap.so
+.PHONY: all musl doc deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs test demo bench soak fuzz accuracy adapters lint format install clean help unit
+all: $(BUILD)/bin/spantap $(BUILD)/lib/libspantap.so $(BUILD)/lib/libspantap-embedded.so
 
 # ---------------------------------------------------------------- stages
 # One static library per stage; the list is the link order and the allowed direction of includes
 # (a stage may include itself and what stands to the right of it; `make lint` checks).
 AGENT_STAGES    := agent/run agent/serve agent/cli agent/view agent/handoff agent/spans agent/link agent/connections agent/protocols agent/capture
-EXPORTER_STAGES := exporter/send exporter/spool exporter/transport exporter/otlp exporter/model
+EXPORTER_STAGES := exporter/embedded exporter/send exporter/spool exporter/transport exporter/otlp exporter/intake exporter/model
 STAGES          := $(AGENT_STAGES) $(EXPORTER_STAGES)
 lib              = $(BUILD)/lib/lib$(subst /,_,$(1)).a
 STAGE_LIBS      := $(foreach s,$(STAGES),$(call lib,$(s)))
@@ -123,7 +125,7 @@ $(NANOPB_SRC): $(NANOPB)/.unpacked ;
 $(NANOPB_GEN): $(BUILD)/gen/nanopb/.generated ;
 $(BUILD)/obj/nanopb/%.o: $(BUILD)/%.c
 	$(call msg,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CCACHE) $(CC) $(NANOPB_FLAGS) -O3 -g -fvisibility=hidden $(SANFLAGS) -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CC) $(NANOPB_FLAGS) -O3 -g $(PIC) -fvisibility=hidden $(SANFLAGS) -c $< -o $@
 $(call lib,exporter/otlp): $(patsubst $(BUILD)/%.c,$(BUILD)/obj/nanopb/%.o,$(NANOPB_SRC) $(NANOPB_GEN))
 $(BUILD)/obj/exporter/otlp/%: CPPFLAGS += $(NANOPB_FLAGS)
 $(call objects,exporter/otlp): | $(BUILD)/gen/nanopb/.generated
@@ -150,27 +152,45 @@ $(BUILD)/bench/bench_encode: $(BUILD)/obj/tests/bench/bench_encode.cc.o $(foreac
 
 # ---------------------------------------------------------------- libspantap.so, what proxies load: C, libc only
 LIBSPANTAP := $(BUILD)/lib/libspantap.so
+SO_FLAGS   := -Wl,-z,nodelete $(if $(SAN),,-Wl$(,)-z$(,)defs) -Wl,-z,relro -Wl,-z,now
 HANDOFF    := $(patsubst %,$(BUILD)/obj/%.o,$(wildcard exporter/handoff/*.c))
 $(BUILD)/obj/exporter/handoff/%.c.o: exporter/handoff/%.c
 	$(call msg,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CCACHE) $(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -pedantic -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CC) $(CPPFLAGS) $(CFLAGS) -pedantic -MMD -MP -c $< -o $@
 $(LIBSPANTAP): $(HANDOFF) exporter/handoff/spantap.map
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -shared $(LDFLAGS) -Wl,-soname,libspantap.so.0 -Wl,--version-script=exporter/handoff/spantap.map \
-	    -Wl,-z,nodelete $(if $(SAN),,-Wl$(,)-z$(,)defs) -Wl,-z,relro -Wl,-z,now -o $@.0 $(HANDOFF) && ln -sf libspantap.so.0 $@
+	    $(SO_FLAGS) -Wl,-rpath,'$$ORIGIN' -o $@.0 $(HANDOFF) && ln -sf libspantap.so.0 $@
 # The real reader, too: an agent that dies.
-$(BUILD)/test/exporter_handoff: $(LIBSPANTAP) $(BUILD)/obj/agent/handoff/ring_reader.cc.o
+$(BUILD)/test/exporter_handoff: $(LIBSPANTAP) $(BUILD)/obj/exporter/intake/ring_reader.cc.o
 $(BUILD)/test/exporter_handoff: LIBS := -Wl,-rpath,'$$ORIGIN/../lib' -pthread
 $(BUILD)/bench/bench_handoff: $(patsubst %,$(BUILD)/obj/tests/%.cc.o,bench/bench_handoff exporter/handoff/ring_agent) $(LIBSPANTAP)
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ -Wl,-rpath,'$$ORIGIN/../lib' -pthread
+
+# What it loads in embedded mode: the exporter, with all that it needs. Shows one symbol.
+EMBEDDED := $(BUILD)/lib/libspantap-embedded.so
+$(EMBEDDED): $(foreach s,$(EXPORTER_STAGES),$(call lib,$(s))) exporter/embedded/embedded.map
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) -shared $(LDFLAGS) -Wl,-soname,libspantap-embedded.so.0 -Wl,--version-script=exporter/embedded/embedded.map \
+	    $(SO_FLAGS) -o $@.0 -Wl,--whole-archive $(call lib,exporter/embedded) -Wl,--no-whole-archive $(filter %.a,$^) $(LIBS) && \
+	    ln -sf libspantap-embedded.so.0 $@
+
+# The same library for programs that live on musl (Alpine). It has no embedded mode: that needs glibc's C++.
+MUSL    := $(BUILD)/musl/libspantap.so.0
+MUSL_CC ?= musl-gcc
+musl: $(MUSL)
+$(MUSL): $(wildcard exporter/handoff/*.[ch]) exporter/handoff/spantap.map include/spantap/spantap.h
+	$(call msg,MUSL,$@)
+	$(Q)mkdir -p $(@D) && $(MUSL_CC) $(CPPFLAGS) -std=c11 $(OPT) $(WARN) $(PIC) -fvisibility=hidden -pedantic -shared \
+	    -Wl,-soname,libspantap.so.0 -Wl,--version-script=exporter/handoff/spantap.map -Wl,--as-needed $(SO_FLAGS) -o $@ $(filter %.c,$^)
 
 # ---------------------------------------------------------------- the ring's model: every interleaving of the real code (tests/model)
 # Compiled for a thread sanitizer, linked with a runtime of our own that decides what is next and what a load sees. The
 # smallest ring is the one thing that differs; mutants/FILE-NAME.sed are wrong on purpose, and must be found.
 MODEL          := build/model
 MODEL_C        := $(wildcard exporter/handoff/*.c)
-MODEL_SOURCES  := $(MODEL_C) agent/handoff/ring_reader.cc
+MODEL_SOURCES  := $(MODEL_C) exporter/intake/ring_reader.cc
 MODEL_OBJECTS  := $(MODEL_SOURCES:%=$(MODEL)/obj/%.o)
 MODEL_TESTS    := $(patsubst %,build/obj/%.o,$(wildcard tests/model/*.cc)) build/obj/tests/main.cc.o
 MODEL_MUTANTS  := $(notdir $(basename $(wildcard tests/model/mutants/*.sed)))
@@ -235,7 +255,8 @@ BUILD_PACKAGES := g++=4:12 gcc=4:12 pkg-config clang-14=1:14.0 bpftool=7.1 libbp
     nlohmann-json3-dev=3.11 node-llhttp=8.1 protobuf-compiler=3.21 python3=3.11 python3-protobuf=3.21 python3-pkg-resources \
     libxxhash-dev=0.8 linux-libc-dev dpkg-dev ca-certificates
 TEST_PACKAGES := catch2=2.13 libprotobuf-dev=3.21 libnghttp2-dev=1.52 zlib1g-dev=1:1.2 libclang-rt-14-dev=1:14.0 nginx-light=1.22 haproxy=2.6 wrk=4.1 \
-    curl=7.88 procps python3-venv=3.11 python3-hpack=4.0 openssl=3.0 git
+    curl=7.88 procps python3-venv=3.11 python3-hpack=4.0 openssl=3.0 git musl-tools=1.2
+DOC_PACKAGES  := doxygen=1.9
 LINT_PACKAGES := clang-format-14=1:14.0 clang-tidy-14=1:14.0
 deps: deps-test
 	$(Q)tests/setup/get_envoy.sh
@@ -252,11 +273,11 @@ deps-tried: deps-test
 # Targets that install what is missing and then start over, so that the new tools are seen.
 JOBS := -j$(shell nproc)
 test: deps-tried
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all adapters test-programs
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all musl adapters test-programs
 	$(Q)$(MAKE) --no-print-directory $(JOBS) SAN=1 test-programs fuzz-programs
 	$(Q)/usr/bin/python3 tests/run.py
 soak: deps-tried
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all adapters test-programs
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all musl adapters test-programs
 	$(Q)SPANTAP_ROUNDS=20 /usr/bin/python3 tests/run.py
 demo: deps-test
 	$(Q)tests/setup/get_envoy.sh || true
@@ -303,20 +324,35 @@ lint: deps-test
 	$(Q)tests/setup/install_packages.sh $(LINT_PACKAGES)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all test-programs bench-programs
 	$(Q)/usr/bin/python3 tests/lint/check_arrows.py
+	$(Q)$(MAKE) --no-print-directory doc
 	$(Q)clang-format-14 --dry-run -Werror $(SOURCES)
 	$(Q)/usr/bin/python3 tests/lint/run_clang.py --jobs $(shell nproc) --flags '-std=c++20 $(CPPFLAGS) $(NANOPB_FLAGS) -I/usr/share/include/llhttp' $(filter-out tests/%,$(CXX_SOURCES))
 format:
 	$(Q)clang-format-14 -i $(SOURCES)
 
+# spantap.h as HTML and man pages; a public name without a text is an error.
+DOC := $(BUILD)/doc
+doc:
+	$(Q)tests/setup/install_packages.sh $(DOC_PACKAGES)
+	$(call msg,DOC,$(DOC))
+	$(Q)rm -rf $(DOC) && mkdir -p $(DOC)
+	$(Q)SPANTAP_VERSION=$(VERSION) SPANTAP_DOC_FOLDER=$(DOC) doxygen include/spantap/Doxyfile
+	$(Q)find $(DOC)/man/man3 -type f ! -name 'spantap*' ! -name 'SPANTAP_*' -delete
+
 install: all
 	install -D -m 755 $(BUILD)/bin/spantap $(DESTDIR)$(prefix)/bin/spantap
 	install -D -m 755 $(LIBSPANTAP).0 $(DESTDIR)$(prefix)/lib/libspantap.so.0
+	install -D -m 755 $(EMBEDDED).0 $(DESTDIR)$(prefix)/lib/libspantap-embedded.so.0
 	ln -sf libspantap.so.0 $(DESTDIR)$(prefix)/lib/libspantap.so
 	install -D -m 644 include/spantap/spantap.h $(DESTDIR)$(prefix)/include/spantap/spantap.h
+	install -d $(DESTDIR)$(prefix)/lib/pkgconfig
+	sed 's|@prefix@|$(prefix)|; s|@version@|$(VERSION)|' include/spantap/spantap.pc.in >$(DESTDIR)$(prefix)/lib/pkgconfig/spantap.pc
 
 help:
 	@printf '%s\n' 'make demo      set up, build, and show the traces of real proxies on this machine' \
 	  'make test      set up, build, run every test (under 15 minutes)' \
+	  'make musl      build libspantap.so.0 for programs that live on musl' \
+	  'make doc       spantap.h as HTML and man pages, in build/doc' \
 	  'make adapters  build what nginx, Envoy and HAProxy load (adapter-NAME: one of them, with what it needs)' \
 	  'make all       build build/bin/spantap (after make deps)' \
 	  'make deps      install the packages, Envoy and the Collector that building and testing need' \

@@ -10,7 +10,7 @@
 #include "agent/cli/forms.h"
 #include "agent/cli/option_tables.h"
 #include "agent/cli/standard_variables.h"
-#include "agent/spans/resource_attributes.h"
+#include "exporter/model/resource_attributes.h"
 
 namespace spantap {
 namespace {

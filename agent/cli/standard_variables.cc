@@ -2,12 +2,13 @@
 #include "agent/cli/standard_variables.h"
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "agent/cli/forms.h"
-#include "agent/spans/resource_attributes.h"
+#include "exporter/model/resource_attributes.h"
+#include "exporter/transport/header_list.h"
 
 namespace spantap::standard {
 namespace {
@@ -52,22 +53,11 @@ Words Ratio(absl::string_view text) {
 
 Words SignalEndpoint(absl::string_view text) { return std::vector<std::string>{absl::StrCat(kExactPath, text)}; }
 
-// No message repeats a part of the text: it may be a secret, wherever the mistake is.
 Words Headers(absl::string_view text) {
+  const auto headers = ParseHeaderList(text);
+  if (!headers.ok()) return headers.status();
   std::vector<std::string> words;
-  for (absl::string_view member : absl::StrSplit(text, ',')) {
-    member = absl::StripAsciiWhitespace(member);
-    if (member.empty()) continue;
-    if (member.find(';') != absl::string_view::npos) return Bad("has a ';' (properties are not supported)");
-    const size_t equals = member.find('=');
-    if (equals == 0 || equals == absl::string_view::npos) return Bad("has a part that is not NAME=VALUE");
-    std::string name, value;
-    if (!PercentDecode(absl::StripAsciiWhitespace(member.substr(0, equals)), &name) ||
-        !PercentDecode(absl::StripAsciiWhitespace(member.substr(equals + 1)), &value)) {
-      return Bad("has a '%' without two hexadecimal digits");
-    }
-    words.push_back(absl::StrCat(name, "=", value));
-  }
+  for (const auto& [name, value] : *headers) words.push_back(absl::StrCat(name, "=", value));
   return words;
 }
 

@@ -6,14 +6,10 @@
 #include <cerrno>
 
 #include "exporter/handoff/ring_layout.h"
+#include "exporter/intake/ring_memory.h"
 
 namespace spantap {
 namespace {
-
-uint64_t WishedSize(uint32_t wished_bytes) {
-  if (wished_bytes == 0) return SPANTAP_RING_DEFAULT_BYTES;
-  return std::clamp<uint64_t>(std::bit_ceil(uint64_t{wished_bytes}), SPANTAP_RING_MIN_BYTES, SPANTAP_RING_MAX_BYTES);
-}
 
 uint64_t Left(uint64_t limit, uint64_t held) { return limit > held ? limit - held : 0; }
 
@@ -49,7 +45,7 @@ Admission::Answer Admission::Admit(const Peer& peer, uint32_t wished_bytes, uint
   const uint64_t room = std::min({Left(limits_.bytes, all_.bytes), Left(limits_.bytes_per_uid, user.held.bytes),
                                   Left(limits_.bytes_per_process, process.held.bytes)});
   if (room < SPANTAP_RING_MIN_BYTES) return {ENOMEM, 0};
-  const uint64_t bytes = std::min(WishedSize(wished_bytes), std::bit_floor(room));
+  const uint64_t bytes = std::min(RingBytes(wished_bytes), std::bit_floor(room));
   for (Held* held : {&all_, &user.held, &process.held}) {
     ++held->connections;
     held->bytes += bytes;

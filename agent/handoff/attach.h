@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The system calls of an attaching: who is at the other end, its hello, our welcome.
+// The system calls of an attaching: who is at the other end, and its hello.
 //
 // Used by handoff.cc. Nothing here waits.
 #pragma once
@@ -27,8 +27,5 @@ enum class PacketState : uint8_t {
   kEnd,    // the peer has gone
 };
 PacketState TakePacket(int connection, std::string* packet);
-
-// `error`: 0, and then `ring_fd` is passed on; or the errno that says why not. False if the peer did not take it.
-bool SendWelcome(int connection, int error, uint64_t data_bytes, int ring_fd);
 
 }  // namespace spantap

@@ -17,6 +17,7 @@
 #include "agent/handoff/peer_resource.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "exporter/intake/welcome.h"
 
 namespace spantap {
 namespace {

@@ -25,9 +25,9 @@
 #include "agent/handoff/handoff_counters.h"
 #include "agent/handoff/handoff_settings.h"
 #include "agent/handoff/handoff_socket.h"
-#include "agent/handoff/hello.h"
-#include "agent/handoff/pace.h"
 #include "agent/handoff/producer.h"
+#include "exporter/intake/hello.h"
+#include "exporter/intake/pace.h"
 #include "exporter/send/ledger.h"
 #include "exporter/send/span_queue.h"
 

@@ -6,15 +6,9 @@
 
 #include <cstdint>
 
-namespace spantap {
+#include "exporter/intake/handoff_drops.h"
 
-// Spans that producers say they dropped before the ring: claims, believed as far as HandoffClaims::Advance() does.
-struct HandoffDrops {
-  uint64_t full = 0;
-  uint64_t too_large = 0;
-  uint64_t no_agent = 0;
-  uint64_t invalid = 0;
-};
+namespace spantap {
 
 struct HandoffCounters {
   uint64_t producers = 0;    // attached now

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "agent/spans/resource_attributes.h"
 #include "agent/spans/span_builder.h"
+#include "exporter/model/resource_attributes.h"
 
 namespace spantap {
 

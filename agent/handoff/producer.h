@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "agent/handoff/admission.h"
-#include "agent/handoff/record_to_span.h"
-#include "agent/handoff/ring_memory.h"
-#include "agent/handoff/ring_reader.h"
 #include "base/unique_fd.h"
+#include "exporter/intake/record_to_span.h"
+#include "exporter/intake/ring_memory.h"
+#include "exporter/intake/ring_reader.h"
 
 namespace spantap {
 

@@ -3,7 +3,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "agent/spans/url.h"
+#include "exporter/model/url.h"
 
 namespace spantap {
 namespace {

@@ -8,7 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "agent/spans/resource_attributes.h"
+#include "exporter/model/resource_attributes.h"
 
 namespace spantap {
 namespace {

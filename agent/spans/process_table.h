@@ -13,7 +13,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "agent/capture/event_source.h"
-#include "agent/spans/resource_attributes.h"
+#include "exporter/model/resource_attributes.h"
 #include "exporter/model/span.h"
 
 namespace spantap {

@@ -8,7 +8,7 @@
 #include "agent/spans/address.h"
 #include "agent/spans/forwarded.h"
 #include "agent/spans/http_method.h"
-#include "agent/spans/url.h"
+#include "exporter/model/url.h"
 
 namespace spantap {
 namespace {

@@ -11,11 +11,13 @@
 
 #include "agent/link/linked_exchange.h"
 #include "exporter/model/span.h"
+#include "exporter/model/url.h"
 
 namespace spantap {
 
 struct SpanStyle {
-  enum class QueryValues : uint8_t { kRedacted, kNone } query_values = QueryValues::kRedacted;
+  using QueryValues = spantap::QueryValues;
+  QueryValues query_values = QueryValues::kRedacted;
 };
 
 // `wall_minus_mono_ns` is the offset read nearest to the exchange's end: one offset per span.

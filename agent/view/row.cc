@@ -5,7 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "agent/spans/url.h"
+#include "exporter/model/url.h"
 
 namespace spantap {
 namespace {

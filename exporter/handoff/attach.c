@@ -46,10 +46,19 @@ void handoff_unmap(struct handoff_ring* ring) {
   memset(ring, 0, sizeof(*ring));
 }
 
+/* In embedded mode a forked child may hold the connection for as long as it lives, and nobody watches the process. */
 static void close_descriptors(spantap_producer* producer) {
-  if (owns_connection(producer)) close(producer->connection);
+  if (owns_connection(producer)) {
+    if (producer->client->embedded != NULL) shutdown(producer->connection, SHUT_RDWR);
+    close(producer->connection);
+  }
   if (producer->memory >= 0) close(producer->memory);
   producer->connection = producer->memory = -1;
+}
+
+void handoff_close_inherited(spantap_producer* producer) {
+  if (owns_connection(producer)) close(producer->connection);
+  producer->connection = -1;
 }
 
 void handoff_detach(spantap_producer* producer) {
@@ -79,23 +88,33 @@ static int above_standard_streams(int fd) {
   return higher;
 }
 
-static void ask(spantap_producer* producer, uint64_t now) {
-  const spantap_client* client = producer->client;
-  ++producer->attach_attempts;
-  int fd = above_standard_streams(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (fd < 0) {
-    fail(producer, now);
-    return;
+/* A connection on which the hello has been said; -1: none. */
+static int say_hello(const spantap_client* client) {
+  if (client->mode == SPANTAP_MODE_EMBEDDED) {
+    const struct spantap_embedded* embedded = client->embedded;
+    return embedded != NULL ? above_standard_streams(embedded->connect(client->hello, client->hello_bytes)) : -1;
   }
-  if (connect(fd, (const struct sockaddr*)&client->address, sizeof(client->address)) != 0 ||
-      send(fd, client->hello, client->hello_bytes, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)client->hello_bytes) {
-    close(fd);
+  int fd = above_standard_streams(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (fd < 0) return -1;
+  if (connect(fd, (const struct sockaddr*)&client->address, sizeof(client->address)) == 0 &&
+      send(fd, client->hello, client->hello_bytes, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)client->hello_bytes) {
+    return fd;
+  }
+  close(fd);
+  return -1;
+}
+
+static void ask(spantap_producer* producer, uint64_t now) {
+  ++producer->attach_attempts;
+  int fd = say_hello(producer->client);
+  if (fd < 0) {
     fail(producer, now);
     return;
   }
   producer->connection = fd;
   producer->connection_cookie = cookie_of(fd);
-  producer->asked_ns = producer->looked_ns = now;
+  producer->asked_ns = now;
+  producer->looked_ns = producer->client->embedded != NULL ? 0 : now; /* whose answer is there already */
   producer->state = HANDOFF_ASKED;
 }
 

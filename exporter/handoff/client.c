@@ -9,7 +9,6 @@
 #include "exporter/handoff/encode.h"
 
 static const char kDefaultSocket[] = "/run/spantap/agent.sock";
-static const uint32_t kEmbedded = 2; /* reserved for a library that exports by itself */
 
 /* In one place, and nothing of it in a program that runs with more rights than its caller. */
 static spantap_str environment(const char* name) {
@@ -27,7 +26,7 @@ static spantap_mode chosen_mode(spantap_mode asked) {
   if (asked != SPANTAP_MODE_DEFAULT) return asked;
   spantap_str value = environment("SPANTAP_MODE");
   if (is(value, "off")) return SPANTAP_MODE_OFF;
-  return is(value, "embedded") ? kEmbedded : SPANTAP_MODE_HANDOFF;
+  return is(value, "embedded") ? SPANTAP_MODE_EMBEDDED : SPANTAP_MODE_HANDOFF;
 }
 
 static spantap_status set_address(spantap_client* client, spantap_str path) {
@@ -36,6 +35,15 @@ static spantap_status set_address(spantap_client* client, spantap_str path) {
   if (path.size >= sizeof(client->address.sun_path) || memchr(path.data, 0, path.size) != NULL) return SPANTAP_INVALID;
   client->address.sun_family = AF_UNIX;
   memcpy(client->address.sun_path, path.data, path.size);
+  return SPANTAP_OK;
+}
+
+static spantap_status set_embedded(spantap_client* client) {
+  client->embedded = handoff_load_embedded();
+  if (client->embedded == NULL) return SPANTAP_UNSUPPORTED;
+  int found = client->embedded->open();
+  if (found != SPANTAP_EMBEDDED_ON) client->embedded = NULL;
+  if (found == SPANTAP_EMBEDDED_OFF) client->mode = SPANTAP_MODE_OFF;
   return SPANTAP_OK;
 }
 
@@ -65,10 +73,13 @@ static spantap_status configure(spantap_client* client, const spantap_options* o
     return SPANTAP_INVALID;
   }
   client->mode = chosen_mode(options->mode);
-  if (client->mode == kEmbedded) return SPANTAP_UNSUPPORTED;
-  if (client->mode != SPANTAP_MODE_HANDOFF && client->mode != SPANTAP_MODE_OFF) return SPANTAP_INVALID;
   client->root_threshold = (uint64_t)((1 - options->sample_ratio) * 72057594037927936.0); /* 2^56 */
-  spantap_status status = set_address(client, options->socket);
+  spantap_status status = SPANTAP_INVALID;
+  if (client->mode == SPANTAP_MODE_EMBEDDED) {
+    status = set_embedded(client);
+  } else if (client->mode == SPANTAP_MODE_HANDOFF || client->mode == SPANTAP_MODE_OFF) {
+    status = set_address(client, options->socket);
+  }
   return status == SPANTAP_OK ? set_hello(client, options) : status;
 }
 

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "exporter/handoff/embedded.h"
 #include "exporter/handoff/ring_layout.h"
 #include "spantap/spantap.h"
 
@@ -18,7 +19,8 @@ struct spantap_client {
   uint32_t users;  /* atomic: the host and each producer */
   uint32_t closed; /* atomic: by spantap_close() */
   spantap_mode mode;
-  uint64_t root_threshold; /* a root is sampled if the low 56 bits of its trace id are not below this */
+  uint64_t root_threshold;                 /* a root is sampled if the low 56 bits of its trace id are not below this */
+  const struct spantap_embedded* embedded; /* NULL: another mode, or spans have nowhere to go */
   struct sockaddr_un address;
   uint32_t hello_bytes;
   _Alignas(8) uint8_t hello[SPANTAP_HELLO_MAX_BYTES]; /* spantap_hello and the resource's attributes */

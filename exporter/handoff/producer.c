@@ -20,7 +20,7 @@ spantap_status spantap_producer_open(spantap_client* client, spantap_producer** 
     made->generation = handoff_fork_generation();
     made->connection = made->memory = -1;
     handoff_seed(made);
-    handoff_advance(made);
+    if (!handoff_awaits_first(made)) handoff_advance(made);
     *producer = made;
   }
   errno = saved;
@@ -45,6 +45,7 @@ void handoff_after_fork(spantap_producer* producer) {
   /* Attached rings are not mapped here (MADV_DONTFORK), and their addresses may have become something else. */
   if (producer->state != HANDOFF_MAPPED) memset(&producer->ring, 0, sizeof(producer->ring));
   memset(&producer->old, 0, sizeof(producer->old));
+  handoff_close_inherited(producer);
   handoff_detach(producer);
   handoff_unmap(&producer->old);
   producer->dropped = producer->told_before = none;
@@ -60,13 +61,15 @@ spantap_status spantap_attach(spantap_producer* producer) {
   spantap_status status = handoff_enter(producer);
   if (status != SPANTAP_OK) return status;
   if (handoff_client_closed(producer->client)) return SPANTAP_CLOSED;
-  return handoff_advance(producer);
+  return handoff_awaits_first(producer) ? SPANTAP_OK : handoff_advance(producer);
 }
 
 int spantap_enabled(const spantap_producer* producer) {
-  return producer != NULL && producer->thread == handoff_thread() && producer->generation == handoff_fork_look() &&
-         producer->state == HANDOFF_ATTACHED && !handoff_client_closed(producer->client) &&
-         __atomic_load_n(&producer->ring.shared->state, __ATOMIC_RELAXED) == SPANTAP_RING_OPEN;
+  if (producer == NULL || producer->thread != handoff_thread() || handoff_client_closed(producer->client)) return 0;
+  if (producer->generation == handoff_fork_look() && producer->state == HANDOFF_ATTACHED) {
+    return __atomic_load_n(&producer->ring.shared->state, __ATOMIC_RELAXED) == SPANTAP_RING_OPEN;
+  }
+  return handoff_awaits_first(producer);
 }
 
 spantap_status handoff_wrong_thread(spantap_producer* producer) {

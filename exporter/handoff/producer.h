@@ -98,12 +98,20 @@ spantap_status handoff_advance(spantap_producer* producer);
 void handoff_check_reader(spantap_producer* producer, uint64_t unix_ns);
 /* The same, when there is no room or the caller waits: at most ten times a second. */
 void handoff_probe(spantap_producer* producer);
+/* In a child: of a connection, the child's descriptor only. */
+void handoff_close_inherited(spantap_producer* producer);
 /* Lets go of connection and memory; the ring's unread records, too. */
 void handoff_detach(spantap_producer* producer);
 /* adopt.c: moves what nobody has read from `old` to the new ring, and unmaps `old`. */
 void handoff_adopt(spantap_producer* producer);
 /* Unmaps a ring and forgets it. */
 void handoff_unmap(struct handoff_ring* ring);
+
+/* In embedded mode a ring, and the thread that reads it, are there from a process's first span on. */
+static inline int handoff_awaits_first(const spantap_producer* producer) {
+  return producer->client->embedded != NULL &&
+         (producer->generation != handoff_fork_look() || (producer->state == HANDOFF_DETACHED && !producer->failures));
+}
 
 /* Whether a span may go into the ring now; else the drop is counted, and its status returned. */
 spantap_status handoff_ready_slowly(spantap_producer* producer);

@@ -38,17 +38,28 @@ static int all_taken(spantap_producer* producer) {
   return producer->state == HANDOFF_ATTACHED && handoff_ring_look(&producer->ring) == producer->ring.head;
 }
 
+/* An agent's spans are safe once it has them; those of this process are not. */
+static int all_sent(const spantap_producer* producer, uint64_t left_ns) {
+  const struct spantap_embedded* embedded = producer->client->embedded;
+  return embedded == NULL || embedded->flush((uint32_t)(left_ns / 1000000u));
+}
+
 spantap_status spantap_flush(spantap_producer* producer, uint32_t timeout_ms) {
   spantap_status status = handoff_enter(producer);
   if (status != SPANTAP_OK) return status;
   if (handoff_client_closed(producer->client)) return SPANTAP_CLOSED;
+  if (handoff_awaits_first(producer)) return SPANTAP_OK;
   int saved = errno;
   const struct timespec pause = {0, 1000000};
   uint64_t end_ns = monotonic_ns() + (uint64_t)timeout_ms * 1000000u;
   for (;;) {
     handoff_advance(producer); /* also finds out that the agent has died */
-    if (all_taken(producer)) break;
-    if (monotonic_ns() >= end_ns) {
+    uint64_t now_ns = monotonic_ns();
+    if (all_taken(producer)) {
+      if (!all_sent(producer, now_ns < end_ns ? end_ns - now_ns : 0)) status = SPANTAP_TIMEOUT;
+      break;
+    }
+    if (now_ns >= end_ns) {
       status = producer->state == HANDOFF_ATTACHED ? SPANTAP_TIMEOUT : SPANTAP_NO_AGENT;
       break;
     }

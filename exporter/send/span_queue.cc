@@ -63,7 +63,8 @@ bool SpanQueue::WaitFor(size_t min_spans, size_t max_bytes, absl::Duration max_w
     uint64_t deadline_ns = 0;
     {
       absl::MutexLock lock(&mutex_);
-      const size_t enough = hurry_.load(std::memory_order_acquire) ? 1 : min_spans;
+      const bool hurry = nudged_.exchange(false) || hurry_.load(std::memory_order_acquire);
+      const size_t enough = hurry ? 1 : min_spans;
       deadline_ns = (queued_ > 0 ? oldest_ns_ : start_ns) + max_wait_ns;
       const bool ready = closed_ || queued_ >= enough || bytes_ >= max_bytes || now_ns >= deadline_ns;
       wanted_spans_ = ready ? kNobodyWaits : enough;
@@ -115,6 +116,12 @@ void SpanQueue::Close() {
 
 void SpanQueue::Hurry() {
   hurry_.store(true, std::memory_order_release);
+  consumer_.Signal();
+}
+
+void SpanQueue::Nudge() {
+  if (guard_.InChild()) return;
+  nudged_.store(true, std::memory_order_release);
   consumer_.Signal();
 }
 

@@ -45,6 +45,8 @@ class SpanQueue {
   void Close() ABSL_LOCKS_EXCLUDED(mutex_);
   // From now on Pop() waits for one span only. Async-signal-safe.
   void Hurry();
+  // What is queued now is not to wait for more; once. Any thread.
+  void Nudge();
   // The consumer hangs and will not come back: closes the queue and drops all that is in flight, here and behind
   // (shutdown). Exact, as no other thread may enter or settle spans meanwhile; later Pop()s find nothing.
   void DropInFlight() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -67,7 +69,7 @@ class SpanQueue {
   const Limits limits_;
   Ledger& ledger_;
   ForkGuard guard_;
-  std::atomic<bool> hurry_{false};
+  std::atomic<bool> hurry_{false}, nudged_{false};
   // The consumer's own: what it swapped out and has not handed out yet.
   std::vector<Span> outgoing_;
   size_t next_ = 0;

@@ -16,9 +16,9 @@
 #include <thread>
 #include <vector>
 
-#include "agent/handoff/record_to_span.h"
-#include "agent/handoff/ring_memory.h"
-#include "agent/handoff/ring_reader.h"
+#include "exporter/intake/record_to_span.h"
+#include "exporter/intake/ring_memory.h"
+#include "exporter/intake/ring_reader.h"
 #include "exporter/otlp/otlp_encoder.h"
 #include "spantap/spantap.h"
 

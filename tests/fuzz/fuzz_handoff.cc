@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "agent/handoff/peer_resource.h"
-#include "agent/handoff/record_to_span.h"
-#include "agent/handoff/ring_reader.h"
+#include "exporter/intake/record_to_span.h"
+#include "exporter/intake/ring_reader.h"
 #include "exporter/model/utf8.h"
 
 namespace spantap {

@@ -15,8 +15,8 @@
 #include <optional>
 #include <vector>
 
-#include "agent/handoff/record_to_span.h"
-#include "agent/handoff/ring_reader.h"
+#include "exporter/intake/record_to_span.h"
+#include "exporter/intake/ring_reader.h"
 #include "exporter/model/utf8.h"
 #include "spantap/spantap.h"
 
@@ -53,7 +53,7 @@ using spantap::fuzz::HookedCopy;
 #define __atomic_load_n(at, order) ::spantap::fuzz::HookedLoad(at, order)
 #define __atomic_store_n(at, value, order) ::spantap::fuzz::HookedStore(at, value, order)
 #define memcpy HookedCopy
-#include "agent/handoff/ring_reader.cc"  // NOLINT(bugprone-suspicious-include): the hooks are its macros
+#include "exporter/intake/ring_reader.cc"  // NOLINT(bugprone-suspicious-include): the hooks are its macros
 #undef memcpy
 #undef __atomic_load_n
 #undef __atomic_store_n

@@ -18,7 +18,7 @@
 #include <new>
 #include <optional>
 
-#include "agent/handoff/ring_reader.h"
+#include "exporter/intake/ring_reader.h"
 #define _Alignas alignas
 extern "C" {
 #include "exporter/handoff/producer.h"

@@ -20,6 +20,12 @@ struct Row {
   std::vector<const char*> bad;
 };
 
+// A byte more than a Unix socket's path may have.
+constexpr char k108[] =
+    "pppppppppppppppppppppppppppppppppppppppppppppppppppppp"
+    "pppppppppppppppppppppppppppppppppppppppppppppppppppppp";
+static_assert(sizeof(k108) == 109);
+
 // clang-format off
 const std::vector<Row>& Rows() {
   static const auto& rows = *new std::vector<Row>{
@@ -27,6 +33,8 @@ const std::vector<Row>& Rows() {
     {__LINE__, "exe", {"nginx", "my app"}, {"nginx", "my app"}, {"/bin/nginx"}},
     {__LINE__, "port", {"1", "65535"}, {"1", "65535"}, {"0", "65536", "http"}},
     {__LINE__, "cgroup", {"/a"}, {"/a"}, {}},
+    {__LINE__, "socket", {"/run/spantap/agent.sock", "s"}, {"/run/spantap/agent.sock", "s"}, {k108}},
+    {__LINE__, "socket-allow-uid", {"0", "4294967294"}, {"0", "4294967294"}, {"4294967295", "-1", "root"}},
     {__LINE__, "service-name", {"shop", "nginx=front"}, {"shop", "nginx=front"}, {"=x", "x="}},
     {__LINE__, "hooks", {"auto", "socket", "syscall"}, {"auto", "socket", "syscall"}, {"kprobe", "SOCKET"}},
     {__LINE__, "turns", {"on", "off"}, {"on", "off"}, {"yes", "1", "true"}},
@@ -103,6 +111,7 @@ RawValues Beside(absl::string_view option) {
   RawValues values;
   if (option == "client-key") values["client-certificate"] = {{"beside", "cert.pem"}};
   if (option == "client-certificate") values["client-key"] = {{"beside", "key.pem"}};
+  if (option == "socket-allow-uid") values["socket"] = {{"beside", "/s"}};
   if (absl::StartsWith(option, "spool-")) values["spool"] = {{"beside", "/s"}};
   return values;
 }

@@ -6,10 +6,10 @@
 #include <cerrno>
 
 #include "agent/handoff/admission.h"
-#include "agent/handoff/pace.h"
 #include "agent/handoff/peer_resource.h"
 #include "exporter/handoff/ring_layout.h"
-#include "tests/agent/handoff/record_maker.h"
+#include "exporter/intake/pace.h"
+#include "tests/exporter/intake/record_maker.h"
 
 namespace spantap::handoff_test {
 namespace {
@@ -127,11 +127,11 @@ bool HasText(const Resource& resource, absl::string_view key, absl::string_view 
 }
 
 TEST_CASE("peer resource: the agent says who it is, the peer the rest", "[handoff]") {
-  const std::string packet =
-      HelloPacket(0, 6, Named("service.name", "front") + Named("deployment.environment", "test") +
-                            Attr(0, SPANTAP_INT, "process.pid", BytesOf(int64_t{1})) +
-                            Named("process.executable.name", "innocent") + Named("telemetry.sdk.name", "other") +
-                            Named("team", "hello"));
+  const std::string packet = HelloPacket(0, 6,
+                                         Named("service.name", "front") + Named("deployment.environment", "test") +
+                                             Attr(0, SPANTAP_INT, "process.pid", BytesOf(int64_t{1})) +
+                                             Named("process.executable.name", "innocent") +
+                                             Named("telemetry.sdk.name", "other") + Named("team", "hello"));
   const std::optional<Hello> hello = ParseHello(packet);
   REQUIRE(hello);
   ProcessFacts facts;

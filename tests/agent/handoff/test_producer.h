@@ -15,8 +15,8 @@
 #include <string>
 
 #include "base/unique_fd.h"
-#include "tests/agent/handoff/record_maker.h"
-#include "tests/agent/handoff/ring_writer.h"
+#include "tests/exporter/intake/record_maker.h"
+#include "tests/exporter/intake/ring_writer.h"
 
 namespace spantap::handoff_test {
 

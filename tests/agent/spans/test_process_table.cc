@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "agent/spans/process_table.h"
-#include "agent/spans/resource_attributes.h"
+#include "exporter/model/resource_attributes.h"
 #include "tests/agent/spans/exchange_maker.h"
 
 namespace spantap {

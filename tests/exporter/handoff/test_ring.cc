@@ -15,7 +15,7 @@
 #include <optional>
 #include <random>
 
-#include "agent/handoff/ring_reader.h"
+#include "exporter/intake/ring_reader.h"
 #include "ring_agent.h"
 
 namespace spantap {

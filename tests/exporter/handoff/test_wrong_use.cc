@@ -275,7 +275,6 @@ TEST_CASE("wrong use: options", "[handoff]") {
   CHECK(open([](spantap_options* o) { o->sample_ratio = 1.1; }) == SPANTAP_INVALID);
   CHECK(open([](spantap_options* o) { o->sample_ratio = std::numeric_limits<double>::quiet_NaN(); }) ==
         SPANTAP_INVALID);
-  CHECK(open([](spantap_options* o) { o->mode = 2; }) == SPANTAP_UNSUPPORTED);
   CHECK(open([](spantap_options* o) { o->mode = 4; }) == SPANTAP_INVALID);
   CHECK(open([&](spantap_options* o) { o->socket = Str(long_path); }) == SPANTAP_INVALID);
   CHECK(open([](spantap_options* o) { o->socket = {"a\0b", 3}; }) == SPANTAP_INVALID);

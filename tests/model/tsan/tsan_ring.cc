@@ -20,7 +20,7 @@
 #include <thread>
 #include <vector>
 
-#include "agent/handoff/ring_reader.h"
+#include "exporter/intake/ring_reader.h"
 #define _Alignas alignas
 extern "C" {
 #include "exporter/handoff/producer.h"

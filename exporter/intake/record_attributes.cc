@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exporter/intake/record_attributes.h"
+
+#include <bit>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "exporter/handoff/ring_layout.h"
+#include "exporter/intake/attribute_names.h"
+#include "exporter/model/url.h"
+#include "spantap/spantap.h"
+
+namespace spantap {
+namespace {
+
+static_assert(RecordAttributes::kMaxAttributes == SPANTAP_MAX_ATTRS);
+static_assert(SPANTAP_KEY_COUNT_ <= 64, "a bit for each known key");
+constexpr uint64_t kNamed = uint64_t{1} << SPANTAP_KEY_NAMED;
+
+enum class UrlPart : uint8_t { kNone, kQuery, kWhole };
+
+// By name, because adapters that write Envoy's style name them themselves.
+UrlPart PartOf(absl::string_view name) {
+  if (name == "url.query") return UrlPart::kQuery;
+  if (name == "url.full" || name == "http.url" || name == "http.target") return UrlPart::kWhole;
+  return UrlPart::kNone;
+}
+
+void AddRedacted(const RecordAttribute& attribute, UrlPart part, QueryValues values, AttributeBlob* blob) {
+  std::string text;
+  const absl::string_view bounded = attribute.text.substr(0, SPANTAP_MAX_VALUE);
+  if (part == UrlPart::kQuery) {
+    AppendQuery(bounded, values, &text);
+  } else {
+    const Target target = SplitTarget(bounded, false);
+    if (!target.scheme.empty()) {
+      absl::StrAppend(&text, target.scheme, "://", SplitAuthority(target.authority).host_port);
+    }
+    AppendPathAndQuery(target, values, &text);
+  }
+  blob->AddString(attribute.name, text);
+}
+
+}  // namespace
+
+bool RecordAttributes::Read(ByteCursor& cursor, size_t count, size_t bytes) {
+  absl::string_view part;
+  if (!cursor.Take(bytes, &part)) return false;
+  ByteCursor own(part);
+  return Read(own, count) && own.left() == 0;
+}
+
+bool RecordAttributes::Read(ByteCursor& cursor, size_t count) {
+  size_ = 0;
+  kept_ = 0;
+  unknown_ = 0;
+  if (count > kMaxAttributes) return false;
+  for (size_t i = 0; i < count; ++i) {
+    if (!ReadOne(cursor)) return false;
+  }
+  return true;
+}
+
+bool RecordAttributes::ReadOne(ByteCursor& cursor) {
+  spantap_attr_record record;
+  RecordAttribute attribute;
+  absl::string_view name;
+  if (!cursor.Read(&record) || !cursor.Take(record.name_bytes, &name)) return false;
+  if ((record.key == SPANTAP_KEY_NAMED) == name.empty()) return false;
+  attribute.key = record.key;
+  attribute.type = record.type;
+  attribute.name = name.empty() ? AttributeName(record.key) : name;
+  if (record.type == SPANTAP_STRING) {
+    if (!cursor.Take(record.value_bytes, &attribute.text)) return false;
+  } else {
+    const bool known = record.type == SPANTAP_INT || record.type == SPANTAP_DOUBLE || record.type == SPANTAP_BOOL;
+    if (!known || record.value_bytes != sizeof(attribute.number) || !cursor.Read(&attribute.number)) return false;
+  }
+  if (attribute.name.empty()) {
+    ++unknown_;
+  } else {
+    Keep(attribute);
+  }
+  return true;
+}
+
+// Most records have each key once and no names of their own: nothing to compare.
+bool RecordAttributes::Fresh(const RecordAttribute& attribute) {
+  const uint64_t bit = uint64_t{1} << attribute.key;
+  const bool fresh = attribute.key != SPANTAP_KEY_NAMED && (kept_ & (bit | kNamed)) == 0;
+  kept_ |= bit;
+  return fresh;
+}
+
+void RecordAttributes::Keep(const RecordAttribute& attribute) {
+  if (Fresh(attribute)) {
+    list_[size_++] = attribute;
+    return;
+  }
+  for (size_t i = 0; i < size_; ++i) {
+    if (list_[i].name == attribute.name) {
+      list_[i] = attribute;
+      return;
+    }
+  }
+  list_[size_++] = attribute;
+}
+
+void RecordAttributes::AppendTo(QueryValues query_values, AttributeBlob* blob) const {
+  for (const RecordAttribute& attribute : *this) {
+    const UrlPart part = attribute.text.empty() ? UrlPart::kNone : PartOf(attribute.name);
+    if (part == UrlPart::kNone) {
+      AppendAttribute(attribute, blob);
+    } else {
+      AddRedacted(attribute, part, query_values, blob);
+    }
+  }
+}
+
+void AppendAttribute(const RecordAttribute& attribute, AttributeBlob* blob) {
+  switch (attribute.type) {
+    case SPANTAP_INT:
+      return blob->AddInt(attribute.name, attribute.number);
+    case SPANTAP_DOUBLE:
+      return blob->AddDouble(attribute.name, std::bit_cast<double>(attribute.number));
+    case SPANTAP_BOOL:
+      return blob->AddBool(attribute.name, attribute.number != 0);
+    default:
+      // Semconv: header attributes are lists.
+      return attribute.key == SPANTAP_KEY_REQUEST_ID ? blob->AddStringArray1(attribute.name, attribute.text)
+                                                     : blob->AddString(attribute.name, attribute.text);
+  }
+}
+
+}  // namespace spantap

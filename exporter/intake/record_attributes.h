@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The attributes of a record, of an event or link in it, or of a hello: validated, named, redacted, encoded.
+//
+// Used by record_to_span.cc and hello.cc. Pure; total over any bytes. Memory: kMaxAttributes views; the blob is at most
+// a small multiple of the bytes read.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+#include "exporter/intake/byte_cursor.h"
+#include "exporter/model/attributes.h"
+#include "exporter/model/url.h"
+
+namespace spantap {
+
+// One attribute as it was handed off; views into the record.
+struct RecordAttribute {
+  absl::string_view name;
+  uint16_t key = 0;
+  uint8_t type = 0;  // spantap_type
+  absl::string_view text;
+  int64_t number = 0;  // the bits of an int, a double or a bool
+};
+
+// A list in which the last of several attributes with one name has won. Reused from record to record.
+class RecordAttributes {
+ public:
+  static constexpr size_t kMaxAttributes = 128;
+
+  // Reads `count` attributes of `bytes` bytes. False if they are not what the layout says; then the list means
+  // nothing. Keys that this version does not know are left out, and counted in unknown().
+  [[nodiscard]] bool Read(ByteCursor& cursor, size_t count, size_t bytes);
+  [[nodiscard]] bool Read(ByteCursor& cursor, size_t count);
+
+  const RecordAttribute* begin() const { return list_.data(); }
+  const RecordAttribute* end() const { return list_.data() + size_; }
+  uint32_t unknown() const { return unknown_; }
+
+  void AppendTo(QueryValues query_values, AttributeBlob* blob) const;
+
+ private:
+  [[nodiscard]] bool ReadOne(ByteCursor& cursor);
+  bool Fresh(const RecordAttribute& attribute);
+  void Keep(const RecordAttribute& attribute);
+
+  std::array<RecordAttribute, kMaxAttributes> list_;
+  size_t size_ = 0;
+  uint64_t kept_ = 0;  // bits of the keys that are in the list
+  uint32_t unknown_ = 0;
+};
+
+// As it is, whatever it means.
+void AppendAttribute(const RecordAttribute& attribute, AttributeBlob* blob);
+
+}  // namespace spantap
