@@ -15,10 +15,17 @@ void Linker::OnResponse(Exchange& exchange) { state_->OnResponse(exchange); }
 
 void Linker::OnFinished(std::unique_ptr<Exchange> exchange) { state_->OnFinished(std::move(exchange)); }
 
+void Linker::OnProducers(const std::vector<uint32_t>& tgids) { state_->OnProducers(tgids); }
+
+void Linker::OnSpan(std::unique_ptr<HandedSpan> handed, uint64_t wall_minus_mono_ns) {
+  state_->OnSpan(std::move(handed), wall_minus_mono_ns);
+}
+
 void Linker::OnProcessEnd(uint32_t tgid) { state_->processes.Forget(tgid); }
 
 void Linker::OnTime(uint64_t mono_ns) {
   state_->Touch(mono_ns);
+  state_->PumpSpans();
   state_->Pump();
 }
 

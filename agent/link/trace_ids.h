@@ -20,6 +20,9 @@
 
 namespace spantap {
 
+// The ids that a member bore: those of its handed-off span, else those on the wire; null: none.
+const TraceParent* WireOf(const Node& node);
+
 class TraceIds {
  public:
   static constexpr size_t kRecent = 32768;
@@ -42,6 +45,7 @@ class TraceIds {
     bool known = false;  // an id is settled, or was delivered
     bool fixed = false;  // flags and sampling, too
     const TraceParent* wire = nullptr;
+    bool handed_sampled = false;  // a member was handed off, sampled
     const Node* request_id = nullptr;  // the first member that has one
     uint8_t flags = 0;
     bool sampled = true;

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "agent/spans/handed.h"
+
 namespace spantap {
 
 Pipeline::Pipeline(const PipelineSettings& settings, IdGenerator& ids, Ledger& ledger, SpanQueue* queue,
@@ -32,6 +34,7 @@ void Pipeline::OnEvent(const EventView& event) {
       break;
     case SPANTAP_EVENT_PROCESS:
       processes_.OnProcess(event.As<spantap_process_event>(), event.record);
+      inbox_.Observe(event.header->tgid);
       break;
     case SPANTAP_EVENT_CLOCK:
       wall_minus_mono_ns_ = event.As<spantap_clock_event>().wall_minus_mono_ns;
@@ -45,32 +48,52 @@ void Pipeline::OnEvent(const EventView& event) {
 
 // What was learned about a process ends with its program; another may get its pid.
 void Pipeline::OnTask(const spantap_event_header& header) {
-  if (header.type == SPANTAP_EVENT_EXIT) processes_.OnExit(header.tgid);
+  if (header.type == SPANTAP_EVENT_EXIT) {
+    processes_.OnExit(header.tgid);
+    inbox_.ObserveEnd(header.tgid, header.mono_ns);
+  }
   if (header.type == SPANTAP_EVENT_EXIT || header.type == SPANTAP_EVENT_EXEC) linker_.OnProcessEnd(header.tgid);
 }
 
 void Pipeline::OnTime(uint64_t mono_ns) {
   // Housekeeping does not need the events' resolution: a tenth of the shortest waiting time will do.
   constexpr uint64_t kStepNs = 5'000'000;
+  TakeHanded();
   if (mono_ns < now_ns_ + kStepNs) return;
   now_ns_ = mono_ns;
   connections_.OnTime(mono_ns);
   linker_.OnTime(mono_ns);
+  SendLone();
+}
+
+// What was in the inbox a turn ago: since then the events that were in the kernel's ring before those spans were
+// handed off have been taken, so that a span finds its own exchange and no neighbour of it.
+void Pipeline::TakeHanded() {
+  if (staged_.producers_changed) linker_.OnProducers(staged_.producers);
+  for (auto& handed : staged_.spans) linker_.OnSpan(std::move(handed), wall_minus_mono_ns_);
+  staged_ = inbox_.Take();
 }
 
 void Pipeline::Finish() {
   connections_.FinishAll(now_ns_);
+  TakeHanded();
+  TakeHanded();
   linker_.Flush();
+  SendLone();
 }
 
 void Pipeline::OnTree(std::vector<LinkedExchange> tree) {
   if (view_ != nullptr) view_->Print(tree, wall_minus_mono_ns_);
   std::vector<Span> spans;
   uint64_t unsent = 0;
-  for (const LinkedExchange& linked : tree) {
-    if (!linked.sampled) continue;
+  for (LinkedExchange& linked : tree) {
+    if (!linked.sampled && linked.handed == nullptr) continue;
     if (queue_ == nullptr) {
       ++unsent;
+      continue;
+    }
+    if (linked.handed != nullptr) {
+      spans.push_back(JoinSpan(linked));
       continue;
     }
     spans.push_back(BuildSpan(linked, style_, wall_minus_mono_ns_, processes_.ResourceOf(linked.exchange->tgid)));
@@ -80,6 +103,19 @@ void Pipeline::OnTree(std::vector<LinkedExchange> tree) {
     ledger_.Dropped(DropReason::kNoExporter, unsent);
   }
   if (!spans.empty()) queue_->PushAll(std::move(spans));
+}
+
+void Pipeline::OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) {
+  if (queue_ == nullptr) {
+    ledger_.Created();
+    ledger_.Dropped(DropReason::kNoExporter, 1);
+    return;
+  }
+  lone_.push_back(LoneSpan(*handed, trace_id));
+}
+
+void Pipeline::SendLone() {
+  if (!lone_.empty()) queue_->PushAll(std::exchange(lone_, {}));
 }
 
 std::string Pipeline::ServiceName(uint32_t tgid) { return processes_.ResourceOf(tgid)->service_name; }
