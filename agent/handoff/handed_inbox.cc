@@ -37,9 +37,7 @@ void HandedInbox::AddProducer(uint32_t tgid, int change) {
   process.producers += change;
   const bool after = process.producers > 0;
   if (!after && process.spans == 0) processes_.erase(tgid);
-  if (before == after) return;
-  producers_changed_ = true;
-  something_.store(true, std::memory_order_release);
+  if (before != after) producers_changed_.store(true, std::memory_order_release);
 }
 
 bool HandedInbox::HasRoom(const Process& process, size_t all_spans, size_t all_bytes, size_t bytes) {
@@ -69,29 +67,28 @@ size_t HandedInbox::Offer(uint32_t tgid, std::vector<Span>& spans, const std::ve
     handed->tgid = tgid;
     spans_.push_back(std::move(handed));
   }
-  if (taken > 0) something_.store(true, std::memory_order_release);
+  if (taken > 0) spans_there_.store(true, std::memory_order_release);
   return taken;
 }
 
-HandedInbox::Taken HandedInbox::Take() {
-  Taken taken;
-  if (!something_.load(std::memory_order_acquire)) return taken;
+std::vector<uint32_t> HandedInbox::TakeProducers() {
   absl::MutexLock lock(&mutex_);
-  something_.store(false, std::memory_order_relaxed);
-  taken.spans = std::exchange(spans_, {});
-  bytes_ = 0;
-  taken.producers_changed = std::exchange(producers_changed_, false);
-  for (auto at = processes_.begin(); at != processes_.end();) {
-    Process& process = at->second;
-    process.spans = process.bytes = 0;
-    if (process.producers > 0) {
-      if (taken.producers_changed) taken.producers.push_back(at->first);
-      ++at;
-    } else {
-      processes_.erase(at++);
-    }
+  producers_changed_.store(false, std::memory_order_relaxed);
+  std::vector<uint32_t> producers;
+  for (const auto& [tgid, process] : processes_) {
+    if (process.producers > 0) producers.push_back(tgid);
   }
-  return taken;
+  return producers;
+}
+
+std::vector<std::unique_ptr<HandedSpan>> HandedInbox::TakeSpans() {
+  if (!spans_there_.load(std::memory_order_acquire)) return {};
+  absl::MutexLock lock(&mutex_);
+  spans_there_.store(false, std::memory_order_relaxed);
+  bytes_ = 0;
+  absl::erase_if(processes_, [](const auto& entry) { return entry.second.producers <= 0; });
+  for (auto& [tgid, process] : processes_) process.spans = process.bytes = 0;
+  return std::exchange(spans_, {});
 }
 
 }  // namespace spantap

@@ -29,17 +29,14 @@ class HandedInbox {
   // Spans may come for so long after the end of their process, or before its first event.
   static constexpr uint64_t kDoubtNs = 5'000'000'000;
 
-  struct Taken {
-    std::vector<std::unique_ptr<HandedSpan>> spans;  // of one process in the order in which it handed them off
-    bool producers_changed = false;
-    std::vector<uint32_t> producers;  // if changed: all processes that hand off
-  };
-
   // Event thread: the pipeline has seen an event of the process; the process has ended.
   void Observe(uint32_t tgid);
   void ObserveEnd(uint32_t tgid, uint64_t mono_ns);
   // Event thread. Free of locks if there is nothing.
-  Taken Take();
+  bool ProducersChanged() const { return producers_changed_.load(std::memory_order_acquire); }
+  std::vector<uint32_t> TakeProducers();  // all processes that hand off
+  // Of one process in the order in which it handed them off.
+  std::vector<std::unique_ptr<HandedSpan>> TakeSpans();
 
   // Hand-off thread.
   bool Observed(uint32_t tgid) const;
@@ -58,11 +55,11 @@ class HandedInbox {
   };
   static bool HasRoom(const Process& process, size_t all_spans, size_t all_bytes, size_t bytes);
 
-  std::atomic<bool> something_{false};
+  std::atomic<bool> producers_changed_{false};
+  std::atomic<bool> spans_there_{false};
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<uint32_t, uint64_t> observed_ ABSL_GUARDED_BY(mutex_);  // when it ended; 0: it has not
   absl::flat_hash_map<uint32_t, Process> processes_ ABSL_GUARDED_BY(mutex_);  // those with producers
-  bool producers_changed_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<HandedSpan>> spans_ ABSL_GUARDED_BY(mutex_);
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };

@@ -16,7 +16,7 @@ constexpr uint64_t kMaxWaitNs = 2'000'000'000;
 }  // namespace
 
 void Linker::State::OnProducers(const std::vector<uint32_t>& tgids) {
-  const std::vector<uint32_t> fresh = handed.SetProducers(tgids);
+  const std::vector<uint32_t> fresh = handed.SetProducers(tgids, now_ns);
   if (fresh.empty()) return;
   const absl::flat_hash_set<uint32_t> wanted(fresh.begin(), fresh.end());
   for (const auto& [id, node] : nodes) {
@@ -61,6 +61,7 @@ void Linker::State::OnSpan(std::unique_ptr<HandedSpan> span, uint64_t wall_minus
 }
 
 void Linker::State::PumpSpans() {
+  handed.ForgetGone(now_ns);
   while (PendingSpan* const span = handed.TakeDue(now_ns)) {
     Node* const node = span->matchable() ? handed.Match(*span) : nullptr;
     if (node != nullptr) {

@@ -78,14 +78,23 @@ struct HandedSpans::Fit {
 
 // ---------------------------------------------------------------- processes and candidates
 
-std::vector<uint32_t> HandedSpans::SetProducers(const std::vector<uint32_t>& tgids) {
+std::vector<uint32_t> HandedSpans::SetProducers(const std::vector<uint32_t>& tgids, uint64_t now_ns) {
+  for (auto& [tgid, until_ns] : producers_) until_ns = std::min(until_ns, now_ns + kGoneNs);
   std::vector<uint32_t> fresh;
   for (const uint32_t tgid : tgids) {
-    if (!producers_.contains(tgid)) fresh.push_back(tgid);
+    if (producers_.insert_or_assign(tgid, kForEver).second) fresh.push_back(tgid);
   }
-  producers_.clear();
-  producers_.insert(tgids.begin(), tgids.end());
+  look_at_ns_ = producers_.size() > tgids.size() ? now_ns + kGoneNs : kForEver;
   return fresh;
+}
+
+void HandedSpans::ForgetGone(uint64_t now_ns) {
+  if (now_ns < look_at_ns_) return;
+  look_at_ns_ = kForEver;
+  for (const auto& [tgid, until_ns] : producers_) {
+    if (until_ns > now_ns) look_at_ns_ = std::min(look_at_ns_, until_ns);
+  }
+  absl::erase_if(producers_, [now_ns](const auto& entry) { return entry.second <= now_ns; });
 }
 
 void HandedSpans::AddCandidate(Node& node) {

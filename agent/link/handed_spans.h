@@ -65,8 +65,9 @@ class HandedSpans {
   static constexpr uint64_t kTriesMs[] = {0, 10, 40, 160, 500, 1000};
   static constexpr int kTries = static_cast<int>(std::size(kTriesMs));
 
-  // All processes that hand off; returns those that have come.
-  std::vector<uint32_t> SetProducers(const std::vector<uint32_t>& tgids);
+  // All processes that hand off; returns those that have come. Those that have gone count for a while yet.
+  std::vector<uint32_t> SetProducers(const std::vector<uint32_t>& tgids, uint64_t now_ns);
+  void ForgetGone(uint64_t now_ns);
   bool HandsOff(uint32_t tgid) const { return !producers_.empty() && producers_.contains(tgid); }
 
   // An exchange that a span may be of, until it is matched or delivered. No-ops if it is (not) there.
@@ -122,6 +123,8 @@ class HandedSpans {
 
  private:
   static constexpr int kMaxLooked = 64;
+  static constexpr uint64_t kForEver = UINT64_MAX;
+  static constexpr uint64_t kGoneNs = 2'000'000'000;
   using ConnectionKey = std::pair<uint64_t, std::pair<uint64_t, uint64_t>>;  // key, (start, exchange id)
   struct Held {
     size_t spans = 0;
@@ -138,7 +141,8 @@ class HandedSpans {
   Node* ByClients(const PendingSpan& span) const;
   Node* ByRequestId(const PendingSpan& span) const;
 
-  absl::flat_hash_set<uint32_t> producers_;
+  absl::flat_hash_map<uint32_t, uint64_t> producers_;  // until when; kForEver: attached
+  uint64_t look_at_ns_ = kForEver;                     // for those that have gone
   absl::btree_map<ConnectionKey, Node*> by_connection_;
   MemberIndex outgoing_;
   MemberIndex by_request_id_;

@@ -21,6 +21,8 @@ Pipeline::~Pipeline() = default;
 void Pipeline::SetView(std::unique_ptr<TraceView> view) { view_ = std::move(view); }
 
 void Pipeline::OnEvent(const EventView& event) {
+  // Before the events of a process that has begun to hand off.
+  if (inbox_.ProducersChanged()) linker_.OnProducers(inbox_.TakeProducers());
   switch (event.header->type) {
     case SPANTAP_EVENT_OPEN:
     case SPANTAP_EVENT_DATA:
@@ -69,9 +71,8 @@ void Pipeline::OnTime(uint64_t mono_ns) {
 // What was in the inbox a turn ago: since then the events that were in the kernel's ring before those spans were
 // handed off have been taken, so that a span finds its own exchange and no neighbour of it.
 void Pipeline::TakeHanded() {
-  if (staged_.producers_changed) linker_.OnProducers(staged_.producers);
-  for (auto& handed : staged_.spans) linker_.OnSpan(std::move(handed), wall_minus_mono_ns_);
-  staged_ = inbox_.Take();
+  for (auto& handed : staged_) linker_.OnSpan(std::move(handed), wall_minus_mono_ns_);
+  staged_ = inbox_.TakeSpans();
 }
 
 void Pipeline::Finish() {

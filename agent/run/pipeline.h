@@ -69,7 +69,7 @@ class Pipeline final : public EventSink, private LinkedSink {
   uint64_t events_unknown_ = 0;
   HandedInbox inbox_;
   // Taken from the inbox, not given to the linker yet: the events of their exchanges come first.
-  HandedInbox::Taken staged_;
+  std::vector<std::unique_ptr<HandedSpan>> staged_;
   std::vector<Span> lone_;
   Linker linker_;
   ConnTable connections_;
