@@ -46,7 +46,7 @@ bool HandedInbox::HasRoom(const Process& process, size_t all_spans, size_t all_b
 }
 
 size_t HandedInbox::Offer(uint32_t tgid, std::vector<Span>& spans, const std::vector<SpanConnection>& connections,
-                          uint64_t mono_ns) {
+                          uint64_t mono_ns, uint64_t wall_minus_mono_ns) {
   absl::MutexLock lock(&mutex_);
   Process& process = processes_[tgid];
   if (process.second != mono_ns / kSecondNs) {
@@ -65,6 +65,7 @@ size_t HandedInbox::Offer(uint32_t tgid, std::vector<Span>& spans, const std::ve
     handed->span = std::move(spans[taken]);
     handed->connection = connections[taken];
     handed->tgid = tgid;
+    handed->wall_minus_mono_ns = wall_minus_mono_ns;
     spans_.push_back(std::move(handed));
   }
   if (taken > 0) spans_there_.store(true, std::memory_order_release);

@@ -43,7 +43,7 @@ class HandedInbox {
   void AddProducer(uint32_t tgid, int change);
   // Takes spans from the front of `spans` (with their connections) and returns how many.
   size_t Offer(uint32_t tgid, std::vector<Span>& spans, const std::vector<SpanConnection>& connections,
-               uint64_t mono_ns);
+               uint64_t mono_ns, uint64_t wall_minus_mono_ns);
 
  private:
   struct Process {

@@ -365,7 +365,8 @@ bool Handoff::ReadOne(Producer& producer, uint64_t now_ns, double* fill, bool* m
   totals_.spans += spans.size();
   if (to_join && !spans.empty()) {
     producer.NoteSpans(now_ns);
-    const size_t taken = inbox_->Offer(static_cast<uint32_t>(producer.peer().pid), spans, connections, now_ns);
+    const size_t taken =
+        inbox_->Offer(static_cast<uint32_t>(producer.peer().pid), spans, connections, now_ns, WallMinusMonoNs());
     spans.erase(spans.begin(), spans.begin() + static_cast<ptrdiff_t>(taken));
     totals_.not_joined += spans.size();
   }

@@ -137,7 +137,7 @@ LinkedExchange Linker::State::PlaceOf(Node& node) {
     linked.parent_span_id = span->parent_span_id;
     linked.rule = on_wire ? LinkRule::kWire : LinkRule::kHandoff;
     linked.parent_is_remote = span->parent_is_remote;
-  } else if (span == nullptr && wire && (node.role == Role::kServer || node.repeated)) {
+  } else if (span == nullptr && wire && (node.role == Role::kServer || node.repeated || node.claim_lost)) {
     linked.parent_span_id = wire->parent_id;
     linked.rule = LinkRule::kWire;
     linked.parent_is_remote = trace_ids.ClaimedBy(wire->parent_id) == 0;

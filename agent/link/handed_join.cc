@@ -39,18 +39,21 @@ void Linker::State::ExpectNoMore(Node& node) {
   CheckReady(root);
 }
 
-void Linker::State::OnSpan(std::unique_ptr<HandedSpan> span, uint64_t wall_minus_mono_ns) {
+void Linker::State::OnSpan(std::unique_ptr<HandedSpan> span) {
   const HandedId id = {span->tgid, span->span.span_id};
   const TraceId trace_id = span->span.trace_id;
   Node* const named = handed.Named(id);
   const HandedSpans::Past* const past = handed.Recall(id);
-  if ((past != nullptr && past->told) || (named != nullptr && named->delivered && named->told)) {
+  const SpanKind kind = span->span.kind;
+  const bool told = past != nullptr && past->told;
+  if (told && kind == (past->role == Role::kServer ? SpanKind::kServer : SpanKind::kClient)) {
     ++counters.handed.late;
     return;
   }
-  const bool expected = named != nullptr && named->candidate && named->handed_id == id.id;
-  const bool repeated = !expected && (named != nullptr || past != nullptr || handed.FindPending(id) != nullptr);
-  PendingSpan* const pending = repeated ? nullptr : handed.Add(span, wall_minus_mono_ns, now_ns);
+  const bool expected = named != nullptr && named->candidate && named->handed_id == id.id && kind == SpanKind::kServer;
+  const bool repeated =
+      !expected && (named != nullptr || (past != nullptr && !told) || handed.FindPending(id) != nullptr);
+  PendingSpan* const pending = repeated ? nullptr : handed.Add(span, now_ns);
   if (pending == nullptr) {
     ++counters.handed.unmatched_spans;
     if (!repeated) ++counters.handed.overflow;
@@ -163,8 +166,9 @@ void Linker::State::FollowParent(Node& client, SpanId at, bool remote, bool own_
   AwaitParent(client, false);
 }
 
-// A span without an exchange: those that wait for it wait for its parent.
+// A span without an exchange: those that wait for it wait for its parent, those that sent its id hang on it.
 void Linker::State::PassUp(const HandedId& id, const Span& span) {
+  handed.EachOutgoing(id, [](Node& client) { return client.claim_lost = true; });
   std::vector<Node*> clients;
   handed.EachAwaiting(id, [&clients](Node& client) {
     clients.push_back(&client);
@@ -207,9 +211,13 @@ void Linker::State::GiveUp(PendingSpan& pending) {
   if (!flushing && handed.FindPending(parent) != nullptr && now_ns - pending.came_ns < kMaxWaitNs) {
     return handed.Postpone(pending, now_ns);
   }
-  if (pending.matchable()) ++counters.handed.unmatched_spans;
+  // Nobody observes some of those that hand off.
+  if (pending.matchable() && processes.Knows(id.tgid)) ++counters.handed.unmatched_spans;
   std::unique_ptr<HandedSpan> given = handed.Remove(pending);
   PassUp(id, given->span);
+  // A client exchange that sent this id has been exported under it.
+  const auto* const own_past = handed.Recall(id);
+  if (own_past != nullptr && own_past->told) given->span.span_id = trace_ids.NewSpanId();
   Node* const node = handed.Named(parent);
   if (node != nullptr && !node->delivered && !flushing) {
     handed.NameAlso(*node, id.id);
@@ -226,9 +234,7 @@ void Linker::State::GiveUp(PendingSpan& pending) {
 
 void Linker::State::SendAlone(std::unique_ptr<HandedSpan> span, const TraceId& trace_id) {
   handed.Release(*span);
-  if (span->span.trace_id != trace_id) {
-    handed.Remember({span->tgid, span->span.span_id}, {false, trace_id, span->span.span_id});
-  }
+  handed.Remember({span->tgid, span->span.span_id}, {false, Role::kClient, trace_id, span->span.span_id});
   sink.OnSpan(std::move(span), trace_id);
 }
 
@@ -237,7 +243,8 @@ void Linker::State::Reserve(Node& server) {
   for (Node* child = server.first_child; child != nullptr; child = child->next_sibling) {
     if (child->handed == nullptr || !child->awaited_id.valid() || child->own_parent) continue;
     const HandedId id = {server.process->tgid, child->awaited_id};
-    if (child->process != server.process || handed.FindPending(id) != nullptr || handed.Named(id) != nullptr) continue;
+    const bool used = handed.FindPending(id) != nullptr || handed.Named(id) != nullptr || handed.Recall(id) != nullptr;
+    if (used || child->process != server.process) continue;
     handed.Name(server, id.id);
     TakeId(server);
     break;
@@ -267,22 +274,20 @@ void Linker::State::TellEarly(Node& node) {
 void Linker::State::Past(Node& node, LinkedExchange& linked) {
   for (auto& span : node.below) followers.emplace_back(std::move(span), node.trace_id);
   node.below.clear();
-  if (node.process == nullptr) return;
-  AwaitParent(node, false);
-  const uint32_t tgid = node.process->tgid;
-  if (node.candidate) {
+  const uint32_t tgid = node.exchange->tgid;
+  const bool untracked = node.process == nullptr;
+  if (!untracked) AwaitParent(node, false);
+  if (node.candidate || (untracked && handed.HandsOff(tgid))) {
     handed.RemoveCandidate(node);
-    if (node.awaits_span) ++counters.handed.unmatched_exchanges;
+    if (node.awaits_span || untracked) ++counters.handed.unmatched_exchanges;
     ExpectNoMore(node);
     const bool own_id = node.span_id == node.handed_id || node.span_id == node.claimed;
     node.told = own_id;
-    if (own_id) handed.Remember({tgid, node.span_id}, {true, node.trace_id, node.span_id});
+    if (own_id) handed.Remember({tgid, node.span_id}, {true, node.role, node.trace_id, node.span_id});
   } else if (node.handed != nullptr) {
     linked.handed = std::move(node.handed);
     handed.Release(*linked.handed);
-    if (linked.handed->span.trace_id != node.trace_id || node.handed_id != node.span_id) {
-      handed.Remember({tgid, node.handed_id}, {false, node.trace_id, node.span_id});
-    }
+    handed.Remember({tgid, node.handed_id}, {false, node.role, node.trace_id, node.span_id});
   }
 }
 

@@ -15,9 +15,6 @@ namespace {
 constexpr uint64_t kMsNs = 1'000'000;
 // Two exchanges that differ by less are equally near: system calls and time stamps are some microseconds apart.
 constexpr uint64_t kEqualNs = 20'000;
-// Tries from this one on allow for times that do not overlap by a little (clocks, what is done after the log).
-constexpr int kLateTry = 3;
-constexpr uint64_t kMaxGapNs = 5 * kMsNs;
 // Which port a connection is looked up by.
 enum class By : uint8_t { kServerPeer = 1, kClientLocal, kClientPeer };
 
@@ -70,10 +67,9 @@ Role RoleOf(const PendingSpan& span) {
 // How well an exchange on the span's connection fits; less is better.
 struct HandedSpans::Fit {
   bool other_ids = true;   // no id says that they belong together
-  uint64_t gap_ns = 0;     // between the two, if they do not overlap
   uint64_t apart_ns = 0;   // sum of the differences of their starts and ends
   bool excluded = false;   // the ids say that they do not
-  auto Order() const { return std::tie(other_ids, gap_ns, apart_ns); }
+  auto Order() const { return std::tie(other_ids, apart_ns); }
 };
 
 // ---------------------------------------------------------------- processes and candidates
@@ -137,7 +133,7 @@ void HandedSpans::RemoveCandidate(Node& node) {
 
 // ---------------------------------------------------------------- spans
 
-PendingSpan* HandedSpans::Add(std::unique_ptr<HandedSpan>& handed, uint64_t wall_minus_mono_ns, uint64_t now_ns) {
+PendingSpan* HandedSpans::Add(std::unique_ptr<HandedSpan>& handed, uint64_t now_ns) {
   const Span& span = handed->span;
   const size_t bytes = span.ApproximateBytes();
   Held& own = held_[handed->tgid];
@@ -152,8 +148,8 @@ PendingSpan* HandedSpans::Add(std::unique_ptr<HandedSpan>& handed, uint64_t wall
   }
   auto pending = std::make_unique<PendingSpan>();
   PendingSpan* const raw = pending.get();
-  pending->start = TimeOf(span.start_unix_ns, wall_minus_mono_ns);
-  pending->end = TimeOf(span.end_unix_ns, wall_minus_mono_ns);
+  pending->start = TimeOf(span.start_unix_ns, handed->wall_minus_mono_ns);
+  pending->end = TimeOf(span.end_unix_ns, handed->wall_minus_mono_ns);
   pending->came_ns = now_ns;
   pending->number = ++last_number_;
   pending_by_id_.emplace(HandedId{handed->tgid, span.span_id}, raw);
@@ -246,13 +242,10 @@ HandedSpans::Fit HandedSpans::FitOf(const PendingSpan& pending, const Node& node
     fit.excluded = fit.other_ids;
   }
   const uint64_t end_ns = EndOf(node);
-  if (node.start_ns > pending.end.to_ns) fit.gap_ns = node.start_ns - pending.end.to_ns;
-  if (end_ns < pending.start.from_ns) fit.gap_ns = pending.start.from_ns - end_ns;
+  fit.excluded |= node.start_ns > pending.end.to_ns || end_ns < pending.start.from_ns;  // they do not overlap
   fit.apart_ns = Apart(node.start_ns, pending.start) + (node.finished ? Apart(end_ns, pending.end) : 0);
-  // Events may be late: an exchange that seems open now may have ended before this span began, and one that is over
-  // may not be the last.
-  if (pending.tries <= 1) fit.excluded |= fit.other_ids && (!node.finished || fit.gap_ns > 0);
-  fit.excluded |= fit.gap_ns > (pending.tries > kLateTry ? kMaxGapNs : 0);
+  // Events may be late: an exchange that seems open now may have ended before this span began.
+  if (pending.tries <= 1) fit.excluded |= fit.other_ids && !node.finished;
   return fit;
 }
 
@@ -273,7 +266,7 @@ Node* HandedSpans::ByConnection(const PendingSpan& span) const {
   const auto middle = by_connection_.lower_bound({key, {span.start.from_ns, 0}});
   int left = kMaxLooked / 2;
   for (auto at = middle; at != by_connection_.end() && at->first.first == key && left-- > 0; ++at) {
-    if (at->second->start_ns > span.end.to_ns + kMaxGapNs) break;
+    if (at->second->start_ns > span.end.to_ns) break;
     look(*at->second);
   }
   left = kMaxLooked / 2;
@@ -286,8 +279,7 @@ Node* HandedSpans::ByConnection(const PendingSpan& span) const {
                                      [](const auto& a, const auto& b) { return a.first.Order() < b.first.Order(); });
   const Fit least = best->first;
   const auto equal = [&least](const auto& each) {
-    return each.first.other_ids == least.other_ids && (each.first.gap_ns == 0) == (least.gap_ns == 0) &&
-           each.first.gap_ns + each.first.apart_ns < least.gap_ns + least.apart_ns + kEqualNs;
+    return each.first.other_ids == least.other_ids && each.first.apart_ns < least.apart_ns + kEqualNs;
   };
   Node* const nearest = best->second;
   found.erase(std::remove_if(found.begin(), found.end(), [&](const auto& each) { return !equal(each); }), found.end());
@@ -331,7 +323,7 @@ Node* HandedSpans::ByRequestId(const PendingSpan& span) const {
         Node& node = static_cast<Node&>(member);
         if (node.process->tgid != span.handed->tgid || node.role != RoleOf(span)) return true;
         if (!SameConnection(span.handed->connection, node.exchange->endpoint)) return true;
-        if (FitOf(span, node).gap_ns > kMaxGapNs) return true;
+        if (FitOf(span, node).excluded) return true;
         only = &node;
         ++found;
         return true;

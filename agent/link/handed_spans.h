@@ -75,7 +75,7 @@ class HandedSpans {
   void RemoveCandidate(Node& node);
 
   // Null: no room; `handed` stays the caller's.
-  PendingSpan* Add(std::unique_ptr<HandedSpan>& handed, uint64_t wall_minus_mono_ns, uint64_t now_ns);
+  PendingSpan* Add(std::unique_ptr<HandedSpan>& handed, uint64_t now_ns);
   PendingSpan* FindPending(const HandedId& id) const;
   // The next one whose try is due, counted as tried; null: none.
   PendingSpan* TakeDue(uint64_t now_ns);
@@ -114,7 +114,8 @@ class HandedSpans {
 
   // What became of a delivered span, for those that come after it.
   struct Past {
-    bool told = false;  // exported under this id from the exchange alone: the span itself is not to be
+    bool told = false;  // exported under this id from an exchange alone: its span is not to be
+    Role role = Role::kClient;  // the exchange's, if told
     TraceId trace_id;   // where it was moved to
     SpanId span_id;     // what it was called
   };

@@ -17,9 +17,7 @@ void Linker::OnFinished(std::unique_ptr<Exchange> exchange) { state_->OnFinished
 
 void Linker::OnProducers(const std::vector<uint32_t>& tgids) { state_->OnProducers(tgids); }
 
-void Linker::OnSpan(std::unique_ptr<HandedSpan> handed, uint64_t wall_minus_mono_ns) {
-  state_->OnSpan(std::move(handed), wall_minus_mono_ns);
-}
+void Linker::OnSpan(std::unique_ptr<HandedSpan> handed) { state_->OnSpan(std::move(handed)); }
 
 void Linker::OnProcessEnd(uint32_t tgid) { state_->processes.Forget(tgid); }
 

@@ -72,8 +72,8 @@ class Linker final : public ExchangeSink {
   // All processes that hand off spans: their exchanges wait for them, at most Settings::decision_limit.
   void OnProducers(const std::vector<uint32_t>& tgids);
   // A span that was handed off by a process that is, or may be, observed. It is delivered once, with its exchange
-  // (LinkedExchange::handed) or alone (LinkedSink::OnSpan). `wall_minus_mono_ns`: what its times are ahead of ours.
-  void OnSpan(std::unique_ptr<HandedSpan> handed, uint64_t wall_minus_mono_ns);
+  // (LinkedExchange::handed) or alone (LinkedSink::OnSpan).
+  void OnSpan(std::unique_ptr<HandedSpan> handed);
 
   // The process is gone, or has become another program: forget what was learned about it.
   void OnProcessEnd(uint32_t tgid);

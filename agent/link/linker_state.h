@@ -50,7 +50,7 @@ struct Linker::State {
 
   // Spans that were handed off.
   void OnProducers(const std::vector<uint32_t>& tgids);
-  void OnSpan(std::unique_ptr<HandedSpan> span, uint64_t wall_minus_mono_ns);
+  void OnSpan(std::unique_ptr<HandedSpan> span);
   void PumpSpans();
   void FlushSpans();
   void Expect(Node& node);

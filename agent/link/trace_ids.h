@@ -35,6 +35,7 @@ class TraceIds {
   void OnRequest(Node& node);
   // The client exchange that claimed a span id lately; 0 if none.
   uint64_t ClaimedBy(const SpanId& id) const;
+  SpanId NewSpanId() { return ids_.NewSpanId(); }
   // Fixes the ids of all nodes of a tree, given in order (InOrder), that have none yet.
   void Assign(const std::vector<Node*>& nodes, uint64_t now_ns);
 

@@ -71,7 +71,7 @@ void Pipeline::OnTime(uint64_t mono_ns) {
 // What was in the inbox a turn ago: since then the events that were in the kernel's ring before those spans were
 // handed off have been taken, so that a span finds its own exchange and no neighbour of it.
 void Pipeline::TakeHanded() {
-  for (auto& handed : staged_) linker_.OnSpan(std::move(handed), wall_minus_mono_ns_);
+  for (auto& handed : staged_) linker_.OnSpan(std::move(handed));
   staged_ = inbox_.TakeSpans();
 }
 

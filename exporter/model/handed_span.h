@@ -25,7 +25,8 @@ struct SpanConnection {
 struct HandedSpan {
   Span span;
   SpanConnection connection;
-  uint32_t tgid = 0;  // SO_PEERCRED's
+  uint32_t tgid = 0;                // SO_PEERCRED's
+  uint64_t wall_minus_mono_ns = 0;  // of the clocks when it came: its times are wall clock's
 };
 
 }  // namespace spantap

@@ -45,6 +45,7 @@ struct Handing {
 inline std::unique_ptr<HandedSpan> MakeHanded(const Handing& from) {
   auto handed = std::make_unique<HandedSpan>();
   handed->tgid = from.tgid;
+  handed->wall_minus_mono_ns = kWallNs;
   Span& span = handed->span;
   span.trace_id = Trace(from.trace);
   span.span_id = Id(from.id);
@@ -141,7 +142,7 @@ class HandingProxy {
     handing.side = &up_.client;
     return handing;
   }
-  void Hand(const Handing& handing) { world_.linker().OnSpan(MakeHanded(handing), kWallNs); }
+  void Hand(const Handing& handing) { world_.linker().OnSpan(MakeHanded(handing)); }
 
   Tcp& down() { return down_; }
   Tcp& up() { return up_; }
