@@ -157,12 +157,49 @@ $(BUILD)/obj/exporter/handoff/%.c.o: exporter/handoff/%.c
 $(LIBSPANTAP): $(HANDOFF) exporter/handoff/spantap.map
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -shared $(LDFLAGS) -Wl,-soname,libspantap.so.0 -Wl,--version-script=exporter/handoff/spantap.map \
-	    -Wl,-z,nodelete -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -o $@.0 $(HANDOFF) && ln -sf libspantap.so.0 $@
+	    -Wl,-z,nodelete $(if $(SAN),,-Wl$(,)-z$(,)defs) -Wl,-z,relro -Wl,-z,now -o $@.0 $(HANDOFF) && ln -sf libspantap.so.0 $@
 $(BUILD)/test/exporter_handoff: $(LIBSPANTAP)
 $(BUILD)/test/exporter_handoff: LIBS := -Wl,-rpath,'$$ORIGIN/../lib' -pthread
 $(BUILD)/bench/bench_handoff: $(patsubst %,$(BUILD)/obj/tests/%.cc.o,bench/bench_handoff exporter/handoff/ring_agent) $(LIBSPANTAP)
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ -Wl,-rpath,'$$ORIGIN/../lib' -pthread
+
+# ---------------------------------------------------------------- the ring's model: every interleaving of the real code (tests/model)
+# Compiled for a thread sanitizer, linked with a runtime of our own that decides what is next and what a load sees. The
+# smallest ring is the one thing that differs; mutants/FILE-NAME.sed are wrong on purpose, and must be found.
+MODEL          := build/model
+MODEL_C        := $(wildcard exporter/handoff/*.c)
+MODEL_SOURCES  := $(MODEL_C) agent/handoff/ring_reader.cc
+MODEL_OBJECTS  := $(MODEL_SOURCES:%=$(MODEL)/obj/%.o)
+MODEL_TESTS    := $(patsubst %,build/obj/%.o,$(wildcard tests/model/*.cc)) build/obj/tests/main.cc.o
+MODEL_MUTANTS  := $(notdir $(basename $(wildcard tests/model/mutants/*.sed)))
+MODEL_COMPILE   = $(if $(filter %.cc,$<),clang++-14 -std=c++20,clang-14 -std=c11) $(CPPFLAGS) -O1 -fsanitize=thread \
+    -MMD -MP -MT $@ -c $< -o $@ && objcopy --redefine-syms=tests/model/redefined.txt $@
+$(MODEL)/src/exporter/handoff/attach.c: exporter/handoff/attach.c
+	$(Q)mkdir -p $(@D) && sed 's/bytes >= SPANTAP_RING_MIN_BYTES/bytes >= 512/' $< > $@ && ! cmp -s $< $@
+$(MODEL)/src/%: %
+	$(Q)mkdir -p $(@D) && cp $< $@
+MODEL_COPIES   := $(MODEL_SOURCES:%=$(MODEL)/src/%)
+.SECONDARY: $(MODEL_COPIES)
+$(MODEL)/obj/%.o: $(MODEL)/src/% tests/model/redefined.txt
+	$(call msg,MODEL,$<)
+	$(Q)mkdir -p $(@D) && $(MODEL_COMPILE)
+build/test/handoff_model: $(MODEL_TESTS) $(MODEL_OBJECTS) | $(MODEL_MUTANTS:%=$(MODEL)/%)
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) -o $@ $^
+define mutant_rule
+$(MODEL)/mutants/$(1)/$(notdir $(2)): $(MODEL)/src/$(2) tests/model/mutants/$(1).sed
+	$$(Q)mkdir -p $$(@D) && sed -E -f tests/model/mutants/$(1).sed $$< > $$@ && ! cmp -s $$< $$@
+$(MODEL)/mutants/$(1)/mutant.o: $(MODEL)/mutants/$(1)/$(notdir $(2)) tests/model/redefined.txt
+	$$(Q)$$(MODEL_COMPILE)
+$(MODEL)/$(1): $(MODEL)/mutants/$(1)/mutant.o $(MODEL_TESTS) $(filter-out $(MODEL)/obj/$(2).o,$(MODEL_OBJECTS))
+	$$(call msg,MUTANT,$$@)
+	$$(Q)$(CXX) -o $$@ $$^
+endef
+$(foreach m,$(MODEL_MUTANTS),$(eval $(call mutant_rule,$(m),$(firstword $(filter %/$(firstword $(subst -, ,$(m))),$(MODEL_SOURCES))))))
+$(patsubst %,build/obj/%.o,$(wildcard tests/model/*.cc)): PCH =
+$(patsubst %,build/obj/%.o,$(wildcard tests/model/*.cc)): PCH_USE =
+-include $(shell find $(MODEL) -name '*.d' 2>/dev/null)
 
 # ---------------------------------------------------------------- programs
 $(BUILD)/bin/spantap: $(BUILD)/obj/agent/main.cc.o $(STAGE_LIBS)
@@ -252,7 +289,7 @@ $(BUILD)/tools/%: $(BUILD)/obj/tests/tools/%.cc.o $$(TOOL_PARTS) $(foreach s,$(E
 	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
 
 # `make test` runs the units once, sanitized; what loads programs into the kernel, and the tools, are not sanitized.
-test-programs: $(if $(SAN),$(foreach a,$(filter-out bpf,$(TEST_AREAS)),$(call test_bin,$(a))),$(TOOLS) $(call test_bin,bpf))
+test-programs: $(if $(SAN),$(foreach a,$(filter-out bpf,$(TEST_AREAS)),$(call test_bin,$(a))),$(TOOLS) $(call test_bin,bpf) build/test/handoff_model)
 BENCHES := $(basename $(notdir $(wildcard tests/bench/*.cc)))
 bench-programs: $(addprefix $(BUILD)/bench/,$(BENCHES))
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.cc.o $(STAGE_LIBS)

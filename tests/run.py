@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs every test that `make test` built: unit tests under ASan+UBSan, kernel tests, the fuzz corpora, e2e.
+"""Runs every test that `make test` built: kernel tests, unit tests under ASan+UBSan, the fuzz corpora, e2e.
 
+Unit tests and corpora run as many at a time as there are cores; kernel tests and e2e alone.
 Ends with `N passed, N failed, N skipped`; exits 1 if anything failed or a program did not report.
 """
 import os
@@ -10,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 os.chdir(ROOT)
@@ -35,7 +37,12 @@ def run(argv, timeout):
     return out, code, time.monotonic() - start
 
 
-def catch2(binary, totals):
+def told(ok, what, out):
+    return f'{"ok" if ok else "FAIL":5}{what}' + ('' if ok else '\n' + out[-6000:])
+
+
+def catch2(binary):
+    """Returns (passed, failed, what to print)."""
     out, code, seconds = run([str(binary)], 300)
     whole = re.search(r'All tests passed \(\d+ assertions? in (\d+) test cases?\)', out)
     part = re.search(r'test cases:\s*(\d+) \|(?:\s*(\d+) passed \|)?\s*(\d+) failed', out)
@@ -46,21 +53,15 @@ def catch2(binary, totals):
         passed = int(part.group(1)) - failed
     else:
         passed, failed = 0, 1
-    totals.add(passed, failed)
-    print(f'{"ok" if not failed else "FAIL":5}{binary}: {passed} passed, {failed} failed ({seconds:.1f} s)', flush=True)
-    if failed:
-        print(out[-6000:], flush=True)
+    return passed, failed, told(not failed, f'{binary}: {passed} passed, {failed} failed ({seconds:.1f} s)', out)
 
 
-def fuzz_corpus(binary, totals):
+def fuzz_corpus(binary):
     corpus = ROOT / 'tests' / 'data' / binary.name
     files = sorted(str(p) for p in corpus.glob('*')) if corpus.is_dir() else []
     out, code, seconds = run([str(binary), *files], 120)
-    ok = code == 0 and files
-    totals.add(1 if ok else 0, 0 if ok else 1)
-    print(f'{"ok" if ok else "FAIL":5}{binary}: corpus of {len(files)} files ({seconds:.1f} s)', flush=True)
-    if not ok:
-        print(out[-6000:], flush=True)
+    ok = code == 0 and len(files) > 0
+    return int(ok), int(not ok), told(ok, f'{binary}: corpus of {len(files)} files ({seconds:.1f} s)', out)
 
 
 def e2e(totals):
@@ -80,18 +81,34 @@ def e2e(totals):
     totals.add(passed, failed or (1 if code else 0), skipped)
 
 
-def main():
-    totals = Totals()
-    for pattern in ('build/test/bpf', 'build/san/test/*'):
-        binaries = [b for b in sorted(ROOT.glob(pattern)) if os.access(b, os.X_OK) and b.is_file()]
-        if not binaries:
+def programs(pattern):
+    return [b.relative_to(ROOT) for b in sorted(ROOT.glob(pattern)) if b.is_file() and os.access(b, os.X_OK)]
+
+
+def units(totals):
+    jobs = []
+    for pattern, kind in (('build/test/handoff_model', catch2), ('build/san/test/*', catch2), ('build/san/fuzz/fuzz_*', fuzz_corpus)):
+        found = [b for b in programs(pattern) if b.suffix == '']
+        if not found:
             totals.add(0, 1)
             print(f'FAIL {pattern}: not built', flush=True)
-        for binary in binaries:
-            catch2(binary.relative_to(ROOT), totals)
-    for binary in sorted((ROOT / 'build/san/fuzz').glob('fuzz_*')):
-        if binary.suffix == '' and binary.is_file():
-            fuzz_corpus(binary, totals)
+        jobs += [(kind, binary) for binary in found]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for passed, failed, text in pool.map(lambda job: job[0](job[1]), jobs):
+            totals.add(passed, failed)
+            print(text, flush=True)
+
+
+def kernel(totals):
+    passed, failed, text = catch2(pathlib.Path('build/test/bpf'))
+    totals.add(passed, failed)
+    print(text, flush=True)
+
+
+def main():
+    totals = Totals()
+    kernel(totals)
+    units(totals)
     e2e(totals)
     print(f'{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped')
     return 1 if totals.failed else 0

@@ -86,7 +86,7 @@ void Handoff::Begin(Ledger& ledger, SpanQueue* queue, HandedInbox* inbox) {
   inbox_ = inbox;
   announced_ = nullptr;
   absl::MutexLock counters(&counters_mutex_);
-  before_run_ = published_;
+  before_run_ = at_pause_;
 }
 
 // The thread reads once more: the run knows the exchanges of those spans, the next one will not.
@@ -98,6 +98,8 @@ void Handoff::Pause() {
   Wake();
   absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(+[](int* turns) { return *turns == 0; }, &pause_turns_));
+  absl::MutexLock counters(&counters_mutex_);
+  at_pause_ = published_;
 }
 
 void Handoff::Stop() {

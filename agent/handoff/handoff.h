@@ -126,6 +126,7 @@ class Handoff {
   mutable absl::Mutex counters_mutex_;
   HandoffCounters published_ ABSL_GUARDED_BY(counters_mutex_);
   HandoffCounters before_run_ ABSL_GUARDED_BY(counters_mutex_);
+  HandoffCounters at_pause_ ABSL_GUARDED_BY(counters_mutex_);  // what comes between two runs is the later one's
 
   std::thread thread_;
 };

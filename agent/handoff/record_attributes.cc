@@ -14,6 +14,8 @@ namespace spantap {
 namespace {
 
 static_assert(RecordAttributes::kMaxAttributes == SPANTAP_MAX_ATTRS);
+static_assert(SPANTAP_KEY_COUNT_ <= 64, "a bit for each known key");
+constexpr uint64_t kNamed = uint64_t{1} << SPANTAP_KEY_NAMED;
 
 enum class UrlPart : uint8_t { kNone, kQuery, kWhole };
 
@@ -50,6 +52,7 @@ bool RecordAttributes::Read(ByteCursor& cursor, size_t count, size_t bytes) {
 
 bool RecordAttributes::Read(ByteCursor& cursor, size_t count) {
   size_ = 0;
+  kept_ = 0;
   unknown_ = 0;
   if (count > kMaxAttributes) return false;
   for (size_t i = 0; i < count; ++i) {
@@ -81,7 +84,19 @@ bool RecordAttributes::ReadOne(ByteCursor& cursor) {
   return true;
 }
 
+// Most records have each key once and no names of their own: nothing to compare.
+bool RecordAttributes::Fresh(const RecordAttribute& attribute) {
+  const uint64_t bit = uint64_t{1} << attribute.key;
+  const bool fresh = attribute.key != SPANTAP_KEY_NAMED && (kept_ & (bit | kNamed)) == 0;
+  kept_ |= bit;
+  return fresh;
+}
+
 void RecordAttributes::Keep(const RecordAttribute& attribute) {
+  if (Fresh(attribute)) {
+    list_[size_++] = attribute;
+    return;
+  }
   for (size_t i = 0; i < size_; ++i) {
     if (list_[i].name == attribute.name) {
       list_[i] = attribute;

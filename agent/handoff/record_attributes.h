@@ -43,10 +43,12 @@ class RecordAttributes {
 
  private:
   [[nodiscard]] bool ReadOne(ByteCursor& cursor);
+  bool Fresh(const RecordAttribute& attribute);
   void Keep(const RecordAttribute& attribute);
 
   std::array<RecordAttribute, kMaxAttributes> list_;
   size_t size_ = 0;
+  uint64_t kept_ = 0;  // bits of the keys that are in the list
   uint32_t unknown_ = 0;
 };
 

@@ -14,19 +14,22 @@ static_assert(RingReader::kMaxRecordBytes == SPANTAP_MAX_RECORD);
 static_assert(RingReader::kMaxRecordBytes <= SPANTAP_RING_MIN_BYTES);
 constexpr uint64_t kAlignment = 8;
 
-uint64_t Step(const uint64_t& shared, uint64_t* seen) {
-  const uint64_t now = __atomic_load_n(&shared, __ATOMIC_RELAXED);
+uint64_t Step(const uint64_t& told, uint64_t& taken, uint64_t* seen) {
+  const uint64_t now = __atomic_load_n(&told, __ATOMIC_RELAXED);
   if (now <= *seen) return 0;
   const uint64_t step = std::min(now - *seen, HandoffClaims::kMaxStep);
   *seen = now;
+  __atomic_store_n(&taken, now, __ATOMIC_RELAXED);
   return step;
 }
 
 }  // namespace
 
-HandoffDrops HandoffClaims::Advance(const spantap_ring& ring) {
-  return {Step(ring.dropped_full, &seen_.full), Step(ring.dropped_too_large, &seen_.too_large),
-          Step(ring.dropped_no_agent, &seen_.no_agent), Step(ring.dropped_invalid, &seen_.invalid)};
+HandoffDrops HandoffClaims::Advance(spantap_ring& ring) {
+  return {Step(ring.dropped_full, ring.taken_full, &seen_.full),
+          Step(ring.dropped_too_large, ring.taken_too_large, &seen_.too_large),
+          Step(ring.dropped_no_agent, ring.taken_no_agent, &seen_.no_agent),
+          Step(ring.dropped_invalid, ring.taken_invalid, &seen_.invalid)};
 }
 
 RingReader::Turn RingReader::Take(size_t max_records, std::vector<char>& scratch, TakeFn take) {
@@ -46,13 +49,17 @@ RingReader::Turn RingReader::Take(size_t max_records, std::vector<char>& scratch
   return turn;
 }
 
+void RingReader::SetState(spantap_ring_state state) const {
+  __atomic_store_n(&ring_->state, static_cast<uint32_t>(state), __ATOMIC_RELEASE);
+}
+
 bool RingReader::TakeOne(uint64_t available, std::vector<char>& scratch, TakeFn take) {
   const uint64_t offset = tail_ & (data_bytes_ - 1);
   const uint64_t to_end = data_bytes_ - offset;
   const char* const at = data() + offset;
   // The header in one load: two might not belong to each other.
-  const auto header = std::bit_cast<spantap_record>(
-      __atomic_load_n(reinterpret_cast<const uint64_t*>(at), __ATOMIC_RELAXED));
+  const auto header =
+      std::bit_cast<spantap_record>(__atomic_load_n(reinterpret_cast<const uint64_t*>(at), __ATOMIC_RELAXED));
   const uint64_t bytes = header.bytes;
   if (bytes < sizeof(spantap_record) || bytes % kAlignment != 0 || bytes > std::min(available, to_end)) return false;
   if (header.type == SPANTAP_RECORD_PAD) {

@@ -22,8 +22,8 @@ namespace spantap {
 class HandoffClaims {
  public:
   static constexpr uint64_t kMaxStep = 1'000'000'000;
-  // What came since the last call.
-  HandoffDrops Advance(const spantap_ring& ring);
+  // What came since the last call; the producer sees that it was taken, and tells no other agent.
+  HandoffDrops Advance(spantap_ring& ring);
 
  private:
   HandoffDrops seen_;
@@ -46,7 +46,7 @@ class RingReader {
   using TakeFn = absl::FunctionRef<bool(absl::string_view record)>;
   Turn Take(size_t max_records, std::vector<char>& scratch, TakeFn take);
 
-  void SetState(spantap_ring_state state) const { __atomic_store_n(&ring_->state, state, __ATOMIC_RELEASE); }
+  void SetState(spantap_ring_state state) const;
 
  private:
   bool TakeOne(uint64_t available, std::vector<char>& scratch, TakeFn take);

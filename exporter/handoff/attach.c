@@ -56,7 +56,7 @@ void handoff_detach(spantap_producer* producer) {
   int was_ring = producer->state == HANDOFF_ATTACHED || producer->state == HANDOFF_LEAVING;
   close_descriptors(producer);
   if (was_ring && producer->ring.shared != NULL) {
-    producer->told_before = producer->dropped;
+    handoff_told(producer);
     if (handoff_ring_look(&producer->ring) != producer->ring.head) {
       producer->old = producer->ring;
       memset(&producer->ring, 0, sizeof(producer->ring));
@@ -95,7 +95,7 @@ static void ask(spantap_producer* producer, uint64_t now) {
   }
   producer->connection = fd;
   producer->connection_cookie = cookie_of(fd);
-  producer->asked_ns = now;
+  producer->asked_ns = producer->looked_ns = now;
   producer->state = HANDOFF_ASKED;
 }
 
@@ -122,7 +122,10 @@ static void refuse(spantap_producer* producer, uint64_t now) {
   fail(producer, now);
 }
 
+/* Once in a tick of the coarse clock: spans that end meanwhile must not pay for a look each. */
 static void receive(spantap_producer* producer, uint64_t now) {
+  if (now == producer->looked_ns) return;
+  producer->looked_ns = now;
   struct spantap_welcome welcome;
   union {
     struct cmsghdr header;

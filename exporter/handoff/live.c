@@ -180,7 +180,7 @@ spantap_status spantap_add_event(spantap_live* live, const spantap_event* event)
   size_t bytes = good ? handoff_event_bytes(event) : 0;
   uint32_t dropped = 0;
   uint8_t* room = good && live->record.event_count < SPANTAP_MAX_EVENTS ? new_chunk(live, EVENT, bytes) : NULL;
-  struct handoff_out out = {room, room + bytes};
+  struct handoff_out out = {room, room != NULL ? room + bytes : NULL};
   int whole = room != NULL && handoff_put_event(&out, event, &dropped) && out.at == out.end;
   if (!whole) {
     if (room != NULL) forget_chunk(live, bytes); /* the caller's strings changed meanwhile */
@@ -200,7 +200,7 @@ spantap_status spantap_add_link(spantap_live* live, const spantap_link* link) {
   size_t bytes = good ? handoff_link_bytes(link) : 0;
   uint32_t dropped = 0;
   uint8_t* room = good && live->record.link_count < SPANTAP_MAX_LINKS ? new_chunk(live, LINK, bytes) : NULL;
-  struct handoff_out out = {room, room + bytes};
+  struct handoff_out out = {room, room != NULL ? room + bytes : NULL};
   int whole = room != NULL && handoff_put_link(&out, link, &dropped) && out.at == out.end;
   if (!whole) {
     if (room != NULL) forget_chunk(live, bytes); /* the caller's strings changed meanwhile */

@@ -88,6 +88,21 @@ void handoff_tell(spantap_producer* producer) {
   tell(&shared->dropped_invalid, dropped->invalid, before->invalid);
 }
 
+/* What the ring's reader has in its books; it cannot have more than it was told. */
+static void taken(uint64_t* told_before, const uint64_t* shared, uint64_t count) {
+  uint64_t taken_count = __atomic_load_n(shared, __ATOMIC_RELAXED);
+  *told_before = taken_count < count - *told_before ? *told_before + taken_count : count;
+}
+
+void handoff_told(spantap_producer* producer) {
+  struct handoff_counts *dropped = &producer->dropped, *before = &producer->told_before;
+  const struct spantap_ring* shared = producer->ring.shared;
+  taken(&before->full, &shared->taken_full, dropped->full);
+  taken(&before->too_large, &shared->taken_too_large, dropped->too_large);
+  taken(&before->no_agent, &shared->taken_no_agent, dropped->no_agent);
+  taken(&before->invalid, &shared->taken_invalid, dropped->invalid);
+}
+
 spantap_status handoff_drop(spantap_producer* producer, spantap_status reason) {
   struct handoff_counts* dropped = &producer->dropped;
   switch (reason) {

@@ -46,7 +46,7 @@ struct spantap_producer {
   uint64_t random[4];
 
   struct handoff_counts dropped;
-  struct handoff_counts told_before; /* part of `dropped` that the counters of earlier rings showed */
+  struct handoff_counts told_before; /* part of `dropped` that readers of earlier rings have taken */
   uint64_t dropped_off;
   uint64_t wrong_thread; /* atomic */
   uint64_t attach_attempts;
@@ -60,6 +60,7 @@ struct spantap_producer {
   struct handoff_ring old; /* of a dead agent, with records that nobody has read */
   uint64_t due_ns;         /* of the next attempt or probe; coarse monotonic clock */
   uint64_t asked_ns;
+  uint64_t looked_ns; /* for the answer, last */
   uint32_t failures; /* attempts since the last ring */
 };
 
@@ -78,6 +79,8 @@ spantap_status handoff_wrong_thread(spantap_producer* producer);
 spantap_status handoff_drop(spantap_producer* producer, spantap_status reason);
 /* Shows the drops to the agent; at the beginning of a ring, those since the last one. */
 void handoff_tell(spantap_producer* producer);
+/* At the end of a ring: what its reader has not taken note of is for the next one. */
+void handoff_told(spantap_producer* producer);
 /* New seed from the kernel: ids of a child differ from its parent's. */
 void handoff_seed(spantap_producer* producer);
 

@@ -61,7 +61,11 @@ struct spantap_ring {
   uint8_t pad0[40];
   /* Written by the reader. */
   uint64_t tail;
-  uint8_t pad1[56];
+  uint64_t taken_full; /* how much of the drops below is in its books; what is not, the producer tells the next agent */
+  uint64_t taken_too_large;
+  uint64_t taken_no_agent;
+  uint64_t taken_invalid;
+  uint8_t pad1[24];
   /* Written by the reader, rarely: a line of its own, so that a producer's look at it costs no cache miss. */
   uint32_t state; /* enum spantap_ring_state */
   uint8_t pad2[60];

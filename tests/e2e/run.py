@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the end-to-end tests: tests/e2e/run.py [--filter TEXT] [--list] [FILE...].
 
-Each test runs in a process of its own with a deadline; prints `ok NAME (1.2 s)`, `FAIL NAME`, or
+Each test runs in a process of its own with a deadline; those of files that say SIDE_BY_SIDE = True as many at a time as
+there are cores, before the others; prints `ok NAME (1.2 s)`, `FAIL NAME`, or
 `skip NAME: reason`, and at the end `N passed, N failed, N skipped`. Exit 1 if any failed.
 """
 import argparse
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -53,6 +55,21 @@ def run_here(path, name):
     return code
 
 
+class Test:
+    def __init__(self, path, name, function):
+        self.path, self.name, self.function = path, name, function
+        self.label = f"{path.stem}.{name}"
+        # A file says SIDE_BY_SIDE = True if its tests load no programs into the kernel and measure no times.
+        self.side_by_side = function.__globals__.get("SIDE_BY_SIDE", False)
+
+
+def run_test(test):
+    """Returns (test, (exit code, output, seconds))."""
+    start = time.monotonic()
+    code, output = run_child(test.path, test.name, getattr(test.function, "deadline", 60))
+    return test, (code, output, time.monotonic() - start)
+
+
 def run_child(path, name, seconds):
     """Returns (exit code, output). Past the deadline: SIGTERM, so that it cleans up, then SIGKILL."""
     with subprocess.Popen([sys.executable, __file__, "--one", str(path), name], stdout=subprocess.PIPE,
@@ -68,7 +85,7 @@ def run_child(path, name, seconds):
         return 1, output + f"\nkilled: no end {20} s after the deadline of {seconds} s\n"
 
 
-def report(label, code, output, seconds):
+def report(label, code, output, seconds, verbose):
     """Prints one test's result; returns "passed", "failed" or "skipped"."""
     lines = output.splitlines()
     if code == EXIT_SKIP:
@@ -77,7 +94,7 @@ def report(label, code, output, seconds):
         return "skipped"
     if code == 0:
         for line in lines:
-            if line.startswith("figure: "):
+            if verbose or line.startswith("figure: "):
                 print(f"  {line}")
         print(f"ok {label} ({seconds:.1f} s)", flush=True)
         return "passed"
@@ -94,22 +111,19 @@ def main():
     parser.add_argument("--verbose", action="store_true", help="print what passing tests print")
     options = parser.parse_args()
     files = [pathlib.Path(f).resolve() for f in options.files] or sorted(HERE.glob("test_*.py"))
+    tests = [Test(path, name, function) for path in files for name, function in load_file(path).items()]
+    tests = [test for test in tests if options.filter in test.label]
+    if options.list:
+        print("\n".join(test.label for test in tests))
+        return 0
     counts = {"passed": 0, "failed": 0, "skipped": 0}
-    for path in files:
-        for name, function in load_file(path).items():
-            label = f"{path.stem}.{name}"
-            if options.filter not in label:
-                continue
-            if options.list:
-                print(label)
-                continue
-            start = time.monotonic()
-            code, output = run_child(path, name, getattr(function, "deadline", 60))
-            if options.verbose and code == 0:
-                print(output, end="")
-            counts[report(label, code, output, time.monotonic() - start)] += 1
-    if not options.list:
-        print(", ".join(f"{n} {what}" for what, n in counts.items()))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for test, outcome in pool.map(run_test, [t for t in tests if t.side_by_side]):
+            counts[report(test.label, *outcome, options.verbose)] += 1
+    for test in tests:
+        if not test.side_by_side:
+            counts[report(test.label, *run_test(test)[1], options.verbose)] += 1
+    print(", ".join(f"{n} {what}" for what, n in counts.items()))
     return 1 if counts["failed"] else 0
 
 

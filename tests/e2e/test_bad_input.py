@@ -20,6 +20,8 @@ from harness.proxies import Nginx
 from harness.sink import OtlpSink
 from harness.spantap import Agent, binary, check_ledger, parse_ledger
 
+SIDE_BY_SIDE = True
+
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 FAILED, WRONG_USE = 1, 2
 EITHER = (FAILED, WRONG_USE)  # a path that is there and cannot be used may count as one or the other

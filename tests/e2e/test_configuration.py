@@ -13,6 +13,8 @@ from harness.env import check, check_equal
 from harness.sink import OtlpSink
 from harness.spantap import binary, check_ledger, parse_ledger
 
+SIDE_BY_SIDE = True
+
 ROOT = pathlib.Path(__file__).parents[2]
 RECORDING = ROOT / "tests" / "data" / "nginx_keepalive.rec"
 

@@ -21,6 +21,8 @@ from harness.driver import SANITIZED, Driver
 from harness.env import Fail, check, check_equal
 from harness.fake_collector import FakeCollector
 
+SIDE_BY_SIDE = True
+
 WORKERS = 4
 HERE = os.path.dirname(os.path.abspath(__file__))
 

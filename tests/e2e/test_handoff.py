@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import random
 import signal
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from harness.handoff import RingProducer, attribute, record
 from harness.sink import OtlpSink
 from harness.spantap import Agent, binary, parse_ledger
 
+ROUNDS = int(os.environ.get("SPANTAP_ROUNDS", "1"))
 LIBRARY_PROGRAM = REPO / "tests" / "e2e" / "harness" / "libspantap.py"
 PROGRAM = REPO / "tests" / "e2e" / "harness" / "handoff.py"
 
@@ -280,7 +282,7 @@ def test_spans_of_the_library_survive_kill_9(env):
         child.wait()
         check_equal((stats["handed_off"], stats["refused_agent"]), (1000, 0), "handed off, refused")
     span = rig.sink.wait_spans(5000)[-1]
-    check_equal((span["name"], span["kind"], span["resource"]["process.pid"]), ("GET /library", "server", child.pid),
+    check_equal((span["name"], span["kind"], span["resource"]["process.pid"]), ("GET /library", "SERVER", child.pid),
                 "name, kind, process")
     check_equal(span["attributes"], {"http.request.method": "GET", "http.response.status_code": 200}, "attributes")
     check_equal(span["resource"]["service.name"], "library4", "service")
@@ -288,33 +290,63 @@ def test_spans_of_the_library_survive_kill_9(env):
     check_equal((ledger["created"], ledger["acknowledged"]), (5000, 5000), "created, acknowledged")
 
 
-@deadline(90)
-def test_library_and_agent_restarts_under_load_balance(env):
+def rings_of(pid):
+    with open(f"/proc/{pid}/maps") as maps:
+        return maps.read().count("memfd:spantap-ring")
+
+
+def producer_cost(pid):
+    """(descriptors but those of a connection, anonymous KiB, mapped rings) of a producer."""
+    with open(f"/proc/{pid}/status") as status:
+        anonymous = next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+    links = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except FileNotFoundError:  # it was just closed
+            pass
+    return sum(not link.startswith("socket:") for link in links), anonymous, rings_of(pid)
+
+
+@deadline(60 if ROUNDS == 1 else 1500)
+def test_agent_restarted_again_and_again(env):
     rig = Rig(env, keep="count")
-    agent = rig.agent()
+    restarts = min(1000, 50 * ROUNDS) if ROUNDS > 1 else 12
     children = [library_program(env, rig.path, 0, 300, f"p{i}") for i in range(3)]
     created = claims = 0
-    for _ in range(8):
-        time.sleep(1.2)
+    before = None
+    dice = random.Random(7)
+    for round_ in range(restarts):
+        agent = rig.agent()
+        if dice.random() < 0.8:
+            wait_until(lambda: rings_of(agent.pid) == 3, 5, "three producers attached", interval=0.005)
+            time.sleep(dice.choice((0, 0.03, 0.1)))
+        if round_ == 5:
+            before = [producer_cost(child.pid) for child in children]
         ledger = agent.stop()
         check_equal(ledger["dropped"], 0, "dropped by the agent")
         created += ledger["created"]
         claims += sum(v for k, v in ledger.items() if k.startswith("handoff_dropped."))
-        agent = rig.agent()
-    time.sleep(1.5)
-    stats = []
+    agent = rig.agent()
+    time.sleep(1.2)
+    after = [producer_cost(child.pid) for child in children]
     for child in children:
         child.stdin.write(b"end\n")
         child.stdin.flush()
-    for child in children:
-        stats.append(json.loads(child.stdout.readline()))
-        check_equal(stats[-1]["flushed"], 0, "flushed")
+    stats = [json.loads(child.stdout.readline()) for child in children]
     last = agent.stop()
     created += last["created"]
     claims += sum(v for k, v in last.items() if k.startswith("handoff_dropped."))
     handed_off = sum(s["handed_off"] for s in stats)
     dropped = sum(v for s in stats for k, v in s.items() if k.startswith("dropped_"))
-    env.figure(f"8 restarts: {handed_off} spans handed off, {dropped} dropped by producers, {claims} of them told to agents")
+    env.figure(f"{restarts} restarts: {handed_off} spans handed off, {dropped} dropped by producers, {claims} of them told "
+               f"to agents; attached {[s['attached_times'] for s in stats]} times; (descriptors, anonymous KiB, rings) "
+               f"{before} -> {after}")
+    check_equal([s["flushed"] for s in stats], [0, 0, 0], "flushed")
     check_equal(sum(s["submitted"] for s in stats), handed_off + dropped, "submitted, handed off and dropped")
     check_equal((created, rig.sink.span_count), (handed_off, handed_off), "created by the agents, at the collector")
     check_equal(claims, dropped, "drops in the agents' ledgers")
+    for (fds, anonymous, _), (fds_after, anonymous_after, rings) in zip(before, after):
+        check(fds_after <= fds, f"descriptors of a producer: {fds} -> {fds_after}")
+        check(anonymous_after <= anonymous + 300, f"anonymous KiB of a producer: {anonymous} -> {anonymous_after}")
+        check_equal(rings, 1, "rings mapped by a producer")

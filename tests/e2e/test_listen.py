@@ -19,6 +19,8 @@ from harness.proxies import Nginx
 from harness.sink import OtlpSink
 from harness.spantap import Agent, parse_ledger
 
+SIDE_BY_SIDE = True
+
 SERIES = re.compile(r'([a-z0-9_:]+)(?:\{([a-z_]+)="((?:[^"\\]|\\.)*)"\})? (\S+)')
 
 

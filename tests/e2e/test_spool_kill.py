@@ -17,6 +17,8 @@ from harness import deadline
 from harness.driver import Driver, SpanSink
 from harness.env import Skip, check, check_equal
 
+SIDE_BY_SIDE = True
+
 ROUNDS = int(os.environ.get("SPANTAP_ROUNDS", "1"))
 KILLS = 20 * ROUNDS
 BATCH = 200

@@ -108,6 +108,7 @@ TEST_CASE("hand-off: a producer that has gone is drained, then its memory and de
   REQUIRE(Soon([&] { return rig.Counters().producers == 0; }));
   CHECK(rig.queue.size() == 20 * 500);
   CHECK(rig.Counters().dropped.full == 60);
+  CHECK(rig.Counters().attached == 20);  // before the first run began
   CHECK(OpenFds() == before);
 }
 
@@ -223,6 +224,7 @@ TEST_CASE("hand-off: between two runs spans wait in the rings; each run counts i
   REQUIRE(Soon([&] { return second.Snapshot().created == 1; }));
   REQUIRE(Soon([&] { return rig.Counters().spans == 1; }));
   CHECK(rig.Counters().producers == 2);
+  CHECK(rig.Counters().attached == 1);  // the late one
   CHECK(producer.ring()->state == SPANTAP_RING_OPEN);
   rig.handoff->Stop();
 }

@@ -89,7 +89,7 @@ class LibraryProducer:
 def main():
     spans, pause_s = int(sys.argv[2]), int(sys.argv[3]) / 1e6
     producer = LibraryProducer(sys.argv[1], sys.argv[4] if len(sys.argv) > 4 else "")
-    producer.attach(10)
+    producer.attach(10) if spans else None
     submitted = 0
     while submitted != spans if spans else not select.select([sys.stdin], [], [], 0)[0]:
         producer.submit()

@@ -189,7 +189,31 @@ TEST_CASE("attach: what does not fit into the new ring is counted as full", "[ha
   CHECK(spans.size() == submitted / 2);
   CHECK(host.Stats().handed_off == spans.size());
   CHECK(host.Stats().handed_off + host.Stats().dropped_full == submitted + 1);
-  CHECK(agent->ring(0)->dropped_full == submitted - spans.size());
+  // The dead agent had not taken note of the first drop.
+  CHECK(agent->ring(0)->dropped_full == submitted - spans.size() + 1);
+}
+
+TEST_CASE("attach: a drop is told until one agent has taken note of it, and to no other", "[handoff]") {
+  Place place;
+  std::optional<RingAgent> agent(std::in_place, place.socket());
+  Host host(place.socket());
+  REQUIRE(host.Attach(&*agent));
+  uint64_t submitted = 0;
+  while (Submit(host, submitted) == SPANTAP_OK) ++submitted;
+  for (int i = 0; i < 4; ++i) CHECK(Submit(host, submitted) == SPANTAP_FULL);
+  CHECK(agent->ring(0)->dropped_full == 5);
+  uint64_t taken = 0;
+  SECTION("some") { taken = 3; }
+  SECTION("all") { taken = 5; }
+  SECTION("a lie") { taken = UINT64_MAX; }
+  agent->Take();
+  __atomic_store_n(&agent->ring(0)->taken_full, taken, __ATOMIC_RELAXED);
+  agent.reset();
+  agent.emplace(place.socket());
+  Sleep(110);
+  REQUIRE(host.Attach(&*agent));
+  CHECK(agent->ring(0)->dropped_full == (taken == 3 ? 2 : 0));
+  CHECK(host.Stats().dropped_full == 5);
 }
 
 TEST_CASE("attach: an agent that ends in order is left only after it has hung up", "[handoff]") {
