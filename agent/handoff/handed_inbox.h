@@ -22,8 +22,8 @@ namespace spantap {
 
 class HandedInbox {
  public:
-  static constexpr size_t kMaxSpans = 16384;
-  static constexpr size_t kMaxBytes = 16 << 20;
+  static constexpr size_t kMaxSpans = 65536;
+  static constexpr size_t kMaxBytes = 64 << 20;
   static constexpr uint64_t kSpansPerSecond = 100'000;
   static constexpr size_t kMaxProcesses = 4096;
   // Spans may come for so long after the end of their process, or before its first event.

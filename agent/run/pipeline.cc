@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/run/pipeline.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "agent/spans/handed.h"
@@ -31,6 +32,8 @@ void Pipeline::OnEvent(const EventView& event) {
     case SPANTAP_EVENT_EXEC:
     case SPANTAP_EVENT_EXIT:
       ++events_processed_;
+      had_events_ = true;
+      last_event_ns_ = std::max<uint64_t>(last_event_ns_, event.header->mono_ns);
       connections_.OnEvent(event);
       OnTask(*event.header);
       break;
@@ -60,7 +63,7 @@ void Pipeline::OnTask(const spantap_event_header& header) {
 void Pipeline::OnTime(uint64_t mono_ns) {
   // Housekeeping does not need the events' resolution: a tenth of the shortest waiting time will do.
   constexpr uint64_t kStepNs = 5'000'000;
-  TakeHanded();
+  StageHanded(mono_ns);
   if (mono_ns < now_ns_ + kStepNs) return;
   now_ns_ = mono_ns;
   connections_.OnTime(mono_ns);
@@ -68,17 +71,26 @@ void Pipeline::OnTime(uint64_t mono_ns) {
   SendLone();
 }
 
-// What was in the inbox a turn ago: since then the events that were in the kernel's ring before those spans were
-// handed off have been taken, so that a span finds its own exchange and no neighbour of it.
-void Pipeline::TakeHanded() {
-  for (auto& handed : staged_) linker_.OnSpan(std::move(handed));
+// Spans go to the linker when the events that were in the kernel's ring before they were handed off have been taken,
+// so that a span finds its own exchange and no neighbour of it: at the end of a turn that brought none, or a later one.
+void Pipeline::StageHanded(uint64_t mono_ns) {
+  const bool caught_up = !std::exchange(had_events_, false) || last_event_ns_ >= staged_ns_;
+  if (!caught_up && !staged_.empty()) return;
+  GiveHanded();
   staged_ = inbox_.TakeSpans();
+  staged_ns_ = mono_ns;
+}
+
+void Pipeline::GiveHanded() {
+  for (auto& handed : staged_) linker_.OnSpan(std::move(handed));
+  staged_.clear();
 }
 
 void Pipeline::Finish() {
   connections_.FinishAll(now_ns_);
-  TakeHanded();
-  TakeHanded();
+  GiveHanded();
+  staged_ = inbox_.TakeSpans();
+  GiveHanded();
   linker_.Flush();
   SendLone();
 }

@@ -54,7 +54,8 @@ class Pipeline final : public EventSink, private LinkedSink {
  private:
   void OnTree(std::vector<LinkedExchange> tree) override;
   void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) override;
-  void TakeHanded();
+  void StageHanded(uint64_t mono_ns);
+  void GiveHanded();
   void SendLone();
   void OnTask(const spantap_event_header& header);
 
@@ -68,8 +69,11 @@ class Pipeline final : public EventSink, private LinkedSink {
   uint64_t events_processed_ = 0;
   uint64_t events_unknown_ = 0;
   HandedInbox inbox_;
-  // Taken from the inbox, not given to the linker yet: the events of their exchanges come first.
+  // Taken from the inbox at `staged_ns_`, not given to the linker yet: the events of their exchanges come first.
   std::vector<std::unique_ptr<HandedSpan>> staged_;
+  uint64_t staged_ns_ = 0;
+  uint64_t last_event_ns_ = 0;
+  bool had_events_ = false;  // in this turn
   std::vector<Span> lone_;
   Linker linker_;
   ConnTable connections_;
