@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <tuple>
 
-#include "absl/container/inlined_vector.h"
 #include "agent/link/handed_hints.h"
 #include "agent/link/process_state.h"
 
@@ -15,8 +13,10 @@ namespace {
 constexpr uint64_t kMsNs = 1'000'000;
 // Two exchanges that differ by less are equally near: system calls and time stamps are some microseconds apart.
 constexpr uint64_t kEqualNs = 20'000;
+// Of exchange and span whose connection is not known: times that are farther apart are no evidence.
+constexpr uint64_t kMaxApartNs = 500'000;
 // Which port a connection is looked up by.
-enum class By : uint8_t { kServerPeer = 1, kClientLocal, kClientPeer };
+enum class By : uint8_t { kServerPeer = 1, kServer, kClientLocal, kClientPeer };
 
 uint64_t ConnectionKeyOf(uint32_t tgid, By by, uint16_t port) {
   return HashCombine(tgid, static_cast<uint64_t>(by) << 16 | port);
@@ -58,19 +58,31 @@ bool SameConnection(const SpanConnection& span, const ConnectionEnds& seen) {
 
 uint64_t EndOf(const Node& node) { return node.finished ? node.exchange->end_ns : UINT64_MAX; }
 
+// The nearest of several, if it is much nearer than the next.
+class Outstanding {
+ public:
+  void Add(Node& node, uint64_t apart_ns) {
+    if (apart_ns < least_ns_) {
+      next_ns_ = least_ns_;
+      least_ns_ = apart_ns;
+      nearest_ = &node;
+    } else {
+      next_ns_ = std::min(next_ns_, apart_ns);
+    }
+  }
+  Node* Get() const { return least_ns_ <= kMaxApartNs && next_ns_ / 2 >= least_ns_ ? nearest_ : nullptr; }
+
+ private:
+  Node* nearest_ = nullptr;
+  uint64_t least_ns_ = UINT64_MAX;
+  uint64_t next_ns_ = UINT64_MAX;
+};
+
 Role RoleOf(const PendingSpan& span) {
   return span.handed->span.kind == SpanKind::kServer ? Role::kServer : Role::kClient;
 }
 
 }  // namespace
-
-// How well an exchange on the span's connection fits; less is better.
-struct HandedSpans::Fit {
-  bool other_ids = true;   // no id says that they belong together
-  uint64_t apart_ns = 0;   // sum of the differences of their starts and ends
-  bool excluded = false;   // the ids say that they do not
-  auto Order() const { return std::tie(other_ids, apart_ns); }
-};
 
 // ---------------------------------------------------------------- processes and candidates
 
@@ -101,6 +113,7 @@ void HandedSpans::AddCandidate(Node& node) {
   const auto place = std::make_pair(node.start_ns, node.id);
   if (node.role == Role::kServer) {
     by_connection_.emplace(std::make_pair(ConnectionKeyOf(tgid, By::kServerPeer, ends.peer_port), place), &node);
+    by_connection_.emplace(std::make_pair(ConnectionKeyOf(tgid, By::kServer, 0), place), &node);
   } else {
     by_connection_.emplace(std::make_pair(ConnectionKeyOf(tgid, By::kClientLocal, ends.local_port), place), &node);
     by_connection_.emplace(std::make_pair(ConnectionKeyOf(tgid, By::kClientPeer, ends.peer_port), place), &node);
@@ -120,6 +133,7 @@ void HandedSpans::RemoveCandidate(Node& node) {
   const auto place = std::make_pair(node.start_ns, node.id);
   if (node.role == Role::kServer) {
     by_connection_.erase({ConnectionKeyOf(tgid, By::kServerPeer, ends.peer_port), place});
+    by_connection_.erase({ConnectionKeyOf(tgid, By::kServer, 0), place});
   } else {
     by_connection_.erase({ConnectionKeyOf(tgid, By::kClientLocal, ends.local_port), place});
     by_connection_.erase({ConnectionKeyOf(tgid, By::kClientPeer, ends.peer_port), place});
@@ -214,6 +228,7 @@ Node* HandedSpans::Match(const PendingSpan& span) const {
   if (node == nullptr) node = ByConnection(span);
   if (node == nullptr && !client) node = ByClients(span);
   if (node == nullptr && span.tries > 1) node = ByRequestId(span);
+  if (node == nullptr && !client) node = ByTime(span);
   return node;
 }
 
@@ -249,20 +264,15 @@ HandedSpans::Fit HandedSpans::FitOf(const PendingSpan& pending, const Node& node
   return fit;
 }
 
-Node* HandedSpans::ByConnection(const PendingSpan& span) const {
-  const SpanConnection& connection = span.handed->connection;
-  const bool client = RoleOf(span) == Role::kClient;
-  const By by = !client ? By::kServerPeer : connection.local_port != 0 ? By::kClientLocal : By::kClientPeer;
-  const uint16_t port = by == By::kClientLocal ? connection.local_port : connection.peer_port;
-  if (connection.family == 0 || port == 0) return nullptr;
-  const uint64_t key = ConnectionKeyOf(span.handed->tgid, by, port);
-  absl::InlinedVector<std::pair<Fit, Node*>, 8> found;
+// Candidates under one key that the span may be of, outwards from its start in both directions.
+template <typename May>
+HandedSpans::Found HandedSpans::Look(const PendingSpan& span, uint64_t key, May may) const {
+  Found found;
   const auto look = [&](Node& node) {
-    if (node.process->tgid != span.handed->tgid || !SameConnection(connection, node.exchange->endpoint)) return;
+    if (node.process->tgid != span.handed->tgid || !may(node)) return;
     const Fit fit = FitOf(span, node);
     if (!fit.excluded) found.emplace_back(fit, &node);
   };
-  // Outwards from the span's start, in both directions.
   const auto middle = by_connection_.lower_bound({key, {span.start.from_ns, 0}});
   int left = kMaxLooked / 2;
   for (auto at = middle; at != by_connection_.end() && at->first.first == key && left-- > 0; ++at) {
@@ -274,16 +284,23 @@ Node* HandedSpans::ByConnection(const PendingSpan& span) const {
     if ((--at)->first.first != key) break;
     look(*at->second);
   }
+  return found;
+}
+
+// The nearest; of several equally near the only one that what the span says of its request agrees with. Those of many
+// connections are equally near unless one is much nearer, and it has to agree in any case.
+Node* HandedSpans::Choose(const PendingSpan& span, Found& found, bool one_connection) {
   if (found.empty()) return nullptr;
   const auto best = std::min_element(found.begin(), found.end(),
                                      [](const auto& a, const auto& b) { return a.first.Order() < b.first.Order(); });
   const Fit least = best->first;
-  const auto equal = [&least](const auto& each) {
-    return each.first.other_ids == least.other_ids && each.first.apart_ns < least.apart_ns + kEqualNs;
+  if (!one_connection && least.other_ids && least.apart_ns > kMaxApartNs) return nullptr;
+  const uint64_t equal_ns = (one_connection ? 1 : 2) * least.apart_ns + kEqualNs;
+  const auto farther = [&least, equal_ns](const auto& each) {
+    return each.first.other_ids != least.other_ids || each.first.apart_ns >= equal_ns;
   };
-  Node* const nearest = best->second;
-  found.erase(std::remove_if(found.begin(), found.end(), [&](const auto& each) { return !equal(each); }), found.end());
-  if (found.size() == 1) return nearest;
+  found.erase(std::remove_if(found.begin(), found.end(), farther), found.end());
+  if (found.size() == 1 && (one_connection || !least.other_ids)) return found.front().second;
   const HandedHints hints = ReadHints(span.handed->span.attributes);
   const uint64_t request_id = HashRequestId(hints.request_id);
   Node* only = nullptr;
@@ -294,6 +311,48 @@ Node* HandedSpans::ByConnection(const PendingSpan& span) const {
     only = node;
   }
   return only;
+}
+
+Node* HandedSpans::ByConnection(const PendingSpan& span) const {
+  const SpanConnection& connection = span.handed->connection;
+  const bool client = RoleOf(span) == Role::kClient;
+  const By by = !client ? By::kServerPeer : connection.local_port != 0 ? By::kClientLocal : By::kClientPeer;
+  const uint16_t port = by == By::kClientLocal ? connection.local_port : connection.peer_port;
+  if (connection.family == 0 || port == 0) return nullptr;
+  Found found = Look(span, ConnectionKeyOf(span.handed->tgid, by, port),
+                     [&](const Node& node) { return SameConnection(connection, node.exchange->endpoint); });
+  return Choose(span, found, by != By::kClientPeer);
+}
+
+// A server span that does not say its connection. A thread of a proxy stamps the span of the request that it has just
+// read, before it reads another: the last one read before the span's start, if the one before that was read much
+// earlier. Proxies that stamp later end their spans with their last write: the nearest end. Both, if they agree.
+Node* HandedSpans::ByTime(const PendingSpan& span) const {
+  const SpanConnection& connection = span.handed->connection;
+  if (connection.peer_port != 0) return nullptr;
+  const Node* client = nullptr;
+  EachAwaiting({span.handed->tgid, span.handed->span.span_id}, [&client](const Node& each) {
+    client = &each;
+    return false;
+  });
+  const Found found = Look(span, ConnectionKeyOf(span.handed->tgid, By::kServer, 0), [&](const Node& node) {
+    if (client != nullptr && !node.process->proxy_class.crosses &&
+        node.exchange->request_stamp.tid != client->exchange->request_stamp.tid) {
+      return false;
+    }
+    return (client == nullptr || node.id < client->id) && SameConnection(connection, node.exchange->endpoint);
+  });
+  Outstanding by_start, by_end;
+  for (const auto& [fit, node] : found) {
+    if (!fit.other_ids) return node;
+    if (node->start_ns <= span.start.to_ns) by_start.Add(*node, Apart(node->start_ns, span.start));
+    if (node->finished) by_end.Add(*node, Apart(node->exchange->end_ns, span.end));
+  }
+  Node* const started = by_start.Get();
+  Node* const ended = by_end.Get();
+  if (started != nullptr && ended != nullptr && started != ended) return nullptr;
+  Node* const node = started != nullptr ? started : ended;
+  return node != nullptr && Agrees(ReadHints(span.handed->span.attributes), *node->exchange) ? node : nullptr;
 }
 
 // Client exchanges whose span, or whose header, calls this span their parent: what caused them is what it is of.

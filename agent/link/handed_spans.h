@@ -9,7 +9,8 @@
 //   client: the traceparent it sent, whose parent-id is the span's id;
 //   both:   connection and time; of several equally near the one that path and status agree with, else none;
 //   server: the server exchange that caused the exchange of a client span which calls this span its parent;
-//   both:   x-request-id.
+//   both:   x-request-id;
+//   server: time alone, if its connection is not known and one exchange is much nearer than all others.
 //
 // Used by the linker (handed_join.cc). Event thread only. Memory: kMaxSpans and kMaxBytes, a quarter of it to one
 // process; of what is remembered of delivered spans, two generations of kRecent.
@@ -18,12 +19,13 @@
 #include <cstdint>
 #include <memory>
 #include <queue>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
 #include "agent/link/node.h"
 #include "exporter/model/handed_span.h"
 
@@ -131,12 +133,23 @@ class HandedSpans {
     size_t spans = 0;
     size_t bytes = 0;
   };
-  struct Fit;
+  // How well an exchange fits a span; less is better.
+  struct Fit {
+    bool other_ids = true;  // no id says that they belong together
+    uint64_t apart_ns = 0;  // sum of the differences of their starts and ends
+    bool excluded = false;  // the ids or times say that they do not
+    auto Order() const { return std::tie(other_ids, apart_ns); }
+  };
 
   static uint64_t KeyOf(const HandedId& id);  // a hash: what is found by it is looked at
   static bool Awaits(const Node& node, const HandedId& id);
   static bool Sent(const Node& node, const HandedId& id);
+  using Found = absl::InlinedVector<std::pair<Fit, Node*>, 8>;
   static Fit FitOf(const PendingSpan& span, const Node& node);
+  template <typename May>
+  Found Look(const PendingSpan& span, uint64_t key, May may) const;
+  static Node* Choose(const PendingSpan& span, Found& found, bool one_connection);
+  Node* ByTime(const PendingSpan& span) const;
   Node* ByTraceParent(const PendingSpan& span) const;
   Node* ByConnection(const PendingSpan& span) const;
   Node* ByClients(const PendingSpan& span) const;
