@@ -168,7 +168,7 @@ void Linker::State::FollowParent(Node& client, SpanId at, bool remote, bool own_
 
 // A span without an exchange: those that wait for it wait for its parent, those that sent its id hang on it.
 void Linker::State::PassUp(const HandedId& id, const Span& span) {
-  handed.EachOutgoing(id, [](Node& client) { return client.claim_lost = true; });
+  handed.EachOutgoing(id, [](Node& client) { return client.claim_lost = true; });  // unless its ids are fixed
   std::vector<Node*> clients;
   handed.EachAwaiting(id, [&clients](Node& client) {
     clients.push_back(&client);
@@ -215,9 +215,14 @@ void Linker::State::GiveUp(PendingSpan& pending) {
   if (pending.matchable() && processes.Knows(id.tgid)) ++counters.handed.unmatched_spans;
   std::unique_ptr<HandedSpan> given = handed.Remove(pending);
   PassUp(id, given->span);
-  // A client exchange that sent this id has been exported under it.
+  // A client exchange that sent this id has been exported under it, or will be.
   const auto* const own_past = handed.Recall(id);
-  if (own_past != nullptr && own_past->told) given->span.span_id = trace_ids.NewSpanId();
+  bool taken = own_past != nullptr && own_past->told;
+  handed.EachOutgoing(id, [&](const Node& client) {
+    taken |= client.fixed && client.span_id == id.id;
+    return !taken;
+  });
+  if (taken) given->span.span_id = trace_ids.NewSpanId();
   Node* const node = handed.Named(parent);
   if (node != nullptr && !node->delivered && !flushing) {
     handed.NameAlso(*node, id.id);

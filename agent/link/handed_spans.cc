@@ -232,13 +232,13 @@ Node* HandedSpans::Match(const PendingSpan& span) const {
   return node;
 }
 
-// A proxy that tries again sends the same head: the nearest of those on the span's connection.
+// A proxy that tries again sends the same head: the one on the span's connection, or else the nearest.
 Node* HandedSpans::ByTraceParent(const PendingSpan& span) const {
   Node* nearest = nullptr;
-  uint64_t least = UINT64_MAX;
+  std::pair<bool, uint64_t> least;
   EachOutgoing({span.handed->tgid, span.handed->span.span_id}, [&](Node& node) {
-    if (!SameConnection(span.handed->connection, node.exchange->endpoint)) return true;
-    const uint64_t apart = Apart(node.start_ns, span.start);
+    const bool other = !SameConnection(span.handed->connection, node.exchange->endpoint);
+    const std::pair<bool, uint64_t> apart = {other, Apart(node.start_ns, span.start)};
     if (apart < least || nearest == nullptr) {
       least = apart;
       nearest = &node;
