@@ -82,7 +82,10 @@ void Pipeline::StageHanded(uint64_t mono_ns) {
 }
 
 void Pipeline::GiveHanded() {
-  for (auto& handed : staged_) linker_.OnSpan(std::move(handed));
+  for (auto& handed : staged_) {
+    processes_.OnHanded(handed->tgid, handed->span.resource);
+    linker_.OnSpan(std::move(handed));
+  }
   staged_.clear();
 }
 

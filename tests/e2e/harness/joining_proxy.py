@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """An HTTP/1.1 proxy that hands its spans off: harness/joining_proxy.py PORT UPSTREAM_PORT SOCKET SERVICE [KEY=VALUE...]
 
-One thread, one producer and one upstream connection a downstream connection. Each request has a server and a client
+Ten threads, each with a producer; an upstream connection a downstream connection. Each request has a server and a client
 span, whose contexts libspantap.so makes; the client span's goes to the upstream as traceparent. Options:
   conn=full|peer|none   what the spans say of their connections     inject=client|server   whose id is sent on
   kinds=both|server     which spans are handed off                  every=N                of N requests one hands off
   trace=forward|ignore  whether an incoming traceparent counts      internal=0|1           an internal span between
-  hold_ms=N             between the answer and the hand-off         twice=0|1              each span handed off twice
+  hold_ms=N             between the answer and the hand-off
 A process of its own, because it is observed. `Proxy` starts it.
 """
 import ctypes
 import pathlib
+import queue
 import socket
 import sys
 import threading
@@ -23,6 +24,7 @@ from harness.libspantap import INT, METHOD, NAMED, STATUS_CODE, Context, Library
 from harness.origin import read_body, read_headers  # noqa: E402
 
 INTERNAL, SERVER, CLIENT, PATH = 1, 2, 3, 10
+THREADS = 10
 
 
 class Conn(ctypes.Structure):
@@ -70,15 +72,22 @@ class Spans(LibraryProducer):
 
 
 class Serving:
-    def __init__(self, connection, upstream_port, path, service, options):
-        self.down, self.upstream_port, self.options = connection, upstream_port, options
-        self.reader = connection.makefile("rb", buffering=65536)
-        self.up = self.up_reader = None
+    """A thread: one connection after the other."""
+
+    def __init__(self, upstream_port, path, service, options):
+        self.upstream_port, self.options = upstream_port, options
         self.spans = Spans(path, service)
         self.spans.attach(10)
         self.number = 0
 
-    def run(self):
+    def run(self, connections):
+        while True:
+            self._serve(connections.get())
+
+    def _serve(self, connection):
+        self.down = connection
+        self.reader = connection.makefile("rb", buffering=65536)
+        self.up = self.up_reader = None
         try:
             while self._one():
                 pass
@@ -134,8 +143,7 @@ class Serving:
                 continue
             conn = Conn.of(self.up if kind == CLIENT else self.down, self.options["conn"]) if kind != INTERNAL else None
             name = {CLIENT: "upstream", SERVER: "downstream", INTERNAL: "filter"}[kind]
-            for _ in range(2 if self.options["twice"] == "1" else 1):
-                self.spans.hand_off(kind, f"{name} {path}", context, parent, start, end, conn, path, status)
+            self.spans.hand_off(kind, f"{name} {path}", context, parent, start, end, conn, path, status)
 
 
 class Proxy:
@@ -152,14 +160,17 @@ class Proxy:
 def main():
     port, upstream_port, path, service = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
     options = {"conn": "full", "inject": "client", "kinds": "both", "every": "1", "trace": "forward", "internal": "0",
-               "hold_ms": "0", "twice": "0"}
+               "hold_ms": "0"}
     options.update(word.split("=", 1) for word in sys.argv[5:])
+    connections = queue.SimpleQueue()
+    for _ in range(THREADS):
+        serve = lambda: Serving(upstream_port, path, service, options).run(connections)  # noqa: E731
+        threading.Thread(target=serve, daemon=True).start()
     listener = socket.create_server(("127.0.0.1", port), backlog=256)
     while True:
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        serve = lambda c=connection: Serving(c, upstream_port, path, service, options).run()  # noqa: E731
-        threading.Thread(target=serve, daemon=True).start()
+        connections.put(connection)
 
 
 if __name__ == "__main__":
