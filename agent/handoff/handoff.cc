@@ -80,18 +80,25 @@ absl::Status Handoff::Start() {
 
 Handoff::~Handoff() { Stop(); }
 
-void Handoff::Begin(Ledger& ledger, SpanQueue* queue) {
+void Handoff::Begin(Ledger& ledger, SpanQueue* queue, HandedInbox* inbox) {
   absl::MutexLock lock(&mutex_);
   ledger_ = &ledger;
   queue_ = queue;
+  inbox_ = inbox;
+  announced_ = nullptr;
   absl::MutexLock counters(&counters_mutex_);
   before_run_ = at_pause_;
 }
 
+// The thread reads once more: the run knows the exchanges of those spans, the next one will not.
 void Handoff::Pause() {
+  {
+    absl::MutexLock lock(&mutex_);
+    pause_turns_ = ledger_ != nullptr ? kPauseTurns : 0;
+  }
+  Wake();
   absl::MutexLock lock(&mutex_);
-  ledger_ = nullptr;
-  queue_ = nullptr;
+  mutex_.Await(absl::Condition(+[](int* turns) { return *turns == 0; }, &pause_turns_));
   absl::MutexLock counters(&counters_mutex_);
   at_pause_ = published_;
 }
@@ -99,9 +106,13 @@ void Handoff::Pause() {
 void Handoff::Stop() {
   if (!thread_.joinable()) return;
   stopping_.store(true, std::memory_order_release);
+  Wake();
+  thread_.join();
+}
+
+void Handoff::Wake() const {
   const uint64_t one = 1;
   (void)!write(wake_.get(), &one, sizeof(one));
-  thread_.join();
 }
 
 HandoffCounters Handoff::counters() const {
@@ -111,6 +122,7 @@ HandoffCounters Handoff::counters() const {
   counters.refused -= before_run_.refused;
   counters.quarantined -= before_run_.quarantined;
   counters.spans -= before_run_.spans;
+  counters.not_joined -= before_run_.not_joined;
   counters.dropped = Minus(counters.dropped, before_run_.dropped);
   return counters;
 }
@@ -137,6 +149,11 @@ bool Handoff::Watch(int fd, uint64_t tag, uint32_t events) const {
 // An event may be of something that an earlier one of the same turn has ended.
 void Handoff::OnEvent(uint64_t tag, uint64_t now_ns) {
   const uint64_t id = tag / 2;
+  if (id == kWakeId) {
+    uint64_t times = 0;
+    (void)!read(wake_.get(), &times, sizeof(times));
+    return;
+  }
   if (id < sockets_.size()) return Accept(sockets_[id], now_ns);
   if (pending_.contains(id)) return OnHello(id, now_ns);
   const auto producer = producers_.find(id);
@@ -213,6 +230,7 @@ void Handoff::Attach(uint64_t id, Pending& pending, const Hello& hello, const Ad
   auto resource = MakePeerResource(hello, FactsOf(pending.peer, now_ns), settings_.resource_attributes);
   producers_.emplace(id, std::make_unique<Producer>(pending.peer, std::move(pending.connection), std::move(process),
                                                     std::move(memory), std::move(resource)));
+  producer_changes_.emplace_back(static_cast<uint32_t>(pending.peer.pid), 1);
   ++totals_.attached;
 }
 
@@ -262,6 +280,7 @@ void Handoff::Quarantine(Producer& producer, const char* why, uint64_t now_ns) {
 Handoff::Producers::iterator Handoff::Forget(Producers::iterator at) {
   AddClaims(*at->second);
   admission_.Release(at->second->peer(), at->second->data_bytes());
+  producer_changes_.emplace_back(static_cast<uint32_t>(at->second->peer().pid), -1);
   return producers_.erase(at);
 }
 
@@ -289,6 +308,7 @@ void Handoff::End() {
     const uint64_t now_ns = MonoNs();
     double fill = 0;
     bool more = false;
+    Announce();
     for (const auto& [id, producer] : producers_) {
       while (ledger_ != nullptr && !ReadOne(*producer, now_ns, &fill, &more)) {
       }
@@ -304,20 +324,56 @@ void Handoff::ReadRings(uint64_t now_ns) {
   absl::MutexLock lock(&mutex_);
   double fill = 0;
   bool more = false;
+  Announce();
   if (ledger_ != nullptr) {
     for (auto at = producers_.begin(); at != producers_.end();) {
       at = ReadOne(*at->second, now_ns, &fill, &more) ? Forget(at) : std::next(at);
     }
   }
+  if (pause_turns_ > 0 && (!more || --pause_turns_ == 0)) {
+    pause_turns_ = 0;
+    ledger_ = nullptr;
+    queue_ = nullptr;
+    inbox_ = announced_ = nullptr;
+  }
   pace_.OnTurn(fill, more, now_ns);
   Publish();
+}
+
+// Before the spans of a producer that has come, after those of one that has gone.
+void Handoff::Announce() {
+  const auto changes = std::exchange(producer_changes_, {});
+  if (inbox_ == nullptr) return;
+  if (announced_ == inbox_) {
+    for (const auto& [tgid, change] : changes) inbox_->AddProducer(tgid, change);
+    return;
+  }
+  announced_ = inbox_;
+  for (const auto& [id, producer] : producers_) inbox_->AddProducer(static_cast<uint32_t>(producer->peer().pid), 1);
+}
+
+// A process is observed from its first event on, which may come later than its first span.
+bool Handoff::MayBeObserved(Producer& producer, uint64_t now_ns) {
+  if (inbox_ == nullptr || producer.peer().pid == 0) return false;
+  const bool new_here = producer.first_span_ns() == 0 || now_ns - producer.first_span_ns() < kDoubtNs;
+  return new_here || inbox_->Observed(static_cast<uint32_t>(producer.peer().pid));
 }
 
 // One turn of one ring. True if the producer is to be forgotten.
 bool Handoff::ReadOne(Producer& producer, uint64_t now_ns, double* fill, bool* more) {
   std::vector<Span> spans;
-  const RingReader::Turn turn = producer.Take(kRecordsPerTurn, decoder_, scratch_, &spans);
+  std::vector<SpanConnection> connections;
+  const bool to_join = MayBeObserved(producer, now_ns);
+  const RingReader::Turn turn =
+      producer.Take(kRecordsPerTurn, decoder_, scratch_, &spans, to_join ? &connections : nullptr);
   totals_.spans += spans.size();
+  if (to_join && !spans.empty()) {
+    producer.NoteSpans(now_ns);
+    const size_t taken =
+        inbox_->Offer(static_cast<uint32_t>(producer.peer().pid), spans, connections, now_ns, WallMinusMonoNs());
+    spans.erase(spans.begin(), spans.begin() + static_cast<ptrdiff_t>(taken));
+    totals_.not_joined += spans.size();
+  }
   if (!spans.empty()) Push(std::move(spans));
   AddClaims(producer);
   if (turn.lied) {

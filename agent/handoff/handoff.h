@@ -22,6 +22,7 @@
 #include "absl/synchronization/mutex.h"
 #include "agent/capture/targets.h"
 #include "agent/handoff/admission.h"
+#include "agent/handoff/handed_inbox.h"
 #include "agent/handoff/handoff_counters.h"
 #include "agent/handoff/handoff_settings.h"
 #include "agent/handoff/handoff_socket.h"
@@ -38,6 +39,8 @@ class Handoff {
   static constexpr size_t kMaxPending = 64;
   static constexpr uint64_t kHelloNs = 1'000'000'000;  // a connection without a hello ends after this
   static constexpr size_t kRecordsPerTurn = 256;       // of one ring, before the next one's turn
+  static constexpr int kPauseTurns = 64;               // what is in the rings at a pause is taken in so many, or stays
+  static constexpr uint64_t kDoubtNs = 1'000'000'000;  // after its first span a process may still turn out observed
 
   // What went wrong with a producer, for people; at most one line a second.
   using LogFn = std::function<void(absl::string_view message, absl::string_view fields)>;
@@ -46,10 +49,10 @@ class Handoff {
   static absl::StatusOr<std::unique_ptr<Handoff>> Open(const HandoffSettings& settings, LogFn log);
   ~Handoff();
 
-  // A run begins: spans go to `queue`, or if that is null into `ledger` as not_exported. Both outlive Pause() or
-  // Stop().
-  void Begin(Ledger& ledger, SpanQueue* queue) ABSL_LOCKS_EXCLUDED(mutex_);
-  // The run ends and another follows: what comes from now on waits in the rings.
+  // A run begins: spans of observed processes go to `inbox` (null: nothing is observed), others to `queue`, or if that
+  // is null into `ledger` as not_exported. All outlive Pause() or Stop().
+  void Begin(Ledger& ledger, SpanQueue* queue, HandedInbox* inbox = nullptr) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The run ends and another follows: what is in the rings is taken, what comes from now on waits there.
   void Pause() ABSL_LOCKS_EXCLUDED(mutex_);
   // The end: no producer can attach any more, all are told, what is in the rings is taken.
   void Stop();
@@ -67,6 +70,7 @@ class Handoff {
 
   Handoff(const HandoffSettings& settings, std::vector<HandoffSocket> sockets, LogFn log);
   absl::Status Start();
+  void Wake() const;
   void Run();
   void OnEvent(uint64_t tag, uint64_t now_ns);
   bool Watch(int fd, uint64_t tag, uint32_t events) const;
@@ -80,6 +84,8 @@ class Handoff {
   void Housekeep(uint64_t now_ns);
   void ReadRings(uint64_t now_ns) ABSL_LOCKS_EXCLUDED(mutex_);
   bool ReadOne(Producer& producer, uint64_t now_ns, double* fill, bool* more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Announce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayBeObserved(Producer& producer, uint64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Push(std::vector<Span> spans) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddClaims(Producer& producer);
   void Quarantine(Producer& producer, const char* why, uint64_t now_ns);
@@ -104,6 +110,7 @@ class Handoff {
   uint64_t facts_until_ns_ = 0;
   Pace pace_;
   RecordDecoder decoder_;
+  std::vector<std::pair<uint32_t, int>> producer_changes_;  // that the inbox is to be told: process, +1 or -1
   std::vector<char> scratch_;
   std::string packet_;
   HandoffCounters totals_;
@@ -112,6 +119,9 @@ class Handoff {
   absl::Mutex mutex_;  // held while rings are read, so that a run ends between two turns
   Ledger* ledger_ ABSL_GUARDED_BY(mutex_) = nullptr;
   SpanQueue* queue_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  HandedInbox* inbox_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  HandedInbox* announced_ ABSL_GUARDED_BY(mutex_) = nullptr;  // the inbox that knows the producers
+  int pause_turns_ ABSL_GUARDED_BY(mutex_) = 0;  // left until the pause begins; 0: none was asked for
 
   mutable absl::Mutex counters_mutex_;
   HandoffCounters published_ ABSL_GUARDED_BY(counters_mutex_);

@@ -17,11 +17,14 @@ Producer::Producer(const Peer& peer, UniqueFd connection, UniqueFd process, Ring
       resource_(std::move(resource)) {}
 
 RingReader::Turn Producer::Take(size_t max_records, RecordDecoder& decoder, std::vector<char>& scratch,
-                                std::vector<Span>* spans) {
+                                std::vector<Span>* spans, std::vector<SpanConnection>* connections) {
   const RingReader::Turn turn = reader_.Take(max_records, scratch, [&](absl::string_view record) {
-    std::optional<Span> span = decoder.RecordToSpan(record, resource_);
-    if (span) spans->push_back(*std::move(span));
-    return span.has_value();
+    SpanConnection connection;
+    std::optional<Span> span = decoder.RecordToSpan(record, resource_, connections != nullptr ? &connection : nullptr);
+    if (!span) return false;
+    spans->push_back(*std::move(span));
+    if (connections != nullptr) connections->push_back(connection);
+    return true;
   });
   if (ended_) end_bytes_ -= std::min(end_bytes_, turn.waiting - turn.left);
   return turn;

@@ -25,9 +25,9 @@ class Producer {
   Producer(const Peer& peer, UniqueFd connection, UniqueFd process, RingMemory memory,
            std::shared_ptr<const Resource> resource);
 
-  // At most `max_records` records as spans, appended.
+  // At most `max_records` records as spans, appended; with their connections if those are asked for (not null).
   RingReader::Turn Take(size_t max_records, RecordDecoder& decoder, std::vector<char>& scratch,
-                        std::vector<Span>* spans);
+                        std::vector<Span>* spans, std::vector<SpanConnection>* connections = nullptr);
   HandoffDrops TakeClaims() { return claims_.Advance(*memory_.ring()); }
   // The agent goes: no span is to be written any more.
   void Close() const { reader_.SetState(SPANTAP_RING_CLOSED); }
@@ -35,6 +35,11 @@ class Producer {
   // The peer has gone. Its ring is read once around at most: somebody else may hold the memory and write on.
   void End();
   bool ended() const { return ended_; }
+  // When its first span was taken; 0: none was.
+  uint64_t first_span_ns() const { return first_span_ns_; }
+  void NoteSpans(uint64_t now_ns) {
+    if (first_span_ns_ == 0) first_span_ns_ = now_ns;
+  }
   // After a turn: nothing more is to be read.
   bool Drained(const RingReader::Turn& turn) const { return turn.left == 0 || (ended_ && end_bytes_ == 0); }
 
@@ -53,6 +58,7 @@ class Producer {
   HandoffClaims claims_;
   const std::shared_ptr<const Resource> resource_;
   bool ended_ = false;
+  uint64_t first_span_ns_ = 0;
   uint64_t end_bytes_ = 0;  // that may still be read after the end
 };
 

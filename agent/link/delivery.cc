@@ -2,6 +2,7 @@
 //
 // The life of a tree in the linker: ready, due, delivered whole or in parts, freed.
 #include <algorithm>
+#include <utility>
 
 #include "agent/link/linker_state.h"
 
@@ -52,8 +53,12 @@ void Linker::State::Pump() {
 }
 
 void Linker::State::Flush() {
+  flushing = true;
+  FlushSpans();
   for (Node* node = oldest; node != nullptr; node = node->newer) Ask(*node, true);
   while (oldest != nullptr) DeliverPartOf(*oldest);
+  for (PendingSpan* const span : handed.All()) GiveUp(*span);
+  flushing = false;
 }
 
 void Linker::State::ForceOldest() {
@@ -66,17 +71,32 @@ void Linker::State::ForceOldest() {
 // The whole tree that a finished node is in, as far as it is finished.
 void Linker::State::DeliverPartOf(Node& finished) {
   Ask(RootOf(finished), true);
-  Deliver(RootOf(finished));
+  Deliver(RootOf(finished), &finished);
 }
 
-void Linker::State::Deliver(Node& root) {
-  std::vector<Node*> members;
+void Linker::State::FixIds(Node& root, std::vector<Node*>& members) {
   InOrder(root, members);
+  for (Node* node : members) {
+    if (!node->fixed && node->candidate && node->role == Role::kServer) Reserve(*node);
+  }
   trace_ids.Assign(members, now_ns);
+}
+
+// In a tree that others cannot wait for any longer: its span may still come.
+bool Linker::State::MayWait(const Node& node, const Node* wanted) const {
+  return node.awaits_span && !flushing && &node != wanted && node.finished_at + settings.decision_limit_ns > now_ns;
+}
+
+void Linker::State::Deliver(Node& root, const Node* wanted) {
+  std::vector<Node*> members;
+  FixIds(root, members);
   std::vector<LinkedExchange> tree;
   tree.reserve(members.size());
   for (Node* node : members) {
-    if (node->finished && !node->delivered) tree.push_back(MakeLinked(*node));
+    if (!node->finished || node->delivered || MayWait(*node, wanted)) continue;
+    const bool told = node->told;
+    LinkedExchange linked = MakeLinked(*node);
+    if (!told) tree.push_back(std::move(linked));
   }
   // Leaves first. What is left has something open below it, or is open itself.
   bool whole = true;
@@ -89,9 +109,11 @@ void Linker::State::Deliver(Node& root) {
   }
   if (!whole) ++counters.parts;
   if (!tree.empty()) sink.OnTree(std::move(tree));
+  for (auto& [span, trace_id] : std::exchange(followers, {})) SendAlone(std::move(span), trace_id);
 }
 
-LinkedExchange Linker::State::MakeLinked(Node& node) {
+// Where a node with fixed ids stands in its trace.
+LinkedExchange Linker::State::PlaceOf(Node& node) {
   LinkedExchange linked;
   linked.trace_id = node.trace_id;
   linked.span_id = node.span_id;
@@ -99,16 +121,23 @@ LinkedExchange Linker::State::MakeLinked(Node& node) {
   linked.sampled = node.sampled;
   linked.depth = node.depth;
   linked.refused = node.refused;
-  const auto& wire = node.request.traceparent;
-  if (wire && wire->trace_id != node.trace_id) {
-    linked.wire_trace_id = wire->trace_id;
-    linked.wire_parent_id = wire->parent_id;
+  const TraceParent* const bore = WireOf(node);
+  if (bore != nullptr && bore->trace_id != node.trace_id) {
+    linked.wire_trace_id = bore->trace_id;
+    linked.wire_parent_id = bore->parent_id;
   }
+  const auto& wire = node.request.traceparent;
+  const Span* const span = node.handed != nullptr ? &node.handed->span : nullptr;
   if (node.parent != nullptr && !node.cut) {
-    linked.parent_span_id = node.parent->span_id;
+    linked.parent_span_id = node.own_parent && span != nullptr ? span->parent_span_id : node.parent->span_id;
     linked.rule = node.rule;
     linked.confidence = node.confidence;
-  } else if (wire && (node.role == Role::kServer || node.repeated)) {
+  } else if (span != nullptr && span->parent_span_id.valid()) {
+    const bool on_wire = node.role == Role::kServer && wire && wire->parent_id == span->parent_span_id;
+    linked.parent_span_id = span->parent_span_id;
+    linked.rule = on_wire ? LinkRule::kWire : LinkRule::kHandoff;
+    linked.parent_is_remote = span->parent_is_remote;
+  } else if (span == nullptr && wire && (node.role == Role::kServer || node.repeated || node.claim_lost)) {
     linked.parent_span_id = wire->parent_id;
     linked.rule = LinkRule::kWire;
     linked.parent_is_remote = trace_ids.ClaimedBy(wire->parent_id) == 0;
@@ -116,7 +145,14 @@ LinkedExchange Linker::State::MakeLinked(Node& node) {
     ++counters.roots;
   }
   if (linked.rule != LinkRule::kNone) ++counters.linked[static_cast<size_t>(linked.rule)];
-  if (!linked.sampled) ++counters.unsampled;
+  return linked;
+}
+
+LinkedExchange Linker::State::MakeLinked(Node& node) {
+  LinkedExchange linked;
+  if (!node.told) linked = PlaceOf(node);
+  Past(node, linked);
+  if (!linked.sampled && linked.handed == nullptr) ++counters.unsampled;
   if (!node.joined && node.join_key != 0) join.NoteLonely(node, true);
   join.Forget(node);
   EndAbortedResponse(node);
@@ -143,6 +179,7 @@ void Linker::State::DeliverUntracked(std::unique_ptr<Exchange> exchange) {
 
 void Linker::State::Free(Node& leaf) {
   Detach(leaf);
+  if (leaf.process != nullptr) handed.Unname(leaf);
   if (leaf.role == Role::kClient && leaf.request.request_id_hash != 0) {
     clients_by_request_id.Remove(leaf.request.request_id_hash, leaf.hooks[kSlotRequestId]);
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <queue>
+#include <utility>
 
 namespace spantap {
 namespace {
@@ -47,6 +48,27 @@ void Detach(Node& leaf) {
   (leaf.prev_sibling != nullptr ? leaf.prev_sibling->next_sibling : parent->first_child) = leaf.next_sibling;
   (leaf.next_sibling != nullptr ? leaf.next_sibling->prev_sibling : parent->last_child) = leaf.prev_sibling;
   leaf.parent = leaf.prev_sibling = leaf.next_sibling = nullptr;
+}
+
+void Split(Node& child) {
+  if (child.parent == nullptr) return;
+  Node& root = RootOf(child);
+  Detach(child);
+  child.rule = LinkRule::kNone;
+  child.confidence = 1.0;
+  child.settle_at = root.settle_at;
+  child.queued_for = 0;
+  child.blockers = 0;
+  child.height = 0;
+  std::vector<std::pair<Node*, int>> below = {{&child, 0}};
+  while (!below.empty()) {
+    const auto [node, depth] = below.back();
+    below.pop_back();
+    child.blockers += node->OwnBlockers();
+    child.height = std::max(child.height, depth);
+    for (Node* each = node->first_child; each != nullptr; each = each->next_sibling) below.emplace_back(each, depth + 1);
+  }
+  root.blockers -= child.blockers;
 }
 
 void InOrder(Node& root, std::vector<Node*>& out) {

@@ -21,6 +21,9 @@ Node& RootOf(Node& node);
 // a circle or a tree too deep.
 [[nodiscard]] bool Attach(Node& child, Node& parent, LinkRule rule, double confidence);
 
+// Makes `child` the root of a tree of its own, with all that is below it. O(members below).
+void Split(Node& child);
+
 // Takes a leaf out of its tree.
 void Detach(Node& leaf);
 

@@ -120,15 +120,6 @@ HeaderKind KindOf(absl::string_view name, uint64_t name_hash) {
   return HeaderKind::kEndToEnd;
 }
 
-// The hash of an x-request-id. Envoy rewrites the 15th character of a UUID (its trace reason).
-uint64_t HashRequestId(absl::string_view value) {
-  if (value.empty()) return 0;
-  const uint64_t hash = value.size() == 36
-                            ? HashCombine(HashBytes(value.substr(0, 14), true), HashBytes(value.substr(15), true))
-                            : HashBytes(value);
-  return hash != 0 ? hash : 1;
-}
-
 bool IsExportPath(absl::string_view target) {
   const absl::string_view path = target.substr(0, target.find('?'));
   return absl::EndsWith(path, "/v1/traces") || absl::EndsWith(path, ".TraceService/Export");
@@ -205,6 +196,14 @@ uint64_t LoadTail(const char* from, size_t bytes) {
 }
 
 }  // namespace
+
+uint64_t HashRequestId(absl::string_view value) {
+  if (value.empty()) return 0;
+  const uint64_t hash = value.size() == 36
+                            ? HashCombine(HashBytes(value.substr(0, 14), true), HashBytes(value.substr(15), true))
+                            : HashBytes(value);
+  return hash != 0 ? hash : 1;
+}
 
 uint64_t HashBytes(absl::string_view bytes, bool fold) {
   const uint64_t mask = fold ? 0x2020202020202020u : 0;

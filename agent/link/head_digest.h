@@ -55,6 +55,9 @@ bool IsEndToEnd(absl::string_view name);
 // The target in origin form: "http://h:1/a?b" -> "/a?b"; anything else unchanged.
 absl::string_view OriginForm(absl::string_view target);
 
+// Of an x-request-id; 0 if it is empty. Envoy rewrites the 15th character of a UUID (its trace reason): left out.
+uint64_t HashRequestId(absl::string_view value);
+
 // Equality hash of bytes; `fold` ignores ASCII case (and a few other bits, harmless for header names).
 uint64_t HashBytes(absl::string_view bytes, bool fold = false);
 inline uint64_t HashCombine(uint64_t a, uint64_t b) {

@@ -38,6 +38,9 @@ enum Slot : uint8_t {
   kSlotAnswered,   // client: Lane::answered
   kSlotWaiter,     // client: Member::waiters of a server exchange
   kSlotJoin,       // both: the connection join's table
+  kSlotOutgoing,   // client: those that wait for a handed-off span, by the parent-id they sent
+  kSlotHandedId,   // both: those that wait for a handed-off span, by x-request-id
+  kSlotHandedBy,   // client with a handed-off span: by the span it waits for, a parent of its own process
   kSlotCount,
 };
 

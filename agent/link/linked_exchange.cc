@@ -19,6 +19,8 @@ absl::string_view LinkRuleName(LinkRule rule) {
       return "thread";
     case LinkRule::kCalm:
       return "calm";
+    case LinkRule::kHandoff:
+      return "handoff";
   }
   return "";
 }

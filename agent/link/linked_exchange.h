@@ -10,6 +10,7 @@
 
 #include "absl/strings/string_view.h"
 #include "agent/connections/exchange.h"
+#include "exporter/model/handed_span.h"
 #include "exporter/model/trace_context.h"
 
 namespace spantap {
@@ -23,6 +24,7 @@ enum class LinkRule : uint8_t {
   kProxy,       // "proxy"
   kThread,      // "thread"
   kCalm,        // "calm"
+  kHandoff,     // "handoff": the process itself says so, in a span that it handed off
 };
 absl::string_view LinkRuleName(LinkRule rule);
 
@@ -42,6 +44,9 @@ struct LinkedExchange {
   // Why a client exchange has no parent although its process had requests open: a static name, the
   // one counted in LinkCounters::refused. "" for everything else.
   absl::string_view refused;
+  // The span that the process handed off for this exchange, null if none came: it is what is exported, with the
+  // ids above and what the exchange adds.
+  std::unique_ptr<HandedSpan> handed;
 };
 
 class LinkedSink {
@@ -50,6 +55,9 @@ class LinkedSink {
   // One local tree, or a part of one that could not wait: parents before children, otherwise by
   // start time.
   virtual void OnTree(std::vector<LinkedExchange> tree) = 0;
+  // A span that was handed off and belongs to no exchange, to be exported with the ids it has, in the trace `trace_id`:
+  // its own, or the one that the span it hangs on was moved to.
+  virtual void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) = 0;
 };
 
 }  // namespace spantap

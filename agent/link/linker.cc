@@ -15,10 +15,15 @@ void Linker::OnResponse(Exchange& exchange) { state_->OnResponse(exchange); }
 
 void Linker::OnFinished(std::unique_ptr<Exchange> exchange) { state_->OnFinished(std::move(exchange)); }
 
+void Linker::OnProducers(const std::vector<uint32_t>& tgids) { state_->OnProducers(tgids); }
+
+void Linker::OnSpan(std::unique_ptr<HandedSpan> handed) { state_->OnSpan(std::move(handed)); }
+
 void Linker::OnProcessEnd(uint32_t tgid) { state_->processes.Forget(tgid); }
 
 void Linker::OnTime(uint64_t mono_ns) {
   state_->Touch(mono_ns);
+  state_->PumpSpans();
   state_->Pump();
 }
 

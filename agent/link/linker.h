@@ -34,6 +34,15 @@ struct LinkSettings {
   uint32_t request_id_reuse_limit = 64;  // roots a minute with one x-request-id: more, and it is no id
 };
 
+// Spans that processes hand off, and their exchanges.
+struct HandedCounters {
+  uint64_t matched = 0;              // pairs, each exported once
+  uint64_t unmatched_spans = 0;      // no exchange was found for them in time: exported as they are
+  uint64_t unmatched_exchanges = 0;  // no span came for them in time: exported from what was observed
+  uint64_t late = 0;  // spans that came after their exchange was exported under their id: not exported again
+  uint64_t overflow = 0;  // of unmatched_spans: there was no room to keep them waiting
+};
+
 struct LinkCounters {
   uint64_t linked[8] = {};  // by LinkRule
   uint64_t roots = 0;
@@ -46,6 +55,7 @@ struct LinkCounters {
   uint64_t own_export_skipped = 0;  // OTLP export requests of observed processes: counted, never spans
   uint64_t late = 0;                // links found after the ids of one side were delivered: not drawn
   uint64_t parts = 0;               // trees delivered in more than one piece, pieces but the last
+  HandedCounters handed;
   // Refusals by their static reason; a handful of entries, in order of first use.
   std::vector<std::pair<absl::string_view, uint64_t>> refused;
 };
@@ -58,6 +68,12 @@ class Linker final : public ExchangeSink {
   void OnRequest(Exchange& exchange) override;
   void OnResponse(Exchange& exchange) override;
   void OnFinished(std::unique_ptr<Exchange> exchange) override;
+
+  // All processes that hand off spans: their exchanges wait for them, at most Settings::decision_limit.
+  void OnProducers(const std::vector<uint32_t>& tgids);
+  // A span that was handed off by a process that is, or may be, observed. It is delivered once, with its exchange
+  // (LinkedExchange::handed) or alone (LinkedSink::OnSpan).
+  void OnSpan(std::unique_ptr<HandedSpan> handed);
 
   // The process is gone, or has become another program: forget what was learned about it.
   void OnProcessEnd(uint32_t tgid);

@@ -39,6 +39,7 @@ void Linker::State::OnRequest(Exchange& exchange) {
   trace_ids.OnRequest(node);
   JoinConnection(node);
   for (const auto& rule : rules) rule->OnRequest(node);
+  if (handed.HandsOff(exchange.tgid)) Expect(node);
   if (node.role == Role::kServer) {
     OpenServer(node);
   } else {
@@ -192,6 +193,8 @@ void Linker::State::Draw(Node& client, const LinkDecision& decision, LinkRule ru
   if (!Connect(client, server, rule, decision.confidence)) return Refuse(client, "no_place");
   client.cause = &server;
   ++server.client_count;
+  // A proxy that tells the next one to record nothing hands nothing off.
+  if (server.awaits_span && client.request.traceparent && !client.request.traceparent->sampled()) ExpectNoMore(server);
   if (!client.responded && !client.finished) ++server.busy_clients;
   for (const auto& each : rules) each->OnLinked(client);
   Decided(client);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the linker holds and does; see linker.h for the outside. linker_state.cc has the life of an
-// exchange, delivery.cc that of a tree.
+// exchange, delivery.cc that of a tree, handed_join.cc that of a span that was handed off.
 //
 // Event thread only.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <queue>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "agent/link/connection_join.h"
 #include "agent/link/forest.h"
+#include "agent/link/handed_spans.h"
 #include "agent/link/linker.h"
 #include "agent/link/node.h"
 #include "agent/link/processes.h"
@@ -46,13 +48,35 @@ struct Linker::State {
   void Decided(Node& client);
   bool Connect(Node& child, Node& parent, LinkRule rule, double confidence);
 
+  // Spans that were handed off.
+  void OnProducers(const std::vector<uint32_t>& tgids);
+  void OnSpan(std::unique_ptr<HandedSpan> span);
+  void PumpSpans();
+  void FlushSpans();
+  void Expect(Node& node);
+  void ExpectNoMore(Node& node);
+  void Bind(Node& node, PendingSpan& span);
+  void TakeId(Node& node);
+  void FollowParent(Node& client, SpanId at, bool remote, bool own_parent);
+  void AwaitParent(Node& client, bool await);
+  void PassUp(const HandedId& id, const Span& span);
+  void DrawHanded(Node& client, Node& server, bool own_parent);
+  void GiveUp(PendingSpan& span);
+  void SendAlone(std::unique_ptr<HandedSpan> span, const TraceId& trace_id);
+  void Reserve(Node& server);
+  void TellEarly(Node& node);
+  void Past(Node& node, LinkedExchange& linked);
+
   // Trees.
   void CheckReady(Node& root);
   void Pump();
   void Flush();
   void DeliverPartOf(Node& finished);
-  void Deliver(Node& root);
+  void FixIds(Node& root, std::vector<Node*>& members);
+  void Deliver(Node& root, const Node* wanted = nullptr);
+  bool MayWait(const Node& node, const Node* wanted) const;
   void DeliverUntracked(std::unique_ptr<Exchange> exchange);
+  LinkedExchange PlaceOf(Node& node);
   LinkedExchange MakeLinked(Node& node);
   void ForceOldest();
   void Free(Node& leaf);
@@ -76,6 +100,12 @@ struct Linker::State {
   Node* newest = nullptr;
   // Trees that wait for nothing but time: (when, root). Stale entries are recognised when they come up.
   using Due = std::pair<uint64_t, uint64_t>;
+  bool flushing = false;
+  HandedSpans handed;
+  // Matched spans whose exchange was not over then: (until when they wait, exchange), in order.
+  std::deque<std::pair<uint64_t, uint64_t>> bound;
+  // Spans that follow a node that is being delivered, and its trace.
+  std::vector<std::pair<std::unique_ptr<HandedSpan>, TraceId>> followers;
   std::priority_queue<Due, std::vector<Due>, std::greater<Due>> due;
 };
 

@@ -10,6 +10,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "agent/link/inference.h"
@@ -43,7 +45,7 @@ struct Node : Member {
 
   // Over the tree, kept at its root. What is waited for, and (an upper bound of) its height.
   int height = 0;
-  uint32_t blockers = 0;    // members unfinished or undecided
+  uint32_t blockers = 0;    // sum of OwnBlockers()
   uint64_t settle_at = 0;   // until then the other end of some connection may still turn up
   uint64_t queued_for = 0;  // the time at which its delivery is queued; 0: it is not
 
@@ -67,6 +69,23 @@ struct Node : Member {
   size_t segment = 0;     // scratch of TraceIds::Assign
   SpanId claimed;         // client: the outgoing parent-id, if it is this exchange's own
   bool repeated = false;  // client: the outgoing parent-id came in with a request of this process
+
+  // The span that the process hands off for this exchange (handed_spans.h).
+  bool candidate = false;              // stands in the table of those that a span may be of
+  bool awaits_span = false;            // a blocker
+  bool awaits_parent = false;          // a blocker: its span's parent is a span that is still to come
+  bool told = false;                   // its span has been exported: nothing is to be delivered any more
+  std::unique_ptr<HandedSpan> handed;  // from the match to delivery
+  std::optional<TraceParent> spoken;   // the span's ids and flags, which then stand for those on the wire
+  SpanId handed_id;                    // the span's id, or the one it will have, as others of its process tell
+  bool id_taken = false;               // handed_id is another's
+  bool claim_lost = false;             // claimed is that of the span above it
+  bool own_parent = false;             // the span's parent is an unmatched span between this and `parent`
+  SpanId awaited_id;                   // of kSlotHandedBy
+  std::vector<std::unique_ptr<HandedSpan>> below;  // unmatched spans that follow this one's trace
+  std::vector<SpanId> also_named;                  // their ids
+
+  uint32_t OwnBlockers() const { return (finished ? 0 : 1) + undecided + awaits_span + awaits_parent; }
 };
 
 }  // namespace spantap

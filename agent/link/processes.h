@@ -23,6 +23,7 @@ class Processes {
   // The member is gone.
   static void Leave(Member& member);
   void Forget(uint32_t tgid);
+  bool Knows(uint32_t tgid) const { return table_.contains(tgid); }  // exchanges of it were seen
 
  private:
   void Evict();

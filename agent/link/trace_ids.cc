@@ -15,13 +15,16 @@ uint64_t IncomingKey(uint32_t tgid, const SpanId& id) {
   return HashCombine(tgid, word);
 }
 
-const TraceParent* WireOf(const Node& node) { return node.request.traceparent ? &*node.request.traceparent : nullptr; }
-
 }  // namespace
 
+const TraceParent* WireOf(const Node& node) {
+  if (node.spoken) return &*node.spoken;
+  return node.request.traceparent ? &*node.request.traceparent : nullptr;
+}
+
 void TraceIds::OnRequest(Node& node) {
-  const TraceParent* const wire = WireOf(node);
-  if (wire == nullptr) return;
+  const auto& wire = node.request.traceparent;
+  if (!wire) return;
   const uint64_t key = IncomingKey(node.exchange->tgid, wire->parent_id);
   if (node.role == Role::kServer) {
     incoming_.Add(key);
@@ -81,6 +84,7 @@ void TraceIds::PlaceInSegment(Node& node) {
     segment->trace_id = wire->trace_id;
     segment->wire = wire;
   }
+  segment->handed_sampled |= node.spoken && node.spoken->sampled();
   if (segment->request_id == nullptr && !node.request.request_id.empty()) segment->request_id = &node;
 }
 
@@ -98,6 +102,7 @@ void TraceIds::Settle(Segment& segment, uint64_t now_ns) {
   }
   const TraceParent* const decided = settings_.sample_parent_based ? WireOf(*segment.leader) : nullptr;
   segment.sampled = decided != nullptr ? decided->sampled() : SampledByRatio(segment.trace_id, settings_.sample_ratio);
+  segment.sampled |= segment.handed_sampled;  // a proxy has spans of it exported: with holes it would help nobody
   segment.flags = random | (segment.sampled ? kFlagSampled : 0);
 }
 
@@ -122,8 +127,11 @@ void TraceIds::Fix(Node& node) {
       node.parent == nullptr || node.cut ? 0 : static_cast<uint8_t>(std::min<int>(node.parent->depth + 1, UINT8_MAX));
   // Passed on verbatim, the id is the span that sent it here, not this one.
   const auto& incoming = node.cause != nullptr ? node.cause->request.traceparent : std::nullopt;
-  const bool own = node.claimed.valid() && !(incoming && incoming->parent_id == node.claimed);
-  node.span_id = own ? node.claimed : ids_.NewSpanId();
+  const bool claims =
+      node.claimed.valid() && !node.claim_lost && !(incoming && incoming->parent_id == node.claimed);
+  SpanId own = node.id_taken ? SpanId{} : node.handed_id;
+  if (!node.handed_id.valid() && claims) own = node.claimed;
+  node.span_id = own.valid() ? own : ids_.NewSpanId();
   const TraceParent* const wire = WireOf(node);
   if (wire != nullptr && wire->trace_id != node.trace_id) ++counters_.adopted;
 }

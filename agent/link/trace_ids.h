@@ -20,6 +20,9 @@
 
 namespace spantap {
 
+// The ids that a member bore: those of its handed-off span, else those on the wire; null: none.
+const TraceParent* WireOf(const Node& node);
+
 class TraceIds {
  public:
   static constexpr size_t kRecent = 32768;
@@ -32,6 +35,7 @@ class TraceIds {
   void OnRequest(Node& node);
   // The client exchange that claimed a span id lately; 0 if none.
   uint64_t ClaimedBy(const SpanId& id) const;
+  SpanId NewSpanId() { return ids_.NewSpanId(); }
   // Fixes the ids of all nodes of a tree, given in order (InOrder), that have none yet.
   void Assign(const std::vector<Node*>& nodes, uint64_t now_ns);
 
@@ -42,6 +46,7 @@ class TraceIds {
     bool known = false;  // an id is settled, or was delivered
     bool fixed = false;  // flags and sampling, too
     const TraceParent* wire = nullptr;
+    bool handed_sampled = false;  // a member was handed off, sampled
     const Node* request_id = nullptr;  // the first member that has one
     uint8_t flags = 0;
     bool sampled = true;

@@ -13,6 +13,7 @@
 
 #include "agent/capture/event_source.h"
 #include "agent/connections/conn_table.h"
+#include "agent/handoff/handed_inbox.h"
 #include "agent/link/linker.h"
 #include "agent/spans/process_table.h"
 #include "agent/spans/span_builder.h"
@@ -36,6 +37,8 @@ class Pipeline final : public EventSink, private LinkedSink {
            ConnTable::OrderFn order);
   ~Pipeline() override;
   void SetView(std::unique_ptr<TraceView> view);
+  // Where the hand-off lays down the spans of observed processes.
+  HandedInbox& inbox() { return inbox_; }
 
   void OnEvent(const EventView& event) override;
   void OnTime(uint64_t mono_ns) override;
@@ -50,6 +53,10 @@ class Pipeline final : public EventSink, private LinkedSink {
 
  private:
   void OnTree(std::vector<LinkedExchange> tree) override;
+  void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) override;
+  void StageHanded(uint64_t mono_ns);
+  void GiveHanded();
+  void SendLone();
   void OnTask(const spantap_event_header& header);
 
   SpanStyle style_;
@@ -61,6 +68,13 @@ class Pipeline final : public EventSink, private LinkedSink {
   uint64_t now_ns_ = 0;
   uint64_t events_processed_ = 0;
   uint64_t events_unknown_ = 0;
+  HandedInbox inbox_;
+  // Taken from the inbox at `staged_ns_`, not given to the linker yet: the events of their exchanges come first.
+  std::vector<std::unique_ptr<HandedSpan>> staged_;
+  uint64_t staged_ns_ = 0;
+  uint64_t last_event_ns_ = 0;
+  bool had_events_ = false;  // in this turn
+  std::vector<Span> lone_;
   Linker linker_;
   ConnTable connections_;
 };

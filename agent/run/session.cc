@@ -98,8 +98,8 @@ absl::Status Session::Turn() {
 absl::Status Session::Close() {
   SetPhase(Phase::kStopping);
   absl::Status status = TakeRest();
-  if (pipeline_ != nullptr) pipeline_->Finish();
   CloseHandoff();
+  if (pipeline_ != nullptr) pipeline_->Finish();
   std::cout.flush();
   if (board_ != nullptr) {
     Publish(MonoNs());
@@ -176,7 +176,9 @@ void Session::OpenPipeline() {
 }
 
 void Session::OpenHandoff() {
-  if (handoff_ != nullptr) handoff_->Begin(ledger_, exporter_ != nullptr ? &exporter_->queue() : nullptr);
+  if (handoff_ == nullptr) return;
+  handoff_->Begin(ledger_, exporter_ != nullptr ? &exporter_->queue() : nullptr,
+                  pipeline_ != nullptr ? &pipeline_->inbox() : nullptr);
 }
 
 // With another run to follow that has the same sockets, what comes meanwhile waits in the rings.

@@ -43,10 +43,19 @@ void AddPipeline(std::string& line, const ConnCounters& c, const LinkCounters& l
   AddIf(line, "adopted", l.adopted);
 }
 
+void AddHanded(std::string& line, const HandedCounters& handed) {
+  Add(line, "handoff_matched", handed.matched);
+  AddIf(line, "handoff_unmatched_spans", handed.unmatched_spans);
+  AddIf(line, "handoff_unmatched_exchanges", handed.unmatched_exchanges);
+  AddIf(line, "handoff_late", handed.late);
+  AddIf(line, "handoff_overflow", handed.overflow);
+}
+
 void AddHandoff(std::string& line, const HandoffCounters& handoff) {
   Add(line, "handoff_producers", handoff.producers);
   Add(line, "handoff_attached", handoff.attached);
   Add(line, "handoff_spans", handoff.spans);
+  AddIf(line, "handoff_not_joined", handoff.not_joined);
   AddIf(line, "handoff_refused", handoff.refused);
   AddIf(line, "handoff_quarantined", handoff.quarantined);
   AddIf(line, "handoff_dropped.full", handoff.dropped.full);
@@ -63,7 +72,9 @@ std::string LedgerLine(const RunStatus& status) {
   Add(line, "events_processed", status.events.processed);
   AddSource(line, status.events.source);
   if (status.events.pipeline) AddPipeline(line, status.events.connections, status.events.links);
-  if (status.events.handoff) AddHandoff(line, *status.events.handoff);
+  if (!status.events.handoff) return line;
+  AddHandoff(line, *status.events.handoff);
+  if (status.events.pipeline) AddHanded(line, status.events.links.handed);
   return line;
 }
 

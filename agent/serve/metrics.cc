@@ -83,10 +83,23 @@ void AddLinks(MetricFamilies& out, const LinkCounters& l) {
   out.Counter("own_export_skipped", "Export requests of observed processes, never spans.", l.own_export_skipped);
 }
 
+void AddHanded(MetricFamilies& out, const HandedCounters& handed) {
+  out.Counter("handoff_matched", "Spans of observed processes joined with their exchange.", handed.matched);
+  out.Counter("handoff_unmatched_spans", "Spans of observed processes whose exchange was not found in time.",
+              handed.unmatched_spans);
+  out.Counter("handoff_unmatched_exchanges", "Exchanges of processes that hand off for which no span came in time.",
+              handed.unmatched_exchanges);
+  out.Counter("handoff_late", "Spans that came after their exchange had been exported: not exported again.",
+              handed.late);
+  out.Counter("handoff_overflow", "Unmatched spans for which there was no room to wait.", handed.overflow);
+}
+
 void AddHandoff(MetricFamilies& out, const HandoffCounters& handoff) {
   out.Gauge("handoff_producers", "Producers attached by --socket.", static_cast<double>(handoff.producers));
   out.Counter("handoff_attached", "Rings given to producers.", handoff.attached);
   out.Counter("handoff_spans", "Spans taken from rings.", handoff.spans);
+  out.Counter("handoff_not_joined", "Spans of observed processes that came too fast to be joined.",
+              handoff.not_joined);
   out.Counter("handoff_refused", "Connections to a hand-off socket that got no ring.", handoff.refused);
   out.Counter("handoff_quarantined", "Producers sent away because their ring was not what it has to be.",
               handoff.quarantined);
@@ -172,7 +185,10 @@ std::string MetricsText(const RunStatus& status, const ProcessStats& process, co
     AddConnections(out, status.events.connections);
     AddLinks(out, status.events.links);
   }
-  if (status.events.handoff) AddHandoff(out, *status.events.handoff);
+  if (status.events.handoff) {
+    AddHandoff(out, *status.events.handoff);
+    if (status.events.pipeline) AddHanded(out, status.events.links.handed);
+  }
   if (status.exporter) AddExporter(out, *status.exporter);
   AddAgent(out, status, process, server);
   return out.Text();

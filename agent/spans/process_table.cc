@@ -125,7 +125,15 @@ std::shared_ptr<const Resource> MakeUnknown(const ResourceAttributes& configured
 void ProcessTable::OnProcess(const spantap_process_event& event, absl::string_view record) {
   const uint32_t tgid = event.header.tgid;
   if (processes_.size() >= kMaxProcesses && !processes_.contains(tgid)) ForgetOne();
-  processes_[tgid] = Process{MakeResource(event, record, configured_), ++uses_, false};
+  const bool named = event.flags & SPANTAP_PROCESS_NAMED;
+  processes_[tgid] = Process{MakeResource(event, record, configured_), ++uses_, false, named};
+}
+
+void ProcessTable::OnHanded(uint32_t tgid, const std::shared_ptr<const Resource>& resource) {
+  const auto found = processes_.find(tgid);
+  if (found == processes_.end() || found->second.named || resource == nullptr) return;
+  found->second.resource = resource;
+  found->second.named = true;
 }
 
 void ProcessTable::OnExit(uint32_t tgid) {

@@ -26,6 +26,9 @@ class ProcessTable {
   explicit ProcessTable(ResourceAttributes configured = {}) : configured_(std::move(configured)) {}
 
   void OnProcess(const spantap_process_event& event, absl::string_view record);
+  // What the process says of itself when it hands a span off: it is one service, whoever tells of it. What somebody
+  // chose for it here (--service-name, OTEL_SERVICE_NAME) stays; of several producers the first counts.
+  void OnHanded(uint32_t tgid, const std::shared_ptr<const Resource>& resource);
   void OnExit(uint32_t tgid);  // kept for late spans until a new process takes the pid, or the cap
   // Never null; "unknown_service" for a pid never announced. Cost: one hash lookup. The reference is
   // valid until the next call.
@@ -37,6 +40,7 @@ class ProcessTable {
     std::shared_ptr<const Resource> resource;
     uint64_t last_use = 0;
     bool ended = false;
+    bool named = false;  // or told by itself
   };
   void ForgetOne();
 

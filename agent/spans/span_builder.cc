@@ -111,16 +111,10 @@ void AddPeer(const Parts& parts, AttributeBlob* attributes) {
   attributes->AddString("network.protocol.version", version == 10 ? "1.0" : version == 20 ? "2" : "1.1");
 }
 
-// Sizes only where nothing hides a part of them. A request without a body says nothing.
 void AddSizes(const Exchange& exchange, AttributeBlob* attributes) {
-  if (exchange.had_gap) return;
-  if (exchange.request_end_ns != 0 && exchange.request_body_bytes > 0) {
-    attributes->AddInt("http.request.body.size", static_cast<int64_t>(exchange.request_body_bytes));
-  }
-  const bool sure = exchange.body_end == BodyEnd::kExact || exchange.body_end == BodyEnd::kAtClose;
-  if (exchange.response && sure && exchange.error == ExchangeError::kNone) {
-    attributes->AddInt("http.response.body.size", static_cast<int64_t>(exchange.response_body_bytes));
-  }
+  const BodySizes sizes = BodySizesOf(exchange);
+  if (sizes.request) attributes->AddInt("http.request.body.size", *sizes.request);
+  if (sizes.response) attributes->AddInt("http.response.body.size", *sizes.response);
 }
 
 // Never OK: that is for the application to say. No description, because the code says it.
@@ -135,20 +129,6 @@ void AddOutcome(const Exchange& exchange, Span* span) {
   char text[8];
   const size_t digits = static_cast<size_t>(std::to_chars(text, text + sizeof(text), code).ptr - text);
   span->attributes.AddString("error.type", transport ? ErrorType(exchange.error) : absl::string_view(text, digits));
-}
-
-void AddLink(const LinkedExchange& linked, Span* span) {
-  if (linked.rule != LinkRule::kNone) {
-    span->attributes.AddString("spantap.link.rule", LinkRuleName(linked.rule));
-    span->attributes.AddDouble("spantap.link.confidence", linked.confidence);
-  }
-  if (!linked.wire_trace_id.valid()) return;
-  span->attributes.AddString("spantap.wire.trace_id", FormatHex(linked.wire_trace_id));
-  SpanLink link;
-  link.trace_id = linked.wire_trace_id;
-  link.span_id = linked.wire_parent_id;
-  link.is_remote = true;  // it came in a header
-  span->links.push_back(std::move(link));
 }
 
 // tracestate belongs to the trace id it came with, so it is kept only if that id was.
@@ -174,6 +154,39 @@ void SetIdentity(const LinkedExchange& linked, uint64_t wall_minus_mono_ns, Span
 
 }  // namespace
 
+BodySizes BodySizesOf(const Exchange& exchange) {
+  BodySizes sizes;
+  if (exchange.had_gap) return sizes;
+  if (exchange.request_end_ns != 0 && exchange.request_body_bytes > 0) {
+    sizes.request = static_cast<int64_t>(exchange.request_body_bytes);
+  }
+  const bool sure = exchange.body_end == BodyEnd::kExact || exchange.body_end == BodyEnd::kAtClose;
+  if (exchange.response && sure && exchange.error == ExchangeError::kNone) {
+    sizes.response = static_cast<int64_t>(exchange.response_body_bytes);
+  }
+  return sizes;
+}
+
+void AddLinkFacts(const LinkedExchange& linked, Span* span) {
+  if (linked.rule != LinkRule::kNone) {
+    span->attributes.AddString("spantap.link.rule", LinkRuleName(linked.rule));
+    span->attributes.AddDouble("spantap.link.confidence", linked.confidence);
+  }
+  if (!linked.wire_trace_id.valid()) return;
+  span->attributes.AddString("spantap.wire.trace_id", FormatHex(linked.wire_trace_id));
+  SpanLink link;
+  link.trace_id = linked.wire_trace_id;
+  link.span_id = linked.wire_parent_id;
+  link.is_remote = true;  // it came in a header
+  span->links.push_back(std::move(link));
+}
+
+void AddDoubts(const Exchange& exchange, AttributeBlob* attributes) {
+  const bool truncated = exchange.request.truncated || (exchange.response && exchange.response->truncated);
+  if (truncated) attributes->AddBool("spantap.head_truncated", true);
+  if (exchange.had_gap) attributes->AddBool("spantap.gap", true);
+}
+
 bool IsTransportFailure(ExchangeError error) {
   return error != ExchangeError::kNone && error != ExchangeError::kUnfinished;
 }
@@ -197,10 +210,8 @@ Span BuildSpan(const LinkedExchange& linked, const SpanStyle& style, uint64_t wa
   if (!parts.headers.x_request_id.empty()) {
     span.attributes.AddStringArray1("http.request.header.x-request-id", parts.headers.x_request_id);
   }
-  AddLink(linked, &span);
-  const bool truncated = exchange.request.truncated || (exchange.response && exchange.response->truncated);
-  if (truncated) span.attributes.AddBool("spantap.head_truncated", true);
-  if (exchange.had_gap) span.attributes.AddBool("spantap.gap", true);
+  AddLinkFacts(linked, &span);
+  AddDoubts(exchange, &span.attributes);
   CopyTraceState(parts, &span);
   return span;
 }

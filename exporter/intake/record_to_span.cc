@@ -56,6 +56,17 @@ void CopyFixed(const spantap_span_record& r, Span& span) {
   span.dropped_links = r.dropped_links;
 }
 
+SpanConnection ConnectionOf(const spantap_span_record& r) {
+  SpanConnection connection;
+  if (r.conn_family != 4 && r.conn_family != 6) return connection;
+  connection.family = static_cast<uint8_t>(r.conn_family);
+  connection.local_port = r.conn_local_port;
+  connection.peer_port = r.conn_peer_port;
+  connection.local_address = Bytes(r.conn_local_address);
+  connection.peer_address = Bytes(r.conn_peer_address);
+  return connection;
+}
+
 bool ReadTexts(const spantap_span_record& r, ByteCursor& cursor, Span& span) {
   absl::string_view name, state, message;
   if (!cursor.Take(r.name_bytes, &name) || !cursor.Take(r.trace_state_bytes, &state) ||
@@ -70,7 +81,8 @@ bool ReadTexts(const spantap_span_record& r, ByteCursor& cursor, Span& span) {
 
 }  // namespace
 
-std::optional<Span> RecordDecoder::RecordToSpan(absl::string_view record, std::shared_ptr<const Resource> resource) {
+std::optional<Span> RecordDecoder::RecordToSpan(absl::string_view record, std::shared_ptr<const Resource> resource,
+                                                SpanConnection* connection) {
   ByteCursor cursor(record);
   spantap_span_record fixed;
   if (!cursor.Read(&fixed) || fixed.record.bytes != record.size() || fixed.record.type != SPANTAP_RECORD_SPAN ||
@@ -87,6 +99,7 @@ std::optional<Span> RecordDecoder::RecordToSpan(absl::string_view record, std::s
   if (!ReadEvents(cursor, fixed.event_count, span) || !ReadLinks(cursor, fixed.link_count, span)) return std::nullopt;
   if (cursor.left() >= sizeof(uint64_t)) return std::nullopt;  // more than filling
   span.resource = std::move(resource);
+  if (connection != nullptr) *connection = ConnectionOf(fixed);
   return span;
 }
 

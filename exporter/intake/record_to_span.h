@@ -11,7 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "exporter/intake/record_attributes.h"
-#include "exporter/model/span.h"
+#include "exporter/model/handed_span.h"
 
 namespace spantap {
 
@@ -20,8 +20,9 @@ class RecordDecoder {
   explicit RecordDecoder(QueryValues query_values = QueryValues::kRedacted) : query_values_(query_values) {}
 
   // nullopt if `record` is not what ring_layout.h and the limits of spantap.h say: libspantap.so writes no such record.
-  // Text is repaired, an illegal trace state left out; neither is a lie.
-  std::optional<Span> RecordToSpan(absl::string_view record, std::shared_ptr<const Resource> resource);
+  // Text is repaired, an illegal trace state left out; neither is a lie. `connection`: null if nobody asks.
+  std::optional<Span> RecordToSpan(absl::string_view record, std::shared_ptr<const Resource> resource,
+                                   SpanConnection* connection = nullptr);
 
  private:
   [[nodiscard]] bool ReadAttributes(ByteCursor& cursor, size_t count, size_t bytes, AttributeBlob* blob,

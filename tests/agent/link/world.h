@@ -161,7 +161,17 @@ class World final : public LinkedSink {
   const std::vector<std::vector<LinkedExchange>>& trees() const { return trees_; }
   size_t delivered() const { return by_id_.size(); }
 
+  // Spans that were delivered without an exchange, and the trace they go to.
+  struct Lone {
+    std::unique_ptr<HandedSpan> handed;
+    TraceId trace_id;
+  };
+  const std::vector<Lone>& lone() const { return lone_; }
+
  private:
+  void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) override {
+    lone_.push_back({std::move(handed), trace_id});
+  }
   void OnTree(std::vector<LinkedExchange> tree) override {
     trees_.push_back(std::move(tree));
     for (const LinkedExchange& linked : trees_.back()) by_id_[linked.exchange->id] = &linked;
@@ -188,6 +198,7 @@ class World final : public LinkedSink {
   uint64_t exchange_ids_ = 0;
   std::map<Exchange*, std::unique_ptr<Exchange>> open_;
   std::vector<std::vector<LinkedExchange>> trees_;
+  std::vector<Lone> lone_;
   std::map<uint64_t, const LinkedExchange*> by_id_;
   std::unique_ptr<Linker> linker_;
 };

@@ -158,5 +158,19 @@ TEST_CASE("OTEL_RESOURCE_ATTRIBUTES: one error discards all of it", "[spans]") {
   CHECK_FALSE(ParseResourceAttributes(many).has_value());
 }
 
+TEST_CASE("process: what it says of itself with its spans names it, unless somebody chose a name", "[spans]") {
+  auto own = std::make_shared<Resource>();
+  own->service_name = "own";
+  for (const bool named : {false, true}) {
+    ProcessTable table;
+    table.OnHanded(1, own);  // not known yet
+    CHECK(table.ResourceOf(1)->service_name == "unknown_service");
+    Announce(table, {1, 80, named, "/usr/sbin/nginx", named ? "front" : "", ""});
+    table.OnHanded(1, own);
+    table.OnHanded(1, std::make_shared<Resource>());
+    CHECK(table.ResourceOf(1)->service_name == (named ? "front" : "own"));
+  }
+}
+
 }  // namespace
 }  // namespace spantap
