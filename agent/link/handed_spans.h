@@ -116,10 +116,10 @@ class HandedSpans {
 
   // What became of a delivered span, for those that come after it.
   struct Past {
-    bool told = false;  // exported under this id from an exchange alone: its span is not to be
+    bool told = false;          // exported under this id from an exchange alone: its span is not to be
     Role role = Role::kClient;  // the exchange's, if told
-    TraceId trace_id;   // where it was moved to
-    SpanId span_id;     // what it was called
+    TraceId trace_id;           // where it was moved to
+    SpanId span_id;             // what it was called
   };
   void Remember(const HandedId& id, const Past& past);
   const Past* Recall(const HandedId& id) const;

@@ -95,7 +95,8 @@ TEST_CASE("handed: what the proxy did not record is not waited for", "[link]") {
   World world;
   HandingProxy proxy(world);
   Exchange* const server = world.Read(proxy.down().server, 70, "/x", {{"host", "h"}});
-  Exchange* const client = world.Write(proxy.up().client, 70, "/x", {{"host", "h"}, {"traceparent", Header('a', 9, "00")}});
+  Exchange* const client =
+      world.Write(proxy.up().client, 70, "/x", {{"host", "h"}, {"traceparent", Header('a', 9, "00")}});
   world.Answer(client);
   world.Answer(server);
   world.Pass(60);
