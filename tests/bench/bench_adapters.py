@@ -88,7 +88,8 @@ def report(name, found, variants, base, goals):
 
 
 def envoy(count, upstream_span):
-    """One span a request, or with `upstream_span` two. Envoy's own OpenTelemetry tracer sends to the Collector itself; the adapter's spans go there by the agent."""
+    """One span a request, or with `upstream_span` two. Envoy's own tracer sends to the Collector itself; the adapter's spans go
+    there by the agent."""
     variants = ["none", "own", "module", "off", "absent"]
 
     def start(env, variant, upstream, socket, generation):
