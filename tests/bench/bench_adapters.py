@@ -87,17 +87,20 @@ def report(name, found, variants, base, goals):
           f"{dropped} dropped by producers", flush=True)
 
 
-def envoy(count):
-    """Envoy's own OpenTelemetry tracer sends to the Collector itself; the adapter's spans go there by the agent."""
+def envoy(count, upstream_span):
+    """One span a request, or with `upstream_span` two. Envoy's own tracer sends to the Collector itself; the adapter's spans go
+    there by the agent."""
     variants = ["none", "own", "module", "off", "absent"]
 
     def start(env, variant, upstream, socket, generation):
         kind = "module" if variant == "absent" else variant
         return EnvoyWithAdapter(env, upstream, str(socket), variant=kind, name=f"envoy-{variant}",
+                                spawn_upstream_span=upstream_span,
                                 own_port=generation.backend.port if variant == "own" else None)
 
     found = generations(count, start, variants, collector=True)
-    report("envoy", found, variants, "none", {("module", "added"): {"goal": ("<=", 5)}})
+    name = f"envoy, {'two spans' if upstream_span else 'one span'} a request,"
+    report(name, found, variants, "none", {("module", "added"): {"goal": ("<=", 5)}})
     print_interval("  requests/s module/own", [g.rate["module"] / g.rate["own"] for g in found], digits=4,
                    goal=(">=", 1.25))
     added = {v: interval([g.cost[v] - g.cost["none"] for g in found])[0] for v in ("own", "module")}

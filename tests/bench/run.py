@@ -45,7 +45,7 @@ def sections(quick):
         "i": [lambda: bench_handoff.latency(quick), lambda: bench_handoff.threads(rounds),
               lambda: bench_handoff.against_opentelemetry_cpp(rounds, 51_200 if quick else 204_800),
               lambda: bench_handoff.agent(rounds)],
-        "j": [lambda: bench_adapters.envoy(6 if quick else 16)],
+        "j": [lambda: bench_adapters.envoy(4 if quick else 10, False), lambda: bench_adapters.envoy(4 if quick else 10, True)],
         "k": [lambda: bench_adapters.nginx(8 if quick else 40)],
         "l": [lambda: bench_adapters.haproxy(8 if quick else 24)],
     }
