@@ -97,7 +97,8 @@ void Handoff::Pause() {
   }
   Wake();
   absl::MutexLock lock(&mutex_);
-  mutex_.Await(absl::Condition(+[](int* turns) { return *turns == 0; }, &pause_turns_));
+  mutex_.Await(absl::Condition(
+      +[](int* turns) { return *turns == 0; }, &pause_turns_));
   absl::MutexLock counters(&counters_mutex_);
   at_pause_ = published_;
 }

@@ -121,7 +121,7 @@ class Handoff {
   SpanQueue* queue_ ABSL_GUARDED_BY(mutex_) = nullptr;
   HandedInbox* inbox_ ABSL_GUARDED_BY(mutex_) = nullptr;
   HandedInbox* announced_ ABSL_GUARDED_BY(mutex_) = nullptr;  // the inbox that knows the producers
-  int pause_turns_ ABSL_GUARDED_BY(mutex_) = 0;  // left until the pause begins; 0: none was asked for
+  int pause_turns_ ABSL_GUARDED_BY(mutex_) = 0;               // left until the pause begins; 0: none was asked for
 
   mutable absl::Mutex counters_mutex_;
   HandoffCounters published_ ABSL_GUARDED_BY(counters_mutex_);

@@ -66,7 +66,8 @@ void Split(Node& child) {
     below.pop_back();
     child.blockers += node->OwnBlockers();
     child.height = std::max(child.height, depth);
-    for (Node* each = node->first_child; each != nullptr; each = each->next_sibling) below.emplace_back(each, depth + 1);
+    for (Node* each = node->first_child; each != nullptr; each = each->next_sibling)
+      below.emplace_back(each, depth + 1);
   }
   root.blockers -= child.blockers;
 }

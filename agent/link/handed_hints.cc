@@ -25,7 +25,8 @@ Value ReadValue(absl::string_view any) {
     if (field.Is(kInt, WireType::kVarint)) value.number = static_cast<int64_t>(field.value);
     if (!field.Is(kArray, WireType::kLength)) continue;
     WireReader values(field.bytes);
-    if (WireField first; values.Next(&first) && first.Is(kArrayValues, WireType::kLength)) return ReadValue(first.bytes);
+    if (WireField first; values.Next(&first) && first.Is(kArrayValues, WireType::kLength))
+      return ReadValue(first.bytes);
   }
   return value;
 }

@@ -39,7 +39,7 @@ struct HandedCounters {
   uint64_t matched = 0;              // pairs, each exported once
   uint64_t unmatched_spans = 0;      // no exchange was found for them in time: exported as they are
   uint64_t unmatched_exchanges = 0;  // no span came for them in time: exported from what was observed
-  uint64_t late = 0;  // spans that came after their exchange was exported under their id: not exported again
+  uint64_t late = 0;      // spans that came after their exchange was exported under their id: not exported again
   uint64_t overflow = 0;  // of unmatched_spans: there was no room to keep them waiting
 };
 

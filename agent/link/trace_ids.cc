@@ -127,8 +127,7 @@ void TraceIds::Fix(Node& node) {
       node.parent == nullptr || node.cut ? 0 : static_cast<uint8_t>(std::min<int>(node.parent->depth + 1, UINT8_MAX));
   // Passed on verbatim, the id is the span that sent it here, not this one.
   const auto& incoming = node.cause != nullptr ? node.cause->request.traceparent : std::nullopt;
-  const bool claims =
-      node.claimed.valid() && !node.claim_lost && !(incoming && incoming->parent_id == node.claimed);
+  const bool claims = node.claimed.valid() && !node.claim_lost && !(incoming && incoming->parent_id == node.claimed);
   SpanId own = node.id_taken ? SpanId{} : node.handed_id;
   if (!node.handed_id.valid() && claims) own = node.claimed;
   node.span_id = own.valid() ? own : ids_.NewSpanId();

@@ -46,7 +46,7 @@ class TraceIds {
     bool known = false;  // an id is settled, or was delivered
     bool fixed = false;  // flags and sampling, too
     const TraceParent* wire = nullptr;
-    bool handed_sampled = false;  // a member was handed off, sampled
+    bool handed_sampled = false;       // a member was handed off, sampled
     const Node* request_id = nullptr;  // the first member that has one
     uint8_t flags = 0;
     bool sampled = true;

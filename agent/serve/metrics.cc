@@ -98,8 +98,7 @@ void AddHandoff(MetricFamilies& out, const HandoffCounters& handoff) {
   out.Gauge("handoff_producers", "Producers attached by --socket.", static_cast<double>(handoff.producers));
   out.Counter("handoff_attached", "Rings given to producers.", handoff.attached);
   out.Counter("handoff_spans", "Spans taken from rings.", handoff.spans);
-  out.Counter("handoff_not_joined", "Spans of observed processes that came too fast to be joined.",
-              handoff.not_joined);
+  out.Counter("handoff_not_joined", "Spans of observed processes that came too fast to be joined.", handoff.not_joined);
   out.Counter("handoff_refused", "Connections to a hand-off socket that got no ring.", handoff.refused);
   out.Counter("handoff_quarantined", "Producers sent away because their ring was not what it has to be.",
               handoff.quarantined);

@@ -103,9 +103,9 @@ class HandingProxy {
     one.server_id = one.server->id;
     one.server_start = world_.now_ns() + 2'000;
     one.client_start = world_.now_ns() + 4'000;
-    one.client = world_.Write(up_.client, 70, path,
-                              {{"host", "h"}, {"traceparent", Header(trace, inject_server ? one.server_span
-                                                                                         : one.client_span)}});
+    one.client = world_.Write(
+        up_.client, 70, path,
+        {{"host", "h"}, {"traceparent", Header(trace, inject_server ? one.server_span : one.client_span)}});
     one.client_id = one.client->id;
     return one;
   }
