@@ -158,7 +158,8 @@ $(LIBSPANTAP): $(HANDOFF) exporter/handoff/spantap.map
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -shared $(LDFLAGS) -Wl,-soname,libspantap.so.0 -Wl,--version-script=exporter/handoff/spantap.map \
 	    -Wl,-z,nodelete $(if $(SAN),,-Wl$(,)-z$(,)defs) -Wl,-z,relro -Wl,-z,now -o $@.0 $(HANDOFF) && ln -sf libspantap.so.0 $@
-$(BUILD)/test/exporter_handoff: $(LIBSPANTAP)
+# The real reader, too: an agent that dies.
+$(BUILD)/test/exporter_handoff: $(LIBSPANTAP) $(BUILD)/obj/agent/handoff/ring_reader.cc.o
 $(BUILD)/test/exporter_handoff: LIBS := -Wl,-rpath,'$$ORIGIN/../lib' -pthread
 $(BUILD)/bench/bench_handoff: $(patsubst %,$(BUILD)/obj/tests/%.cc.o,bench/bench_handoff exporter/handoff/ring_agent) $(LIBSPANTAP)
 	$(call msg,LINK,$@)

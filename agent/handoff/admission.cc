@@ -25,8 +25,9 @@ bool Admission::Allowed(uid_t uid) const {
 
 bool Admission::TakeToken(User& user, uint64_t mono_ns) const {
   const double passed_s = static_cast<double>(mono_ns - user.tokens_ns) * 1e-9;
-  user.tokens = std::min(limits_.attach_burst,
-                         user.tokens_ns == 0 ? limits_.attach_burst : user.tokens + passed_s * limits_.attach_per_second);
+  user.tokens =
+      std::min(limits_.attach_burst,
+               user.tokens_ns == 0 ? limits_.attach_burst : user.tokens + passed_s * limits_.attach_per_second);
   user.tokens_ns = mono_ns;
   if (user.tokens < 1) return false;
   user.tokens -= 1;

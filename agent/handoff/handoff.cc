@@ -295,6 +295,7 @@ void Handoff::Housekeep(uint64_t now_ns) {
   }
 }
 
+// tests/model/test_ring.cc has this order, and what reads and forgets a producer, once more.
 void Handoff::End() {
   sockets_.clear();  // their files are removed: nobody attaches any more
   pending_.clear();

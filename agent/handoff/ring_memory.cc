@@ -28,8 +28,8 @@ RingMemory::RingMemory(uint64_t data_bytes) : fd_(MakeMemfd()), data_bytes_(data
   // fallocate() says if there is no memory; a fault later on could only say SIGBUS.
   if (!fd_.valid() || ftruncate(fd_.get(), size) != 0 || fallocate(fd_.get(), 0, 0, size) != 0) return;
   if (fcntl(fd_.get(), F_ADD_SEALS, kSeals) != 0) return;
-  void* memory = mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-                      fd_.get(), 0);
+  void* memory =
+      mmap(nullptr, static_cast<size_t>(size), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd_.get(), 0);
   if (memory == MAP_FAILED) return;
   ring_ = static_cast<spantap_ring*>(memory);
   ring_->magic = SPANTAP_RING_MAGIC;

@@ -61,7 +61,7 @@ struct spantap_producer {
   uint64_t due_ns;         /* of the next attempt or probe; coarse monotonic clock */
   uint64_t asked_ns;
   uint64_t looked_ns; /* for the answer, last */
-  uint32_t failures; /* attempts since the last ring */
+  uint32_t failures;  /* attempts since the last ring */
 };
 
 static inline uintptr_t handoff_thread(void) {

@@ -23,7 +23,7 @@ static int refuse(char* error, const char* name, const char* value, const char* 
 
 /* An empty value is none. */
 static const char* setting(const char* name) {
-  const char* value = getenv(name);
+  const char* value = secure_getenv(name);
   return value != NULL && value[0] != '\0' ? value : NULL;
 }
 

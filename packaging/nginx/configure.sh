@@ -21,7 +21,8 @@ else
   flags=(--with-compat)
 fi
 log="$build/configure.log"
-if ! ./configure "${flags[@]}" --with-cc-opt='-g -O2 -fPIC -std=gnu11' --add-dynamic-module="$module" \
+if ! ./configure "${flags[@]}" --with-cc-opt='-g1 -O2 -fPIC -std=gnu11 -fno-plt' \
+    --with-ld-opt='-Wl,-z,relro -Wl,-z,now' --add-dynamic-module="$module" \
     --builddir="$build/objs" >"$log" 2>&1; then
   tail -n 20 "$log" >&2
   echo "nginx's configure failed; the whole output is in $log" >&2

@@ -101,7 +101,8 @@ typedef struct {
   ngx_table_elt_t* traceparent; /* the only or first one */
   ngx_table_elt_t* tracestate;  /* the first one */
   ngx_uint_t traceparents, tracestates;
-  unsigned has_ids : 1;
+  unsigned has_ids : 1;  /* they have been made */
+  unsigned ids_good : 1; /* and are ids */
   unsigned has_headers : 1;
   unsigned decided : 1;
   unsigned record : 1;
@@ -122,6 +123,21 @@ static ngx_inline uint64_t ngx_http_spantap_clock(clockid_t clock) {
 static ngx_inline spantap_str ngx_http_spantap_str(ngx_str_t text) {
   spantap_str str = {(const char*)text.data, text.len};
   return str;
+}
+
+/* Lower case hex digits of `size` bytes, a multiple of 4: four bytes at a time, because each request has 24. */
+static ngx_inline void ngx_http_spantap_hex(u_char* to, const uint8_t* bytes, size_t size) {
+  for (size_t i = 0; i < size; i += 4) {
+    uint64_t wide =
+        (uint64_t)bytes[i] | (uint64_t)bytes[i + 1] << 16 | (uint64_t)bytes[i + 2] << 32 | (uint64_t)bytes[i + 3] << 48;
+    uint64_t digits = (wide >> 4 & 0x000f000f000f000full) | (wide & 0x000f000f000f000full) << 8;
+    uint64_t letters = (digits + 0x0606060606060606ull) >> 4 & 0x0101010101010101ull;
+    uint64_t text = digits + 0x3030303030303030ull + letters * ('a' - '9' - 1);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    text = __builtin_bswap64(text);
+#endif
+    ngx_memcpy(to + 2 * i, &text, sizeof(text));
+  }
 }
 
 /* conf: directives */
@@ -157,7 +173,6 @@ ngx_int_t ngx_http_spantap_wrap_upstreams(ngx_conf_t* cf, ngx_http_spantap_main_
 /* span: hand-off in the log phase */
 ngx_int_t ngx_http_spantap_log_handler(ngx_http_request_t* r);
 void ngx_http_spantap_submit_tries(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint64_t end_ns);
-ngx_uint_t ngx_http_spantap_count_tries(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx);
 /* Attributes that both kinds of spans have: the method (and its name in *method), the status. */
 spantap_attr* ngx_http_spantap_add_method(spantap_attr* at, ngx_str_t name, spantap_str* method);
 spantap_attr* ngx_http_spantap_add_peer(spantap_attr* at, const ngx_str_t* address, in_port_t port);

@@ -25,7 +25,17 @@ static spantap_attr* add_ms(spantap_attr* at, spantap_str name, ngx_msec_t value
 
 static int is_unix(const ngx_str_t* peer) { return peer->len > 5 && ngx_memcmp(peer->data, "unix:", 5) == 0; }
 
-/* "10.0.0.1:80" and "[::1]:80" in two; "unix:/path" has no port. */
+/* "10.0.0.1:80", "[::1]:80" without the port. */
+static ngx_str_t without_port(ngx_str_t text) {
+  while (text.len > 0 && text.data[--text.len] != ':') continue;
+  if (text.len > 1 && text.data[0] == '[') {
+    ++text.data;
+    text.len -= 2;
+  }
+  return text;
+}
+
+/* In two; "unix:/path" has no port. */
 static ngx_str_t split_peer(ngx_str_t text, in_port_t* port) {
   size_t size = text.len;
   *port = 0;
@@ -33,12 +43,7 @@ static ngx_str_t split_peer(ngx_str_t text, in_port_t* port) {
   ngx_int_t number = is_unix(&text) || size == 0 ? NGX_ERROR : ngx_atoi(text.data + size, text.len - size);
   if (number <= 0 || number > 65535) return text;
   *port = (in_port_t)number;
-  text.len = size - 1;
-  if (text.len > 1 && text.data[0] == '[') {
-    ++text.data;
-    text.len -= 2;
-  }
-  return text;
+  return without_port(text);
 }
 
 /* As nginx's error log names it: scheme, server, URI. */
@@ -60,8 +65,8 @@ static spantap_attr* add_url(spantap_attr* at, ngx_http_spantap_try_t* try, char
 /* A group's name is nginx's own, so the server is the peer; else it is the host that proxy_pass names. */
 static spantap_attr* add_server(spantap_attr* at, ngx_http_spantap_try_t* try) {
   ngx_http_upstream_srv_conf_t* upstream = try->upstream->upstream;
-  in_port_t port;
-  ngx_str_t peer = split_peer(*try->peer, &port), server = peer;
+  in_port_t port = try->conn.peer_port;
+  ngx_str_t peer = port != 0 ? without_port(*try->peer) : split_peer(*try->peer, &port), server = peer;
   if (upstream != NULL && upstream->srv_conf != NULL) {
     at = add_named_str(at, upstream_name, upstream->host);
   } else if (upstream != NULL && port != 0 && upstream->host.len > 0) {
@@ -134,20 +139,6 @@ static int is_try(const ngx_http_upstream_state_t* state) {
   return port != 0 || is_unix(state->peer);
 }
 
-static int has_unseen(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx) {
-  ngx_http_spantap_loc_conf_t* location = ngx_http_get_module_loc_conf(r, ngx_http_spantap_module);
-  return ctx->tries == NULL && r->upstream != NULL && r->upstream_states != NULL && location->upstream_spans;
-}
-
-ngx_uint_t ngx_http_spantap_count_tries(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx) {
-  ngx_uint_t count = 0;
-  for (ngx_http_spantap_try_t* try = ctx->tries; try != NULL; try = try->next) ++count;
-  if (!has_unseen(r, ctx)) return count;
-  ngx_http_upstream_state_t* states = r->upstream_states->elts;
-  for (ngx_uint_t i = 0; i < r->upstream_states->nelts; ++i) count += is_try(&states[i]) ? 1 : 0;
-  return count;
-}
-
 /* Tries of an upstream that only the request knows (proxy_pass with a variable that names no upstream {}): from nginx's
  * states, to a millisecond; the last one's start is known, those before it end where the next begins. */
 static void add_unseen(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint64_t end_ns) {
@@ -181,7 +172,10 @@ static void add_unseen(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint6
 }
 
 void ngx_http_spantap_submit_tries(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint64_t end_ns) {
-  if (has_unseen(r, ctx)) add_unseen(r, ctx, end_ns);
+  ngx_http_spantap_loc_conf_t* location = ngx_http_get_module_loc_conf(r, ngx_http_spantap_module);
+  if (ctx->tries == NULL && r->upstream != NULL && r->upstream_states != NULL && location->upstream_spans) {
+    add_unseen(r, ctx, end_ns);
+  }
   for (ngx_http_spantap_try_t* try = ctx->tries; try != NULL; try = try->next) {
     if (try->peer != NULL) submit_try(ctx, try, end_ns);
   }

@@ -62,6 +62,9 @@ void ngx_http_spantap_make_ids(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ct
   int sampled = spantap_sample(ngx_http_spantap_producer, ctx->parent.remote ? &ctx->parent : NULL, &ctx->server);
   ctx->record = sampled == 1;
   if (sampled < 0) ngx_memzero(&ctx->server, sizeof(ctx->server));
+  static const uint8_t none[8];
+  ctx->ids_good =
+      ngx_memcmp(ctx->server.span_id, none, sizeof(none)) != 0; /* with SPANTAP_MODE=off there may be none */
 }
 
 static int is_on(ngx_str_t value) {

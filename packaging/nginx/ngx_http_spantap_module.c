@@ -136,8 +136,20 @@ static ngx_int_t init_process(ngx_cycle_t* cycle) {
   return NGX_OK;
 }
 
+static void report(ngx_log_t* log) {
+  spantap_stats stats = SPANTAP_STATS_INIT;
+  if (spantap_stats_get(ngx_http_spantap_producer, &stats) != SPANTAP_OK) return;
+  uint64_t other = stats.dropped_too_large + stats.dropped_invalid + stats.dropped_off;
+  ngx_uint_t level = stats.dropped_no_agent + stats.dropped_full + other > 0 ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+  ngx_log_error(level, log, 0,
+                "spantap: %uL spans handed off; dropped: %uL without agent, %uL by a full ring, %uL other",
+                stats.handed_off, stats.dropped_no_agent, stats.dropped_full, other);
+}
+
 static void exit_process(ngx_cycle_t* cycle) {
+  if (ngx_http_spantap_producer == NULL) return;
   if (look_event.timer_set) ngx_del_timer(&look_event);
+  report(cycle->log);
   spantap_producer_close(ngx_http_spantap_producer);
   ngx_http_spantap_producer = NULL;
 }

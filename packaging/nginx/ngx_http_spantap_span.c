@@ -100,6 +100,16 @@ static spantap_attr* add_url(spantap_attr* at, ngx_http_request_t* r) {
   return ngx_http_spantap_add_str(at, SPANTAP_KEY_URL_SCHEME, http, sizeof(http) - 1);
 }
 
+/* 0: none. */
+static in_port_t port_in(const u_char* at, const u_char* end) {
+  uint32_t port = 0;
+  for (; at < end; ++at) {
+    if (*at < '0' || *at > '9' || port > 6553) return 0;
+    port = port * 10 + (*at - '0');
+  }
+  return port < 65536 ? (in_port_t)port : 0;
+}
+
 /* Of the Host header, or :authority; nginx has checked it, and keeps the name without port. */
 static spantap_attr* add_server(spantap_attr* at, ngx_http_request_t* r) {
   ngx_str_t name = r->headers_in.server;
@@ -110,8 +120,8 @@ static spantap_attr* add_server(spantap_attr* at, ngx_http_request_t* r) {
 #endif
   ngx_table_elt_t* host = r->headers_in.host;
   if (host != NULL && host->value.len > name.len + 1 && host->value.data[name.len] == ':') {
-    ngx_int_t given = ngx_atoi(host->value.data + name.len + 1, host->value.len - name.len - 1);
-    if (given > 0 && given < 65536) port = (in_port_t)given;
+    in_port_t given = port_in(host->value.data + name.len + 1, host->value.data + host->value.len);
+    if (given != 0) port = given;
   }
   at = ngx_http_spantap_add_str(at, SPANTAP_KEY_SERVER_ADDRESS, name.data, name.len);
   return ngx_http_spantap_add_int(at, SPANTAP_KEY_SERVER_PORT, port);
@@ -258,17 +268,6 @@ static void submit_server(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, ui
   (void)spantap_submit(ngx_http_spantap_producer, &span);
 }
 
-/* Without an agent spans are only counted as dropped: what they would say is not gathered. */
-static void submit_bare(ngx_http_spantap_ctx_t* ctx, ngx_uint_t count, uint64_t end_ns) {
-  static const char name[] = "HTTP";
-  spantap_span span = SPANTAP_SPAN_INIT;
-  set_context(&span, ctx);
-  span.end_unix_ns = end_ns + ctx->wall_ns;
-  span.name.data = name;
-  span.name.size = sizeof(name) - 1;
-  while (count-- > 0) (void)spantap_submit(ngx_http_spantap_producer, &span);
-}
-
 /* Once for each main request, whatever became of it. One that was refused before the first phase (400, 408, 414) gets
  * its context here. */
 ngx_int_t ngx_http_spantap_log_handler(ngx_http_request_t* r) {
@@ -284,11 +283,7 @@ ngx_int_t ngx_http_spantap_log_handler(ngx_http_request_t* r) {
   }
   if (!ngx_http_spantap_decide(r, ctx)) return NGX_OK;
   uint64_t end_ns = ngx_http_spantap_clock(CLOCK_MONOTONIC);
-  /* Attaching is tried here, so that no bare span finds a ring. */
-  if (!spantap_enabled(ngx_http_spantap_producer) && spantap_attach(ngx_http_spantap_producer) != SPANTAP_OK) {
-    submit_bare(ctx, 1 + ngx_http_spantap_count_tries(r, ctx), end_ns);
-    return NGX_OK;
-  }
+  /* Whole spans also without an agent: they are counted as dropped, or find a ring that is attached just now. */
   ngx_http_spantap_submit_tries(r, ctx, end_ns);
   submit_server(r, ctx, end_ns);
   return NGX_OK;

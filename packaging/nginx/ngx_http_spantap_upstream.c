@@ -13,9 +13,10 @@ typedef struct {
   ngx_http_spantap_try_t* current;
   ngx_http_spantap_try_t first; /* most requests need no other */
   ngx_uint_t tries;
-  uint8_t wire_id[8];          /* the span id that lies in the request's buffer */
-  unsigned on_wire : 1;        /* one does */
-  unsigned wire_id_unused : 1; /* and no span has it yet */
+  uint8_t wire_id[8];                    /* the span id that lies in the bytes for the upstream */
+  ngx_http_spantap_try_t* named_on_wire; /* whose it is */
+  unsigned on_wire : 1;                  /* one does */
+  unsigned wire_id_unused : 1;           /* and no span has it yet */
   void* data;
   ngx_event_get_peer_pt get;
   ngx_event_free_peer_pt free;
@@ -28,42 +29,45 @@ typedef struct {
 
 /* ---------------------------------------------------------------- the id on the wire */
 
-static void put_hex(u_char* at, const uint8_t* bytes, size_t size) {
-  static const u_char digits[] = "0123456789abcdef";
-  for (size_t i = 0; i < size; ++i) {
-    *at++ = digits[bytes[i] >> 4];
-    *at++ = digits[bytes[i] & 15];
-  }
-}
-
 /* nginx makes the request's bytes once and sends them again at a retry. In between, the parent id among them is
- * replaced, so that what each server gets names its own span. Not found (gRPC compresses headers, or the header is not
- * passed on): the bytes stay. Only the first buffer is looked at: a body is never touched. */
-static void put_on_wire(wrapped_peer* peer, const uint8_t* span_id) {
+ * replaced, so that what each server gets names its own span. 0: not found, and nothing is changed (gRPC compresses
+ * headers, or the header is not passed on). Only the first buffer is looked at: a body is never touched. */
+static int put_on_wire(wrapped_peer* peer, const uint8_t* span_id) {
   ngx_chain_t* chain = peer->upstream->request_bufs;
-  if (!peer->on_wire || chain == NULL || !ngx_buf_in_memory_only(chain->buf) || chain->buf->start == NULL) return;
+  if (chain == NULL || !ngx_buf_in_memory_only(chain->buf) || chain->buf->start == NULL) return 0;
   u_char wanted[32 + 1 + 16];
-  put_hex(wanted, peer->ctx->server.trace_id, 16);
+  ngx_http_spantap_hex(wanted, peer->ctx->server.trace_id, 16);
   wanted[32] = '-';
-  put_hex(wanted + 33, peer->wire_id, sizeof(peer->wire_id));
+  ngx_http_spantap_hex(wanted + 33, peer->wire_id, sizeof(peer->wire_id));
+  int found = 0;
   u_char* at = chain->buf->start;
   while ((at = memmem(at, (size_t)(chain->buf->last - at), wanted, sizeof(wanted))) != NULL) {
-    put_hex(at + 33, span_id, 8);
+    ngx_http_spantap_hex(at + 33, span_id, 8);
     at += sizeof(wanted);
+    found = 1;
   }
-  ngx_memcpy(peer->wire_id, span_id, sizeof(peer->wire_id));
+  if (found) ngx_memcpy(peer->wire_id, span_id, sizeof(peer->wire_id));
+  return found;
 }
 
 static void choose_id(wrapped_peer* peer, ngx_http_spantap_try_t* try) {
   if (peer->wire_id_unused) {
     peer->wire_id_unused = 0;
+    peer->named_on_wire = try;
     ngx_memcpy(try->span_id, peer->wire_id, sizeof(try->span_id));
     return;
   }
   spantap_context child;
   (void)spantap_sample(ngx_http_spantap_producer, &peer->ctx->server, &child);
   ngx_memcpy(try->span_id, child.span_id, sizeof(try->span_id));
-  put_on_wire(peer, try->span_id);
+  if (!peer->on_wire) return;
+  if (!put_on_wire(peer, try->span_id)) {
+    /* The id that is there belongs to who is told it: this try, if no server has been told it yet. */
+    if (peer->named_on_wire == NULL || peer->upstream->request_sent) return;
+    ngx_memcpy(peer->named_on_wire->span_id, try->span_id, sizeof(try->span_id));
+    ngx_memcpy(try->span_id, peer->wire_id, sizeof(try->span_id));
+  }
+  peer->named_on_wire = try;
 }
 
 /* ---------------------------------------------------------------- the peer's functions */
@@ -109,7 +113,7 @@ static void end_try(ngx_http_spantap_try_t* try, ngx_peer_connection_t* pc) {
   }
   /* One system call a connection: nginx keeps the answer. */
   if (connection != NULL && connection->pool != NULL && try->conn.family != 0 &&
-      ngx_connection_local_sockaddr(connection, NULL, 0) == NGX_OK) {
+      (connection->local_socklen != 0 || ngx_connection_local_sockaddr(connection, NULL, 0) == NGX_OK)) {
     ngx_http_spantap_conn_end(connection->local_sockaddr, try->conn.local_address, &try->conn.local_port, &family);
   }
 }

@@ -60,15 +60,15 @@ class Sender:
             raise SystemExit(f"spans were lost: {ledger}")
 
 
-def build_opentelemetry_cpp():
-    """The path of rivals/opentelemetry_cpp.cc, built as the package's pkg-config files say; Skip if it cannot be had."""
+def build_opentelemetry_cpp(source="opentelemetry_cpp.cc"):
+    """The path of rivals/`source`, built as the package's pkg-config files say; Skip if it cannot be had."""
     if subprocess.run([HERE.parent / "setup" / "get_opentelemetry_cpp.sh"], check=False).returncode != 0:
         raise Skip("opentelemetry-cpp cannot be fetched")
     prefix = tools.cache_dir() / "opentelemetry-cpp-1.19.0" / "usr"
     libraries = prefix / "lib" / "x86_64-linux-gnu"
-    program = BUILD / "bench" / "opentelemetry_cpp"
+    program = BUILD / "bench" / source.removesuffix(".cc")
     subprocess.run(["g++", "-std=c++17", "-O2", "-DHAVE_ABSEIL", "-DOPENTELEMETRY_ABI_VERSION_NO=1", f"-I{HERE.parents[1]}",
-                    "-isystem", prefix / "include", HERE / "rivals" / "opentelemetry_cpp.cc", "-o", program, f"-L{libraries}",
+                    "-isystem", prefix / "include", HERE / "rivals" / source, "-o", program, f"-L{libraries}",
                     f"-Wl,--disable-new-dtags,-rpath,{libraries}", "-lopentelemetry_exporter_otlp_http",
                     "-lopentelemetry_trace", "-lopentelemetry_resources", "-lopentelemetry_common",
                     "-labsl_bad_variant_access", "-pthread"], check=True)

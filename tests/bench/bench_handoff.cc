@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -24,6 +25,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -342,12 +346,141 @@ void CountAll() {
       good ? "" : " MISSED");
 }
 
+uint64_t ThreadNs() {
+  timespec now = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
+}
+
+// CPU time of this thread for `count` spans, ids included; none of waiting for the reader.
+uint64_t PushMany(spantap_producer* producer, uint64_t count, bool live, const std::function<bool()>& behind) {
+  uint64_t ns = 0;
+  for (uint64_t done = 0; done < count; done += kBurst) {
+    while (behind()) usleep(200);
+    const uint64_t begin = ThreadNs();
+    for (uint64_t i = 0; i < kBurst; ++i) {
+      spantap_span span = TenAttributes((done + i) / 1000);
+      spantap_sample(producer, nullptr, &span.context);
+      if (live) {
+        SubmitLive(producer, span);
+      } else {
+        spantap_submit(producer, &span);
+      }
+    }
+    ns += ThreadNs() - begin;
+  }
+  return ns;
+}
+
+// Nanoseconds of CPU a push, of `threads` threads with a ring each; one more thread reads them all.
+double PushesOf(int threads) {
+  constexpr uint64_t kEach = 128 * kBurst;
+  constexpr uint64_t kOnceAround = 16 * kBurst;  // a ring, so that nobody pays for its first touch
+  Place place;
+  RingAgent agent(place.socket(), kRingBytes);
+  spantap_options options = SPANTAP_OPTIONS_INIT;
+  options.socket = Str(place.socket());
+  options.mode = SPANTAP_MODE_HANDOFF;
+  spantap_client* client = nullptr;
+  if (spantap_open(&options, &client) != SPANTAP_OK) Die("spantap_open");
+  std::atomic<int> attached{0}, ended{0};
+  std::atomic<bool> go{false};
+  std::atomic<uint64_t> ns{0}, handed_off{0};
+  std::vector<std::thread> producers;
+  for (int n = 0; n < threads; ++n) {
+    producers.emplace_back([&] {
+      spantap_producer* producer = nullptr;
+      if (spantap_producer_open(client, &producer) != SPANTAP_OK) Die("spantap_producer_open");
+      while (spantap_attach(producer) != SPANTAP_OK) usleep(2000);
+      ++attached;
+      while (!go) usleep(500);
+      spantap_stats stats = SPANTAP_STATS_INIT;
+      // The same bytes of work for one thread as for each of many.
+      const auto flushed = [&] { return spantap_flush(producer, 0) != SPANTAP_OK; };
+      PushMany(producer, kOnceAround, false, flushed);
+      ns += PushMany(producer, kEach * 16 / static_cast<uint64_t>(threads), false, flushed);
+      spantap_stats_get(producer, &stats);
+      handed_off += stats.handed_off;
+      ++ended;
+      while (ended >= 0) usleep(1000);
+      spantap_producer_close(producer);
+    });
+  }
+  while (attached < threads) {
+    agent.Serve();
+    usleep(500);
+  }
+  std::vector<std::unique_ptr<Reader>> readers;
+  for (int n = 0; n < threads; ++n) readers.push_back(std::make_unique<Reader>(agent.ring(static_cast<size_t>(n))));
+  go = true;
+  while (ended < threads) {
+    for (auto& reader : readers) reader->Read();
+    usleep(1000);
+  }
+  ended = -1;
+  for (std::thread& thread : producers) thread.join();
+  spantap_close(client);
+  if (handed_off != kEach * 16 + kOnceAround * static_cast<uint64_t>(threads)) Die("spans were dropped");
+  return static_cast<double>(ns) / static_cast<double>(kEach * 16);
+}
+
+// Rounds of one thread and of sixteen, A B B A.
+void Threads(int rounds) {
+  PushesOf(1);
+  for (int round = 0; round < rounds; ++round) {
+    double one, many;
+    if (round % 2 == 0) {
+      one = PushesOf(1);
+      many = PushesOf(16);
+    } else {
+      many = PushesOf(16);
+      one = PushesOf(1);
+    }
+    printf("{\"threads_1\": %.2f, \"threads_16\": %.2f}\n", one, many);
+  }
+}
+
+// "push N" on stdin; a process of its own that only pushes, read by another.
+void Pushes() {
+  Place place;
+  RingAgent agent(place.socket(), kRingBytes);
+  const pid_t child = fork();
+  if (child == 0) {
+    Host host(place.socket());
+    while (spantap_attach(host.producer) != SPANTAP_OK) usleep(2000);
+    const auto behind = [&] { return spantap_flush(host.producer, 0) != SPANTAP_OK; };
+    char verb[8];
+    unsigned long long count = 0;
+    while (scanf("%7s %llu", verb, &count) == 2) {
+      const uint64_t ns = PushMany(host.producer, count, verb[0] == 'l', behind);
+      printf("done %llu %llu %llu\n", count, static_cast<unsigned long long>(ns), static_cast<unsigned long long>(ns));
+    }
+    _exit(host.Stats().dropped_full == 0 ? 0 : 1);
+  }
+  while (agent.producers() == 0 || agent.hello(0).empty()) agent.Serve();
+  Reader reader(agent.ring(0));
+  int status = 0;
+  while (waitpid(child, &status, WNOHANG) == 0) {
+    reader.Read();
+    usleep(1000);
+  }
+  if (status != 0) Die("spans were dropped");
+}
+
 }  // namespace
 }  // namespace spantap
 
-int main() {
+// Without arguments: counts, and latency with both readers.
+int main(int argc, char** argv) {
   setvbuf(stdout, nullptr, _IOLBF, 0);
-  spantap::CountAll();
-  spantap::Latency(1000);
-  spantap::Latency(0);
+  const std::string what = argc > 1 ? argv[1] : "";
+  if (what == "threads") {
+    spantap::Threads(argc > 2 ? atoi(argv[2]) : 5);
+  } else if (what == "pushes") {
+    spantap::Pushes();
+  } else {
+    spantap::CountAll();
+    spantap::Latency(1000);
+    if (what != "short") spantap::Latency(0);
+  }
 }

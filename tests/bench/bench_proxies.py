@@ -48,10 +48,10 @@ class Round:
         return result
 
 
-def wrk(port, seconds):
+def wrk(port, seconds, path="/items/1?page=2"):
     """(requests, seconds). wrk counts whole seconds only; shorter runs are warm-ups."""
     run = subprocess.run([tools.system("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s",
-                          f"http://127.0.0.1:{port}/items/1?page=2"], capture_output=True, text=True, check=True)
+                          f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True)
     if "Non-2xx" in run.stdout or "Socket errors" in run.stdout:
         raise SystemExit(f"wrk met errors:\n{run.stdout}")
     count, unit, value = re.search(r"(\d+) requests in ([\d.]+)(ms|s)", run.stdout).group(1, 3, 2)

@@ -70,3 +70,27 @@ def memory_mib(pid):
             ring += int(line.split()[1])
     peak, anonymous = (int(re.search(rf"^{field}:\s+(\d+) kB", status, re.M)[1]) for field in ("VmHWM", "RssAnon"))
     return (peak - ring) / 1024, anonymous / 1024
+
+
+# Student's t, two-sided 95 %, by degrees of freedom; beyond: the last.
+T95 = [0, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09,
+       2.09, 2.08, 2.07, 2.07, 2.06, 2.06, 2.06, 2.05, 2.05, 2.05, 2.04]
+
+
+def interval(values):
+    """(mean, half of its 95 % interval)."""
+    if len(values) < 2:
+        return statistics.fmean(values), float("inf")
+    half = T95[min(len(values), len(T95)) - 1] * statistics.stdev(values) / len(values) ** 0.5
+    return statistics.fmean(values), half
+
+
+def print_interval(name, values, unit="", goal=None, within=None, digits=1):
+    """The mean of independent values with its 95 % interval. `within` (low, high): the interval must lie there."""
+    mean, half = interval(values)
+    missed = "" if within is None else f" goal: interval contains {statistics.fmean(within):g}, lies in {within[0]:g}..{within[1]:g}"
+    if within and not (mean - half <= statistics.fmean(within) <= mean + half and within[0] <= mean - half and
+                       mean + half <= within[1]):
+        missed += " MISSED"
+    print(f"{name}: {mean:.{digits}f} [95 %: {mean - half:.{digits}f}..{mean + half:.{digits}f}, n={len(values)}]"
+          f"{' ' + unit if unit else ''}{verdict(mean, goal)}{missed}", flush=True)

@@ -11,7 +11,7 @@ import time
 import hpack
 
 from harness import deadline
-from harness.adapter_haproxy import HaproxyWithAdapter, check_configuration
+from harness.adapter_haproxy import EXAMPLE, SCRIPT, HaproxyWithAdapter, check_configuration
 from harness.env import check, check_equal, wait_until
 from harness.fault_load import FaultLoad
 from harness.load import Request, get, run
@@ -289,7 +289,6 @@ def test_agent_absent_late_and_off(env):
 
 @deadline(20)
 def test_bad_configuration(env):
-    Origin(env)
     good = HaproxyWithAdapter(env, 1, env.tmp / "run" / "agent.sock")
     good.stop()
     text = good.config.read_text()
@@ -304,6 +303,8 @@ def test_bad_configuration(env):
         code, said = check_configuration(path)
         check(code != 0 and f"spantap: {name} is" in said and accepted in said, f"{name} {value[:9]}: {code} {said!r}")
     check_equal(check_configuration(good.config)[0], 0, "the good one")
+    example = re.sub(r"(lua-load-per-thread) .*", rf"\1 {SCRIPT}", EXAMPLE.read_text())
+    check_equal(check_configuration(env.write("example.cfg", example))[0], 0, "the example")
 
 
 @deadline(20)

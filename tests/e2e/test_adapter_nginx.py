@@ -11,88 +11,15 @@ import threading
 import time
 
 from harness import deadline, load
-from harness.adapter_nginx import MODULE, NginxWithAdapter
+from harness.adapter_nginx import MODULE, Rig, of_kind, raw, server_of
 from harness.certificates import Certificates
 from harness.env import check, check_equal, need, wait_until
 from harness.origin import Origin
-from harness.sink import OtlpSink
-from harness.spantap import Agent
 from harness.tools import system
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 ROUNDS = int(os.environ.get("SPANTAP_ROUNDS", "1"))
-
-
-class Rig:
-    def __init__(self, env, agent=True, origin=True, keep="spans"):
-        self.env, self.sink = env, OtlpSink(env, keep=keep)
-        folder = env.tmp / "run"
-        folder.mkdir(mode=0o755)
-        self.socket = folder / "agent.sock"
-        self.agent = self.start_agent() if agent else None
-        self.origin = Origin(env) if origin else None
-        self.nginx = None
-
-    def start_agent(self):
-        return Agent(self.env, "--socket", self.socket, "--endpoint", self.sink.endpoint,
-                     "--batch-delay", "15ms")
-
-    def start(self, upstream=True, **options):
-        self.nginx = NginxWithAdapter(self.env, self.origin.port if upstream else None, self.socket, **options)
-        return self.nginx
-
-    def get(self, path, *headers, **options):
-        request = load.Request(path, headers=tuple(headers), close=True, **options)
-        load.run(self.nginx.port, [request])
-        return request
-
-    def spans(self, count):
-        """The next `count` spans, and that there are no more."""
-        spans = self.sink.wait_spans(count)
-        time.sleep(0.03)
-        check_equal(self.sink.span_count, count, f"spans {[(s['kind'], s['name']) for s in self.sink.snapshot()]}")
-        self.sink.clear()
-        return spans
-
-    def one(self):
-        return self.spans(1)[0]
-
-    def end(self):
-        """nginx ends at once, and no span is lost."""
-        start = time.monotonic()
-        check_equal(self.nginx.stop(graceful=True), 0, "nginx's exit code")
-        took = time.monotonic() - start
-        check(took < 1.5, f"nginx took {took:.2f} s to end")
-        check("[alert]" not in self.nginx.process.output(), "alerts in nginx's log:\n" + self.nginx.process.tail(5))
-        ledger = self.agent.stop()
-        check_equal((ledger["dropped"], ledger.get("handoff_quarantined", 0)), (0, 0), "dropped, quarantined")
-        return ledger
-
-
-def of_kind(spans, kind):
-    return [s for s in spans if s["kind"] == kind]
-
-
-def server_of(spans):
-    found = of_kind(spans, "SERVER")
-    check_equal(len(found), 1, "server spans")
-    return found[0]
-
-
-def raw(port, data, end=None, wait=3.0):
-    """Sends bytes, reads until the peer closes (or `end` has come), returns what came."""
-    got = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=wait) as connection:
-        connection.sendall(data)
-        try:
-            while part := connection.recv(65536):
-                got += part
-                if end and end in got:
-                    break
-        except (ConnectionResetError, TimeoutError):
-            pass
-    return got
 
 
 # ---------------------------------------------------------------- content
@@ -158,8 +85,8 @@ def test_times_are_nanoseconds(env):
     client, server = rig.spans(2)
     for span in (client, server):
         took = (span["end_ns"] - span["start_ns"]) / 1e6
-        check(120 <= took < 200, f"{span['kind']} took {took} ms")
-    check(118 <= client["attributes"]["nginx.upstream.header_time_ms"] < 200, f"time to the header: {client}")
+        check(120 <= took < 600, f"{span['kind']} took {took} ms")
+    check(118 <= client["attributes"]["nginx.upstream.header_time_ms"] < 600, f"time to the header: {client}")
     with socket.create_connection(("127.0.0.1", nginx.port)) as slow:
         slow.sendall(b"GET /ok/x HTTP/1.1\r\n")
         time.sleep(0.1)
@@ -278,18 +205,22 @@ def test_each_try_is_a_span(env):
     rig = Rig(env)
     other = Origin(env)
     dead, good = env.free_port(), rig.origin.port
-    unix = str(env.tmp / "no.sock")
+    unix, grpc = str(env.tmp / "no.sock"), env.free_port()
     rig.start(upstream=False, http=f"""
       upstream three {{ server 127.0.0.1:{dead} max_fails=0; server 127.0.0.1:{good} max_fails=0;
                         server 127.0.0.1:{other.port} max_fails=0 backup; }}
       upstream none {{ server 127.0.0.1:{dead} max_fails=1 fail_timeout=60s;
                        server 127.0.0.1:{env.free_port()} max_fails=1 fail_timeout=60s; }}
+      upstream calls {{ server 127.0.0.1:{dead} max_fails=0; server 127.0.0.1:{grpc} max_fails=0; }}
+      server {{ listen 127.0.0.1:{grpc} http2; spantap_trace off; location / {{ return 200 $http_traceparent; }} }}
       upstream fallback {{ server unix:{unix}; server 127.0.0.1:{good} backup; keepalive 4; }}
-      proxy_next_upstream error timeout http_503 non_idempotent; proxy_read_timeout 200ms;
+      proxy_next_upstream error timeout http_503 non_idempotent;
       """, locations=f"""
       location / {{ proxy_pass http://three; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+      location /delay/ {{ proxy_pass http://three; proxy_read_timeout 200ms; }}
       location /none/ {{ proxy_pass http://none; }}
       location /unix/ {{ proxy_pass http://fallback/ok/; }}
+      location /call/ {{ grpc_pass grpc://calls; }}
       location /once/ {{ proxy_pass http://127.0.0.1:{dead}; }}
       location /plain/ {{ spantap_upstream_spans off; proxy_pass http://three/ok/; }}
       location /unseen/ {{ set $to 127.0.0.1:{good}; proxy_pass http://$to/delay/30/; }}""")
@@ -325,9 +256,9 @@ def test_each_try_is_a_span(env):
     body = b"traceparent: 00-" * 5000
     for _ in range(2):
         request = rig.get("/echo/x", method="POST", body=body)
-        check_equal(request.body_bytes, len(f"{hashlib.sha256(body).hexdigest()} {len(body)}\n"), "length of the answer")
-        check_equal(request.sha256, hashlib.sha256(f"{hashlib.sha256(body).hexdigest()} {len(body)}\n".encode())
-                    .hexdigest(), "the body that a second server got")
+        answer = f"{hashlib.sha256(body).hexdigest()} {len(body)}\n".encode()
+        check_equal((request.body_bytes, request.sha256), (len(answer), hashlib.sha256(answer).hexdigest()),
+                    "the body that a second server got")
     wait_until(lambda: len(of_kind(rig.sink.snapshot(), "SERVER")) == 2, 5, "their spans")
     rig.sink.clear()
     _, clients = tries("/delay/400/x", 3, 504)
@@ -341,6 +272,14 @@ def test_each_try_is_a_span(env):
     _, clients = tries("/unix/x", 2, 200)
     check_equal([c["attributes"]["server.address"] for c in clients], [f"unix:{unix}", "127.0.0.1"], "a Unix socket")
     check_equal(clients[0]["attributes"]["url.full"], f"http://unix:{unix}:/ok/x", "its URL")
+    for _ in range(4):  # compressed headers, of which nothing can be replaced
+        request = rig.get("/call/x")
+        wait_until(lambda: of_kind(rig.sink.snapshot(), "SERVER"), 5, "spans of a gRPC request")
+        last = of_kind(rig.sink.snapshot(), "CLIENT")[-1]
+        check_equal((last["attributes"]["server.port"], request.body_bytes), (grpc, 55), "a second server, its answer")
+        check_equal(request.sha256, hashlib.sha256(f"00-{last['trace_id']}-{last['span_id']}-03".encode()).hexdigest(),
+                    "its parent is the try that reached it")
+        rig.sink.clear()
     _, clients = tries("/once/x", 1, 502)
     check_equal(clients[0]["attributes"].get("nginx.upstream.name"), None, "no group")
     server, _ = tries("/plain/x", 0, 200)
@@ -370,11 +309,13 @@ def test_subrequests_and_redirects(env):
       location = /mirror {{ internal; proxy_pass http://127.0.0.1:{port}/ok/mirror; }}
       location = /page.html {{ ssi on; }}
       location /part/ {{ proxy_pass http://127.0.0.1:{port}/ok/; }}
-      location = /added {{ addition_types *; add_before_body /part/before; add_after_body /part/after; proxy_pass http://127.0.0.1:{port}/ok/; }}
+      location = /added {{ addition_types *; add_before_body /part/before; add_after_body /part/after;
+                            proxy_pass http://127.0.0.1:{port}/ok/; }}
       location /moved/ {{ rewrite ^ /part/moved last; }}
       location /tried/ {{ try_files /nothing @fallback; }}
       location @fallback {{ proxy_pass http://127.0.0.1:{port}; }}
-      location /errors/ {{ error_page 404 502 = /part/error; proxy_intercept_errors on; proxy_pass http://127.0.0.1:{port}/status/404/; }}
+      location /errors/ {{ error_page 404 502 = /part/error; proxy_intercept_errors on;
+                           proxy_pass http://127.0.0.1:{port}/status/404/; }}
       location /missing {{ error_page 404 /gone; }}
       location = /gone {{ return 410; }}
       location /loop {{ rewrite ^ /loop last; }}
@@ -491,7 +432,8 @@ def test_odd_requests(env):
         check_equal(server["attributes"]["network.protocol.version"], "0.9", "HTTP/0.9")
     codes = [status(b"GET /limited" + host + b"\r\n", count)[0] for count in (2, 1)]
     check_equal(codes, [200, 503], "limit_req")
-    raw(port, b"GET /made?1 HTTP/1.1\r\nhost: a\r\n\r\nGET /ok/2 HTTP/1.1\r\nhost: a\r\n\r\nGET /made?3" + host + b"\r\n")
+    raw(port, b"GET /made?1 HTTP/1.1\r\nhost: a\r\n\r\n"
+              b"GET /ok/2 HTTP/1.1\r\nhost: a\r\n\r\nGET /made?3" + host + b"\r\n")
     spans = rig.spans(4)
     check_equal([s["attributes"].get("url.query") for s in of_kind(spans, "SERVER")], ["1", None, "3"], "pipelined")
     check_equal(len({s["trace_id"] for s in spans}), 3, "traces of pipelined requests")
@@ -527,8 +469,9 @@ def test_http2_and_tls(env):
     chain, key = certificates.server()
     rig.start(extra=f"listen 127.0.0.1:{port} http2; listen 127.0.0.1:{tls_port} ssl http2; ssl_certificate {chain};"
                     f" ssl_certificate_key {key};")
-    done = subprocess.run([curl, "-s", "--cacert", certificates.ca, "-o", "/dev/null", "-w", "%{http_version} %{http_code}",
-                           f"https://localhost:{tls_port}/ok/x"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([curl, "-s", "--cacert", certificates.ca, "-o", "/dev/null", "-w",
+                           "%{http_version} %{http_code}", f"https://localhost:{tls_port}/ok/x"],
+                          capture_output=True, text=True, timeout=20)
     check_equal(done.stdout, "2 200", "HTTP/2 over TLS")
     attributes = server_of(rig.spans(2))["attributes"]
     check_equal([attributes[k] for k in ("url.scheme", "server.address", "server.port", "network.protocol.version")],
@@ -557,7 +500,8 @@ def test_http2_and_tls(env):
 @deadline(30)
 def test_wrong_configuration_says_what_is_accepted(env):
     def run(text):
-        path = env.write("nginx-test.conf", f"""load_module {MODULE}; pid {env.tmp}/pid; error_log stderr notice; events {{ }}
+        path = env.write("nginx-test.conf", f"""load_module {MODULE}; pid {env.tmp}/pid;
+error_log stderr notice; events {{ }}
 http {{ access_log off; client_body_temp_path {env.tmp}/b; proxy_temp_path {env.tmp}/p; fastcgi_temp_path {env.tmp}/f;
 uwsgi_temp_path {env.tmp}/u; scgi_temp_path {env.tmp}/s; {text} server {{ listen 127.0.0.1:{env.free_port()}; }} }}""")
         done = subprocess.run([system("nginx"), "-t", "-c", path], capture_output=True, text=True, timeout=20)

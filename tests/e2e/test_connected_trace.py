@@ -4,6 +4,7 @@ application (and the proxies, or not), and every request is one tree."""
 import collections
 import os
 import sys
+import time
 
 from harness import deadline
 from harness.adapter_envoy import EnvoyWithAdapter
@@ -23,7 +24,7 @@ ORDER = [(service, kind) for service in ("front", "app", "middle", "back") for k
 class Chain:
     """client -> front (Envoy) -> app -> middle (nginx) -> back (HAProxy) -> origin."""
 
-    def __init__(self, env, observe_proxies):
+    def __init__(self, env, observe_proxies, warm_up=True):
         self.env, self.origin, self.sink = env, Origin(env), OtlpSink(env)
         folder = env.tmp / "run"
         folder.mkdir(mode=0o755)
@@ -39,7 +40,8 @@ class Chain:
             observed += [self.front.pid, self.middle.pid, self.back.pid]
         self.agent = Agent(env, *[a for pid in observed for a in ("--pid", pid)], "--socket", path,
                            "--endpoint", self.sink.endpoint)
-        self._warm_up()
+        if warm_up:
+            self._warm_up()
 
     def _warm_up(self):
         """Until every proxy's spans come: those before it was attached are none of the test."""
@@ -101,6 +103,51 @@ def test_eight_at_a_time(env):
     """Inside the application only its threads tell requests apart; a proxy's spans know their trace themselves."""
     count = 300 * int(os.environ.get("SPANTAP_ROUNDS", "1"))
     check(judge(env, Chain(env, True), count, 8) >= 0.97 * count, "97 % of the traces are whole")
+
+
+@deadline(60)
+def test_the_first_requests(env):
+    """A proxy attaches while it answers its first requests: each of their spans is either handed off or seen in the
+    kernel, whichever the agent has, and never both."""
+    count = 60
+    groups, ledger = Chain(env, True, warm_up=False).run(count, 6)
+    check_equal(len(groups), count, "requests that have spans")
+    for number, spans in groups.items():
+        kinds = collections.Counter(s["kind"] for s in spans)
+        check_equal(kinds, {"SERVER": 4, "CLIENT": 4}, f"spans of request {number}: {describe(spans)}")
+    ids = [s["span_id"] for spans in groups.values() for s in spans]
+    check_equal(len(set(ids)), len(ids), "span ids, against spans")
+    check_no_wrong_parent(groups)
+    whole = sum([kind for _, kind in line_of(spans)] == ["SERVER", "CLIENT"] * 4 for spans in groups.values())
+    env.figure(f"from the first request on: {whole} of {count} are one trace; of {8 * count} spans "
+               f"{ledger.get('handoff_unmatched_exchanges', 0)} were seen in the kernel and not handed off")
+
+
+@deadline(60)
+def test_the_first_requests_of_each_proxy(env):
+    """The same with nothing slow behind the proxies, two threads of each, and pauses: what is dropped before a ring is
+    there, and what is read from a ring when the exchange is long over."""
+    sink, folder, origin = OtlpSink(env), env.tmp / "run", Origin(env)
+    folder.mkdir(mode=0o755)
+    path = folder / "agent.sock"
+    proxies = [EnvoyWithAdapter(env, origin.port, str(path), service="front", concurrency=2),
+               NginxWithAdapter(env, origin.port, str(path), service="middle", workers=2),
+               HaproxyWithAdapter(env, origin.port, str(path), service="back", threads=2)]
+    agent = Agent(env, *[a for proxy in proxies for a in ("--pid", proxy.pid)], "--socket", path,
+                  "--endpoint", sink.endpoint)
+    count = 40
+    for i, proxy in enumerate(proxies):
+        for first in range(i * count, (i + 1) * count, 8):
+            run(proxy.port, [Request(f"/ok/{number}") for number in range(first, first + 8)], 4)
+            time.sleep(0.1)
+    ledger = agent.stop(15)
+    groups = by_request(sink.snapshot(), 3 * count)
+    check_equal(len(groups), 3 * count, "requests that have spans")
+    for number, spans in groups.items():
+        check_equal([kind for _, kind in line_of(spans)], ["SERVER", "CLIENT"], f"request {number}: {describe(spans)}")
+        check_equal(len(spans), 2, f"spans of request {number}: {describe(spans)}")
+    env.figure(f"the first {count} requests of each proxy: {6 * count} spans, once each, "
+               f"{ledger.get('handoff_unmatched_exchanges', 0)} of them seen in the kernel and not handed off")
 
 
 @deadline(60)

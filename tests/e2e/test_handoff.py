@@ -308,7 +308,7 @@ def producer_cost(pid):
     return sum(not link.startswith("socket:") for link in links), anonymous, rings_of(pid)
 
 
-@deadline(60 if ROUNDS == 1 else 1500)
+@deadline(120 if ROUNDS == 1 else 1500)
 def test_agent_restarted_again_and_again(env):
     rig = Rig(env, keep="count")
     restarts = min(1000, 50 * ROUNDS) if ROUNDS > 1 else 12

@@ -4,8 +4,8 @@
 //
 //   r  a record       h  a hello       else  a ring: 8 bytes of head, then what lies at the start of its data
 //
-// No input crashes or is read past its end; what is accepted as a span or resource is sound; a ring's reader always gets
-// on or gives up. Corpus: tests/data/fuzz_handoff.
+// No input crashes or is read past its end; what is accepted as a span or resource is sound; a ring's reader always
+// gets on or gives up. Corpus: tests/data/fuzz_handoff.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>

@@ -45,6 +45,7 @@ struct Scenario {
   bool early = false;     // spans come before an agent is there
   bool claims = false;    // counters are read in each turn, not only at the end
   uint64_t apart_ns = 0;  // between the ends of two spans; 2 s: the producer looks at its reader each time
+  bool large = false;     // more interleavings than can be tried: always a sample
 };
 
 // The run that is explored now. Nothing in it is allocated: a thread that dies frees nothing.
@@ -287,49 +288,79 @@ const Scenario kScenarios[] = {
      .turns = 1,
      .early = true,
      .claims = true},
-    {.name = "the agent ends in order, another comes", .spans = 3, .sizes = "sls", .agents = 2, .turns = 1},
-    {.name = "the same, and the reader is looked at",
+    {.name = "the agent ends in order, another comes", .spans = 1, .sizes = "s", .agents = 2, .turns = 1},
+    {.name = "the same, two spans", .spans = 2, .sizes = "sl", .agents = 2, .turns = 0},
+    {.name = "the same, three, and the reader is looked at",
      .spans = 3,
      .sizes = "sls",
      .agents = 2,
-     .turns = 1,
+     .turns = 0,
      .apart_ns = kLook},
+    {.name = "the same, larger", .spans = 3, .sizes = "sls", .agents = 2, .turns = 1, .large = true},
     {.name = "the agent dies anywhere, another takes its records",
+     .spans = 1,
+     .sizes = "s",
+     .agents = 2,
+     .turns = 1,
+     .agent_dies = true,
+     .apart_ns = kLook},
+    {.name = "the same, two spans",
+     .spans = 2,
+     .sizes = "sl",
+     .agents = 2,
+     .turns = 0,
+     .agent_dies = true,
+     .apart_ns = kLook},
+    {.name = "the same, larger",
      .spans = 3,
      .sizes = "sls",
      .agents = 2,
      .turns = 1,
      .records = 1,
      .agent_dies = true,
-     .apart_ns = kLook},
+     .apart_ns = kLook,
+     .large = true},
     {.name = "the same, when the ring is full",
      .spans = 4,
      .sizes = "llls",
      .agents = 2,
      .turns = 1,
      .records = 1,
-     .agent_dies = true},
+     .agent_dies = true,
+     .large = true},
     {.name = "three agents, the first dies",
      .spans = 2,
      .sizes = "sl",
      .agents = 3,
      .turns = 1,
      .agent_dies = true,
-     .apart_ns = kLook},
+     .apart_ns = kLook,
+     .large = true},
     {.name = "the producer dies anywhere", .spans = 4, .sizes = "slsl", .producer_dies = true},
     {.name = "both die",
+     .spans = 1,
+     .sizes = "s",
+     .agents = 2,
+     .turns = 0,
+     .agent_dies = true,
+     .producer_dies = true,
+     .apart_ns = kLook},
+    {.name = "both die, larger",
      .spans = 2,
      .sizes = "sl",
      .agents = 2,
      .turns = 1,
      .agent_dies = true,
      .producer_dies = true,
-     .apart_ns = kLook},
+     .apart_ns = kLook,
+     .large = true},
 };
 
-uint64_t Bound() {
+uint64_t Bound(const Scenario& scenario) {
+  constexpr uint64_t kLarge = 100'000;
   if (getenv("SPANTAP_MODEL_RUNS") != nullptr) return strtoull(getenv("SPANTAP_MODEL_RUNS"), nullptr, 10);
-  return getenv("SPANTAP_ROUNDS") != nullptr ? UINT64_MAX : 2000;
+  if (getenv("SPANTAP_ROUNDS") == nullptr) return 2000;
+  return scenario.large ? kLarge : UINT64_MAX;
 }
 
 Explorer::Result Try(const Scenario& scenario, Weakened weakened, uint64_t bound) {
@@ -348,7 +379,7 @@ Explorer::Result Try(const Scenario& scenario, Weakened weakened, uint64_t bound
 TEST_CASE("model: no interleaving loses, doubles, tears or miscounts a span", "[scenarios]") {
   REQUIRE(handoff_fork_prepare() == SPANTAP_OK);
   for (const Scenario& scenario : kScenarios) {
-    const Explorer::Result result = Try(scenario, Weakened::kNothing, Bound());
+    const Explorer::Result result = Try(scenario, Weakened::kNothing, Bound(scenario));
     printf("model: %s: %llu interleavings, %llu steps, %s\n", scenario.name,
            static_cast<unsigned long long>(result.runs), static_cast<unsigned long long>(result.steps),
            result.whole ? "all there are" : "a sample");

@@ -18,13 +18,9 @@ from .env import REPO, wait_until
 
 LIBRARIES = REPO / "build" / "lib"
 SCRIPT = LIBRARIES / "spantap_haproxy.lua"
-RULES = """\
-  http-request set-var-fmt(txn.spantap) "${SPANTAP_REQUEST}"
-  http-request set-var(txn.spantap) "${SPANTAP_CONTEXT}"
-  http-request set-header traceparent %[var(txn.spantap),bytes(1,55)] if { var(txn.spantap) -m beg I N }
-  http-request del-header tracestate if { var(txn.spantap) -m beg N }
-  log-format-sd "${SPANTAP_RESULT}"
-"""
+EXAMPLE = REPO / "packaging" / "haproxy" / "haproxy.cfg"
+RULES = "".join(line + "\n" for line in EXAMPLE.read_text().splitlines()
+                if line.strip().startswith(("http-request", "log-format-sd")))  # those of the example, and no others
 
 
 class HaproxyWithAdapter:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nginx with the spantap module: a reverse proxy of one upstream, or whatever `locations` and `http` say.
+"""nginx with the spantap module, and a rig of all that its tests need (`Rig`).
+
+`NginxWithAdapter`: a reverse proxy of one upstream, or whatever `locations` and `http` say.
 
 `variant`: "module" (loaded, every request traced), "off" (loaded, nothing traced), "none" (not loaded, `http` and
 `locations` must not use it). `http` goes into http {}, `extra` into its server {}, `locations` before the location of
@@ -7,9 +9,15 @@ the upstream; `upstream_port` None leaves that out.
 """
 import os
 import signal
+import socket
+import time
 
-from .env import REPO, Fail, wait_until
+from . import load
+from .env import REPO, Fail, check, check_equal, wait_until
+from .origin import Origin
 from .proxies import Nginx
+from .sink import OtlpSink
+from .spantap import Agent
 
 MODULE = REPO / "build" / "lib" / "ngx_http_spantap_module.so"
 
@@ -85,3 +93,76 @@ class NginxWithAdapter(Nginx):
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+
+
+class Rig:
+    """A sink, an agent, an upstream, and one nginx before it."""
+
+    def __init__(self, env, agent=True, origin=True, keep="spans"):
+        self.env, self.sink = env, OtlpSink(env, keep=keep)
+        folder = env.tmp / "run"
+        folder.mkdir(mode=0o755)
+        self.socket = folder / "agent.sock"
+        self.agent = self.start_agent() if agent else None
+        self.origin = Origin(env) if origin else None
+        self.nginx = None
+
+    def start_agent(self):
+        return Agent(self.env, "--socket", self.socket, "--endpoint", self.sink.endpoint,
+                     "--batch-delay", "15ms")
+
+    def start(self, upstream=True, **options):
+        self.nginx = NginxWithAdapter(self.env, self.origin.port if upstream else None, self.socket, **options)
+        return self.nginx
+
+    def get(self, path, *headers, **options):
+        request = load.Request(path, headers=tuple(headers), close=True, **options)
+        load.run(self.nginx.port, [request])
+        return request
+
+    def spans(self, count):
+        """The next `count` spans, and that there are no more."""
+        spans = self.sink.wait_spans(count)
+        time.sleep(0.03)
+        check_equal(self.sink.span_count, count, f"spans {[(s['kind'], s['name']) for s in self.sink.snapshot()]}")
+        self.sink.clear()
+        return spans
+
+    def one(self):
+        return self.spans(1)[0]
+
+    def end(self):
+        """nginx ends at once, and no span is lost."""
+        start = time.monotonic()
+        check_equal(self.nginx.stop(graceful=True), 0, "nginx's exit code")
+        took = time.monotonic() - start
+        check(took < 3, f"nginx took {took:.2f} s to end")
+        check("[alert]" not in self.nginx.process.output(), "alerts in nginx's log:\n" + self.nginx.process.tail(5))
+        ledger = self.agent.stop()
+        check_equal((ledger["dropped"], ledger.get("handoff_quarantined", 0)), (0, 0), "dropped, quarantined")
+        return ledger
+
+
+def of_kind(spans, kind):
+    return [s for s in spans if s["kind"] == kind]
+
+
+def server_of(spans):
+    found = of_kind(spans, "SERVER")
+    check_equal(len(found), 1, "server spans")
+    return found[0]
+
+
+def raw(port, data, end=None, wait=3.0):
+    """Sends bytes, reads until the peer closes (or `end` has come), returns what came."""
+    got = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=wait) as connection:
+        connection.sendall(data)
+        try:
+            while part := connection.recv(65536):
+                got += part
+                if end and end in got:
+                    break
+        except (ConnectionResetError, TimeoutError):
+            pass
+    return got

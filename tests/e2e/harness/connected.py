@@ -42,10 +42,13 @@ def describe(spans):
     """For messages: each span with its parent, in the order of their starts."""
     names = {s["span_id"]: f"{s['resource'].get('service.name')} {s['kind']}" for s in spans}
     traces = {t: f"trace {i}" for i, t in enumerate(dict.fromkeys(s["trace_id"] for s in spans))}
-    return "; ".join(f"{names[s['span_id']]} ({traces[s['trace_id']]}) below "
-                     f"{names.get(s['parent_span_id'], s['parent_span_id'] or 'none')}"
-                     f"{' by ' + s['attributes']['spantap.link.rule'] if 'spantap.link.rule' in s['attributes'] else ''}"
-                     for s in sorted(spans, key=lambda s: s["start_ns"]))
+    texts = []
+    for span in sorted(spans, key=lambda s: s["start_ns"]):
+        rule = span["attributes"].get("spantap.link.rule")
+        parent = span["parent_span_id"]
+        texts.append(f"{names[span['span_id']]} ({traces[span['trace_id']]}) below "
+                     f"{names.get(parent, parent or 'none')}{' by ' + rule if rule else ''}")
+    return "; ".join(texts)
 
 
 def check_no_wrong_parent(groups):

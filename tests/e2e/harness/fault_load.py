@@ -22,7 +22,7 @@ BODY = b"fine"
 
 @dataclasses.dataclass
 class Done:
-    """One request. outcome: "ok", "again" (the kept connection had ended; nothing of an answer came), else the failure."""
+    """One request. outcome: "ok", "again" (the kept connection had ended before an answer came), else the failure."""
     key: str             # TAG-CONNECTION-NUMBER
     socket: int          # of this client, counted; requests of one came one after the other on one connection
     start: float         # time.monotonic()

@@ -78,6 +78,24 @@ TEST_CASE("traceparent: what is well formed, and what is not", "[handoff]") {
   }
 }
 
+TEST_CASE("traceparent: every byte at every place is written as its two digits", "[handoff]") {
+  for (int byte = 0; byte < 256; ++byte) {
+    for (size_t place = 0; place < 24; ++place) {
+      spantap_context context = {};
+      memset(context.trace_id, 0x9a, sizeof(context.trace_id));
+      memset(context.span_id, 0xa9, sizeof(context.span_id));
+      (place < 16 ? context.trace_id[place] : context.span_id[place - 16]) = static_cast<uint8_t>(byte);
+      std::string wanted = "00-9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a-a9a9a9a9a9a9a9a9-00", text(55, '?');
+      const char digits[] = "0123456789abcdef";
+      const size_t at = 3 + 2 * place + (place < 16 ? 0 : 1);
+      wanted[at] = digits[byte / 16];
+      wanted[at + 1] = digits[byte % 16];
+      REQUIRE(spantap_inject(&context, text.data(), text.size()) == SPANTAP_OK);
+      REQUIRE(text == wanted);
+    }
+  }
+}
+
 TEST_CASE("traceparent: injecting needs ids and room, and leaves the buffer alone otherwise", "[handoff]") {
   spantap_context context = MakeSpan(1).context;
   std::string buffer(60, 'x');

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ring against a model, for all sizes and places; and a producer that dies before any of its instructions.
+// The ring against a model, for all sizes and places; and a producer or an agent that dies before any of its
+// instructions.
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,8 +12,10 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <deque>
+#include <optional>
 #include <random>
 
+#include "agent/handoff/ring_reader.h"
 #include "ring_agent.h"
 
 namespace spantap {
@@ -178,6 +182,128 @@ TEST_CASE("ring: before each instruction of a producer, what is committed is who
   CHECK(committed.size() == kSpans + 1);
   CHECK(steps > 500);
   CHECK(agent.Take().size() == kSpans + 1);
+}
+
+spantap_status SubmitMade(const Host& host, uint64_t number, uint32_t seed) {
+  const Made made(number, seed);
+  return spantap_submit(host.producer, &made.span);
+}
+
+// What the child of the next test has taken, in memory that its parent sees.
+struct Taken {
+  uint64_t count;
+  uint64_t numbers[64];
+};
+
+[[noreturn]] void ReadStepByStep(spantap_ring* ring, Taken* taken) {
+  ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+  RingReader reader(ring, SPANTAP_RING_MIN_BYTES);
+  std::vector<char> scratch(RingReader::kMaxRecordBytes);
+  raise(SIGSTOP);
+  for (RingReader::Turn turn = {0, 1, false}; turn.left != 0;) {
+    turn = reader.Take(3, scratch, [taken](absl::string_view record) {
+      spantap_span_record fixed;
+      memcpy(&fixed, record.data(), sizeof(fixed));
+      taken->numbers[taken->count] = NumberOf(fixed);
+      taken->count = taken->count + 1;
+      return true;
+    });
+  }
+  raise(SIGSTOP);
+  _exit(0);
+}
+
+// Numbers of the records that lie beyond tail.
+std::vector<uint64_t> Beyond(const spantap_ring* ring) {
+  std::vector<uint64_t> numbers;
+  const char* data = reinterpret_cast<const char*>(ring) + SPANTAP_RING_HEADER_BYTES;
+  for (uint64_t at = ring->tail; at != ring->head;) {
+    spantap_span_record fixed;
+    memcpy(&fixed.record, data + at % SPANTAP_RING_MIN_BYTES, sizeof(fixed.record));
+    REQUIRE((fixed.record.bytes >= 8 && fixed.record.bytes <= ring->head - at));
+    memcpy(&fixed, data + at % SPANTAP_RING_MIN_BYTES, std::min<size_t>(fixed.record.bytes, sizeof(fixed)));
+    if (fixed.record.type == SPANTAP_RECORD_SPAN) numbers.push_back(NumberOf(fixed));
+    at += fixed.record.bytes;
+  }
+  return numbers;
+}
+
+TEST_CASE("ring: before each instruction of the agent's reader, what it has not taken lies beyond tail", "[handoff]") {
+  constexpr uint64_t kSpans = 9;
+  Place place;
+  RingAgent agent(place.socket());
+  Host host(place.socket());
+  REQUIRE(host.Attach(&agent));
+  for (uint64_t n = 0; n < kSpans; ++n) REQUIRE(SubmitMade(host, n, 5) == SPANTAP_OK);
+  auto* taken =
+      static_cast<Taken*>(mmap(nullptr, sizeof(Taken), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(taken != MAP_FAILED);
+  spantap_ring* ring = agent.ring(0);
+  const pid_t child = fork();
+  if (child == 0) ReadStepByStep(ring, taken);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  if (!WIFSTOPPED(status)) {
+    WARN("no tracing of children here");
+    return;
+  }
+  uint64_t steps = 0, tails = 0, last_tail = ring->tail;
+  for (;; ++steps) {
+    REQUIRE(ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr) == 0);
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE(WIFSTOPPED(status));
+    if (WSTOPSIG(status) != SIGTRAP) break;
+    // Dead now, its producer would move these to another agent: with what it had taken, nothing is missing.
+    const std::vector<uint64_t> left = Beyond(ring);
+    REQUIRE(left.size() + taken->count >= kSpans);
+    for (size_t i = 0; i < left.size(); ++i) REQUIRE(left[i] == kSpans - left.size() + i);
+    tails += ring->tail != last_tail;
+    last_tail = ring->tail;
+  }
+  kill(child, SIGKILL);
+  waitpid(child, &status, 0);
+  CHECK(taken->count == kSpans);
+  for (uint64_t n = 0; n < kSpans; ++n) CHECK(taken->numbers[n] == n);
+  CHECK(ring->tail == ring->head);
+  CHECK(tails == 3);
+  CHECK(steps > 300);
+  munmap(taken, sizeof(Taken));
+}
+
+TEST_CASE("ring: an agent killed at a random moment: its producer moves the rest, none is lost, none twice",
+          "[handoff]") {
+  std::mt19937 random(13);
+  for (int trial = 0; trial < 5 * Rounds(); ++trial) {
+    Place place;
+    std::optional<RingAgent> agent(std::in_place, place.socket());
+    Host host(place.socket());
+    REQUIRE(host.Attach(&*agent));
+    uint64_t made = 0;
+    while (SubmitMade(host, made, 9) == SPANTAP_OK) ++made;
+    // The reader is another process, which dies; what it had taken is known by its tail.
+    spantap_ring* ring = agent->ring(0);
+    const pid_t child = fork();
+    if (child == 0) {
+      RingReader reader(ring, SPANTAP_RING_MIN_BYTES);
+      std::vector<char> scratch;
+      for (;;) reader.Take(1, scratch, [](absl::string_view) { return true; });
+    }
+    usleep(random() % 3000);
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    const std::vector<uint64_t> left = Beyond(ring);
+    agent.reset();
+    agent.emplace(place.socket());
+    usleep(110000);
+    REQUIRE(host.Attach(&*agent));
+    const std::vector<TakenSpan> moved = agent->Take();
+    REQUIRE(moved.size() == left.size());
+    for (size_t i = 0; i < moved.size(); ++i) {
+      REQUIRE(NumberOf(moved[i].fixed) == made - left.size() + i);
+      REQUIRE(Made(NumberOf(moved[i].fixed), 9).Equals(moved[i]));
+    }
+    CHECK(host.Stats().handed_off == made);
+  }
 }
 
 TEST_CASE("ring: a producer killed at a random moment leaves whole records, all that it counted", "[handoff]") {
