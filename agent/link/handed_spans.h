@@ -141,6 +141,10 @@ class HandedSpans {
     auto Order() const { return std::tie(other_ids, apart_ns); }
   };
 
+  // Which port a connection is looked up by; kServer: none.
+  enum class By : uint8_t { kServerPeer = 1, kServer, kClientLocal, kClientPeer };
+  static uint64_t ConnectionKeyOf(uint32_t tgid, By by, uint16_t port);
+  static uint64_t RequestIdKey(uint32_t tgid, Role role, uint64_t hash);
   static uint64_t KeyOf(const HandedId& id);  // a hash: what is found by it is looked at
   static bool Awaits(const Node& node, const HandedId& id);
   static bool Sent(const Node& node, const HandedId& id);

@@ -222,7 +222,69 @@ TEST_CASE("handed: a client span is known by the traceparent it sent, a server s
   CheckPair(world, one);
 }
 
-TEST_CASE("handed: x-request-id is the last resort", "[link]") {
+TEST_CASE("handed: without a connection it is the last request that was read before", "[link]") {
+  World world;
+  std::vector<std::unique_ptr<HandingProxy>> lanes;
+  for (int i = 0; i < 8; ++i) lanes.push_back(std::make_unique<HandingProxy>(world));
+  // Eight open at once, with equal heads, answered in another order; the spans end late (a write that was put off).
+  std::vector<HandingProxy::One> all;
+  for (uint64_t i = 0; i < lanes.size(); ++i) {
+    all.push_back(lanes[i]->Begin(i + 1));
+    world.Pass(1);
+  }
+  for (const size_t i : {3u, 0u, 7u, 1u, 6u, 2u, 5u, 4u}) lanes[i]->End(all[i]);
+  for (size_t i = 0; i < lanes.size(); ++i) {
+    Handing server = lanes[i]->ServerSpan(all[i]);
+    server.side = nullptr;
+    server.end_ns = world.now_ns() + 400'000;
+    lanes[i]->Hand(lanes[i]->ClientSpan(all[i]));
+    lanes[i]->Hand(server);
+  }
+  world.Pass(100);
+  world.Pass(1100);
+  for (const auto& one : all) CheckPair(world, one);
+  CHECK(world.lone().empty());
+}
+
+TEST_CASE("handed: requests that were read at once are told apart by nothing", "[link]") {
+  World world;
+  HandingProxy one(world), other(world);
+  const HandingProxy::One a = one.Begin(1), b = other.Begin(2);
+  Handing server = one.ServerSpan(a);
+  server.side = nullptr;
+  server.start_ns = other.ServerSpan(b).start_ns + 60'000;
+  server.end_ns = world.now_ns() + 900'000;
+  world.Answer(a.client);
+  world.Answer(b.client);
+  world.Answer(a.server);
+  world.Answer(b.server);
+  one.Hand(server);
+  for (int i = 0; i < 25; ++i) world.Pass(100);
+  CHECK(Handed(world).matched == 0);
+  CHECK(world.lone().size() == 1);
+}
+
+TEST_CASE("handed: addresses may be mapped, and must not contradict", "[link]") {
+  World world;
+  HandingProxy proxy(world);
+  const HandingProxy::One one = proxy.Run(1);
+  auto span = MakeHanded(proxy.ServerSpan(one));
+  SpanConnection& connection = span->connection;
+  const bool mapped = GENERATE(false, true);
+  if (mapped) {
+    connection.family = 6;
+    connection.local_address = {};
+    connection.peer_address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1};
+  } else {
+    connection.peer_address[3] ^= 1;
+  }
+  world.linker().OnSpan(std::move(span));
+  world.Pass(1100);
+  world.Pass(1100);
+  CHECK(Handed(world).matched == (mapped ? 1 : 0));
+}
+
+TEST_CASE("handed: x-request-id tells, if nothing else does", "[link]") {
   World world;
   HandingProxy proxy(world);
   Exchange* const server = world.Read(proxy.down().server, 70, "/x", {{"x-request-id", "r-1"}});
