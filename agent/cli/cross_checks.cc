@@ -145,9 +145,8 @@ void AdaptDefaults(Command command, const Origins& origins, Draft& draft) {
 
 Found FindContradiction(const Draft& draft, const Origins& origins, const Outside& outside) {
   const Checks checks(draft, origins, outside);
-  for (const auto check :
-       {&Checks::Endpoints, &Checks::Headers, &Checks::Files, &Checks::Sizes, &Checks::SpoolParts, &Checks::Sockets,
-        &Checks::Sampling}) {
+  for (const auto check : {&Checks::Endpoints, &Checks::Headers, &Checks::Files, &Checks::Sizes, &Checks::SpoolParts,
+                           &Checks::Sockets, &Checks::Sampling}) {
     if (Found found = (checks.*check)()) return found;
   }
   return std::nullopt;

@@ -81,9 +81,10 @@ absl::Status CheckWhole(const CommandInfo& command, const Settings& settings) {
   }
   const bool needs_target = settings.command != Command::kReplay && settings.command != Command::kCheck;
   if (needs_target && settings.targets.empty() && settings.handoff.sockets.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "spantap ", command.name, ": no target; say what to observe with --pid N, --exe NAME, --port N or --cgroup PATH",
-        settings.command == Command::kAgent ? ", or where spans are handed over with --socket PATH" : ""));
+    return absl::InvalidArgumentError(
+        absl::StrCat("spantap ", command.name,
+                     ": no target; say what to observe with --pid N, --exe NAME, --port N or --cgroup PATH",
+                     settings.command == Command::kAgent ? ", or where spans are handed over with --socket PATH" : ""));
   }
   return absl::OkStatus();
 }
