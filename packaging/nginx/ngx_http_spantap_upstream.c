@@ -197,7 +197,6 @@ static ngx_int_t init_peer(ngx_http_request_t* r, ngx_http_upstream_srv_conf_t* 
   ngx_http_spantap_loc_conf_t* location = ngx_http_get_module_loc_conf(r, ngx_http_spantap_module);
   ngx_http_spantap_ctx_t* ctx = location->upstream_spans ? ngx_http_spantap_get(r) : NULL;
   if (ctx == NULL || ctx->location == NULL) return NGX_OK;
-  if (ctx->leg.header == NULL && !spantap_enabled(ngx_http_spantap_producer)) return NGX_OK;
   if (!ngx_http_spantap_decide(r, ctx)) return NGX_OK;
   wrapped_peer* peer = ngx_pcalloc(r->pool, sizeof(*peer));
   if (peer == NULL) return NGX_OK;

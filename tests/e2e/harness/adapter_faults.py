@@ -144,7 +144,8 @@ class Rig:
         """kill -9; hang: rings run full before. Returns when it read no more. The drops that it has taken note of are
         counted here, because its ledger dies with it; producers tell the next agent of all others. What full rings of
         an earlier hang brought it has sent by then, so that what dies with it is young."""
-        wait_until(lambda: self.ledger()["in_flight"] < 500, 20, "the agent has sent what was waiting")
+        time.sleep(0.4)  # /ledger is up to a quarter of a second old
+        wait_until(lambda: self.ledger()["in_flight"] < 300, 20, "the agent has sent what was waiting")
         self.agent.process.send(signal.SIGSTOP)
         wait_until(lambda: _stopped(self.agent.pid), 5, "the agent stops", interval=0.001)
         stopped = time.monotonic()
