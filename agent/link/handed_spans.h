@@ -9,6 +9,7 @@
 //   client: the traceparent it sent, whose parent-id is the span's id;
 //   both:   connection and time; of several equally near the one that path and status agree with, else none;
 //   server: the server exchange that caused the exchange of a client span which calls this span its parent;
+//   client: the one exchange that the exchange of its parent span caused, if its connection is not known;
 //   both:   x-request-id;
 //   server: time alone, if its connection is not known and one exchange is much nearer than all others.
 //
@@ -157,6 +158,7 @@ class HandedSpans {
   Node* ByTraceParent(const PendingSpan& span) const;
   Node* ByConnection(const PendingSpan& span) const;
   Node* ByClients(const PendingSpan& span) const;
+  Node* ByServer(const PendingSpan& span) const;
   Node* ByRequestId(const PendingSpan& span) const;
 
   absl::flat_hash_map<uint32_t, uint64_t> producers_;  // until when; kForEver: attached
