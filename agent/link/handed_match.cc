@@ -227,18 +227,34 @@ Node* HandedSpans::ByClients(const PendingSpan& span) const {
   return several ? nullptr : cause;
 }
 
-// The only exchange of its kind that the exchange of the parent span caused.
+// The only exchange that the exchange of the parent span caused, or may have caused: a proxy that passed no header on
+// and says no connection was not yet attached when it sent the request.
 Node* HandedSpans::ByServer(const PendingSpan& span) const {
-  const Node* const server = Named({span.handed->tgid, span.handed->span.parent_span_id});
+  const uint32_t tgid = span.handed->tgid;
+  const Node* const server = Named({tgid, span.handed->span.parent_span_id});
   if (server == nullptr || server->role != Role::kServer || span.handed->connection.family != 0) return nullptr;
   const HandedHints hints = ReadHints(span.handed->span.attributes);
-  Node* only = nullptr;
-  for (Node* child = server->first_child; child != nullptr; child = child->next_sibling) {
-    if (!child->candidate || child->role != Role::kClient || !Agrees(hints, *child->exchange)) continue;
-    if (only != nullptr) return nullptr;
-    only = child;
+  int caused = 0, others = 0;
+  Node* child = nullptr;
+  Node* other = nullptr;
+  const uint64_t key = ConnectionKeyOf(tgid, By::kClient, 0);
+  int left = kMaxLooked;
+  for (auto at = by_connection_.lower_bound({key, {server->start_ns, 0}}); at != by_connection_.end(); ++at) {
+    Node& node = *at->second;
+    if (at->first.first != key || node.start_ns > server->end_ns) break;
+    if (left-- == 0) return nullptr;
+    if (node.process != server->process || !Agrees(hints, *node.exchange)) continue;
+    if (node.cause == server) {
+      ++caused;
+      child = &node;
+    } else if (node.cause == nullptr && node.tid == server->tid &&
+               node.request.method_target == server->request.method_target) {
+      ++others;
+      other = &node;
+    }
   }
-  return only;
+  if (caused > 0) return caused == 1 ? child : nullptr;
+  return others == 1 && server->finished ? other : nullptr;
 }
 
 Node* HandedSpans::ByRequestId(const PendingSpan& span) const {

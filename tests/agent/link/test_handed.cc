@@ -294,7 +294,10 @@ TEST_CASE("handed: a client span without connection, header or true times is the
   one.server_span = 2;
   one.client_span = 3;
   one.server_start = world.now_ns() + 1'000;
-  Exchange* const client = world.Write(proxy.up().client, 70, "/x", {{"host", "h"}});
+  const bool linked =
+      GENERATE(true, false);  // the header lines differ, and another request is open: nothing is inferred
+  if (!linked) world.Read(HandingProxy::kTgid, 70, "/other");
+  Exchange* const client = world.Write(proxy.up().client, 70, "/x", {{"host", "h"}, {linked ? "via" : "mine", "p"}});
   one.client_id = client->id;
   world.Answer(client);
   world.Answer(server);
