@@ -65,15 +65,24 @@ void Linker::State::OnSpan(std::unique_ptr<HandedSpan> span) {
 
 void Linker::State::PumpSpans() {
   handed.ForgetGone(now_ns);
+  std::vector<HandedId> left;  // client spans whose server span may come right after them
   while (PendingSpan* const span = handed.TakeDue(now_ns)) {
+    const HandedId id = {span->handed->tgid, span->handed->span.span_id};
     Node* const node = span->matchable() ? handed.Match(*span) : nullptr;
     if (node != nullptr) {
       Bind(*node, *span);
     } else if (span->tries >= HandedSpans::kTries) {
       GiveUp(*span);
     } else if (!span->matchable()) {
-      PassUp({span->handed->tgid, span->handed->span.span_id}, span->handed->span);
+      PassUp(id, span->handed->span);
+    } else if (span->tries == 1 && span->handed->span.kind == SpanKind::kClient) {
+      left.push_back(id);
     }
+  }
+  for (const HandedId& id : left) {
+    PendingSpan* const span = handed.FindPending(id);
+    Node* const node = span != nullptr ? handed.Match(*span) : nullptr;
+    if (node != nullptr) Bind(*node, *span);
   }
   while (!bound.empty() && bound.front().first <= now_ns) {
     Node* const node = Find(bound.front().second);
@@ -82,12 +91,19 @@ void Linker::State::PumpSpans() {
   }
 }
 
-// At the end: what can be matched is, the rest is given up when the trees have gone.
+// At the end: what can be matched is, also by what others have been matched with; the rest is given up when the trees
+// have gone.
 void Linker::State::FlushSpans() {
-  for (PendingSpan* const span : handed.All()) {
-    span->tries = HandedSpans::kTries;
-    Node* const node = span->matchable() ? handed.Match(*span) : nullptr;
-    if (node != nullptr) Bind(*node, *span);
+  bool more = true;
+  for (int round = 0; more && round < HandedSpans::kTries; ++round) {
+    more = false;
+    for (PendingSpan* const span : handed.All()) {
+      span->tries = HandedSpans::kTries;
+      Node* const node = span->matchable() ? handed.Match(*span) : nullptr;
+      if (node == nullptr) continue;
+      Bind(*node, *span);
+      more = true;
+    }
   }
 }
 

@@ -15,6 +15,7 @@ namespace {
 constexpr uint64_t kEqualNs = 20'000;
 // Of exchange and span whose connection is not known: times that are farther apart are no evidence.
 constexpr uint64_t kMaxApartNs = 500'000;
+constexpr uint64_t kFailedNs = 100'000'000;
 
 uint64_t Apart(uint64_t at, const HandedTime& time) {
   return at < time.from_ns ? time.from_ns - at : at > time.to_ns ? at - time.to_ns : 0;
@@ -41,7 +42,14 @@ bool SameConnection(const SpanConnection& span, const ConnectionEnds& seen) {
          SameAddress(span.family, span.peer_address, seen.family, seen.peer_addr);
 }
 
-uint64_t EndOf(const Node& node) { return node.finished ? node.exchange->end_ns : UINT64_MAX; }
+// Until when its span may begin. A client that resets right after its request may be gone before the proxy looks at it;
+// on such a connection nothing follows.
+uint64_t EndOf(const Node& node) {
+  if (!node.finished) return UINT64_MAX;
+  const ExchangeError error = node.exchange->error;
+  const bool failed = error != ExchangeError::kNone && error != ExchangeError::kUnfinished;
+  return node.exchange->end_ns + (failed ? kFailedNs : 0);
+}
 
 // The nearest of several, if it is much nearer than the next.
 class Outstanding {
@@ -73,7 +81,7 @@ Node* HandedSpans::Match(const PendingSpan& span) const {
   const bool client = RoleOf(span) == Role::kClient;
   Node* node = client ? ByTraceParent(span) : nullptr;
   if (node == nullptr) node = ByConnection(span);
-  if (node == nullptr && !client) node = ByClients(span);
+  if (node == nullptr) node = client ? ByServer(span) : ByClients(span);
   if (node == nullptr && span.tries > 1) node = ByRequestId(span);
   if (node == nullptr && !client) node = ByTime(span);
   return node;
@@ -105,7 +113,7 @@ HandedSpans::Fit HandedSpans::FitOf(const PendingSpan& pending, const Node& node
   }
   const uint64_t end_ns = EndOf(node);
   fit.excluded |= node.start_ns > pending.end.to_ns || end_ns < pending.start.from_ns;  // they do not overlap
-  fit.apart_ns = Apart(node.start_ns, pending.start) + (node.finished ? Apart(end_ns, pending.end) : 0);
+  fit.apart_ns = Apart(node.start_ns, pending.start) + (node.finished ? Apart(node.exchange->end_ns, pending.end) : 0);
   // Events may be late: an exchange that seems open now may have ended before this span began.
   if (pending.tries <= 1) fit.excluded |= fit.other_ids && !node.finished;
   return fit;
@@ -217,6 +225,36 @@ Node* HandedSpans::ByClients(const PendingSpan& span) const {
   EachAwaiting(id, look);
   EachOutgoing(id, look);
   return several ? nullptr : cause;
+}
+
+// The only exchange that the exchange of the parent span caused, or may have caused: a proxy that passed no header on
+// and says no connection was not yet attached when it sent the request.
+Node* HandedSpans::ByServer(const PendingSpan& span) const {
+  const uint32_t tgid = span.handed->tgid;
+  const Node* const server = Named({tgid, span.handed->span.parent_span_id});
+  if (server == nullptr || server->role != Role::kServer || span.handed->connection.family != 0) return nullptr;
+  const HandedHints hints = ReadHints(span.handed->span.attributes);
+  int caused = 0, others = 0;
+  Node* child = nullptr;
+  Node* other = nullptr;
+  const uint64_t key = ConnectionKeyOf(tgid, By::kClient, 0);
+  int left = kMaxLooked;
+  for (auto at = by_connection_.lower_bound({key, {server->start_ns, 0}}); at != by_connection_.end(); ++at) {
+    Node& node = *at->second;
+    if (at->first.first != key || node.start_ns > server->end_ns) break;
+    if (left-- == 0) return nullptr;
+    if (node.process != server->process || !Agrees(hints, *node.exchange)) continue;
+    if (node.cause == server) {
+      ++caused;
+      child = &node;
+    } else if (node.cause == nullptr && node.tid == server->tid &&
+               node.request.method_target == server->request.method_target) {
+      ++others;
+      other = &node;
+    }
+  }
+  if (caused > 0) return caused == 1 ? child : nullptr;
+  return others == 1 && server->finished ? other : nullptr;
 }
 
 Node* HandedSpans::ByRequestId(const PendingSpan& span) const {

@@ -59,6 +59,7 @@ void HandedSpans::AddCandidate(Node& node) {
   } else {
     by_connection_.emplace(std::make_pair(ConnectionKeyOf(tgid, By::kClientLocal, ends.local_port), place), &node);
     by_connection_.emplace(std::make_pair(ConnectionKeyOf(tgid, By::kClientPeer, ends.peer_port), place), &node);
+    by_connection_.emplace(std::make_pair(ConnectionKeyOf(tgid, By::kClient, 0), place), &node);
     const auto& sent = node.request.traceparent;
     if (sent) outgoing_.Add(KeyOf({tgid, sent->parent_id}), node.hooks[kSlotOutgoing]);
   }
@@ -79,6 +80,7 @@ void HandedSpans::RemoveCandidate(Node& node) {
   } else {
     by_connection_.erase({ConnectionKeyOf(tgid, By::kClientLocal, ends.local_port), place});
     by_connection_.erase({ConnectionKeyOf(tgid, By::kClientPeer, ends.peer_port), place});
+    by_connection_.erase({ConnectionKeyOf(tgid, By::kClient, 0), place});
     const auto& sent = node.request.traceparent;
     if (sent) outgoing_.Remove(KeyOf({tgid, sent->parent_id}), node.hooks[kSlotOutgoing]);
   }

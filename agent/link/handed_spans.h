@@ -9,6 +9,8 @@
 //   client: the traceparent it sent, whose parent-id is the span's id;
 //   both:   connection and time; of several equally near the one that path and status agree with, else none;
 //   server: the server exchange that caused the exchange of a client span which calls this span its parent;
+//   client: if its connection is not known, the one exchange that the exchange of its parent span caused, or that has
+//           that one's target and happened within it on its thread;
 //   both:   x-request-id;
 //   server: time alone, if its connection is not known and one exchange is much nearer than all others.
 //
@@ -141,8 +143,8 @@ class HandedSpans {
     auto Order() const { return std::tie(other_ids, apart_ns); }
   };
 
-  // Which port a connection is looked up by; kServer: none.
-  enum class By : uint8_t { kServerPeer = 1, kServer, kClientLocal, kClientPeer };
+  // Which port a connection is looked up by; kServer, kClient: none.
+  enum class By : uint8_t { kServerPeer = 1, kServer, kClientLocal, kClientPeer, kClient };
   static uint64_t ConnectionKeyOf(uint32_t tgid, By by, uint16_t port);
   static uint64_t RequestIdKey(uint32_t tgid, Role role, uint64_t hash);
   static uint64_t KeyOf(const HandedId& id);  // a hash: what is found by it is looked at
@@ -157,6 +159,7 @@ class HandedSpans {
   Node* ByTraceParent(const PendingSpan& span) const;
   Node* ByConnection(const PendingSpan& span) const;
   Node* ByClients(const PendingSpan& span) const;
+  Node* ByServer(const PendingSpan& span) const;
   Node* ByRequestId(const PendingSpan& span) const;
 
   absl::flat_hash_map<uint32_t, uint64_t> producers_;  // until when; kForEver: attached

@@ -68,6 +68,7 @@ void Linker::State::OnFinished(std::unique_ptr<Exchange> exchange) {
   node->exchange = exchange.get();
   node->owned = std::move(exchange);
   node->finished = true;
+  node->end_ns = node->exchange->end_ns;
   Wake wake;
   for (const auto& rule : rules) rule->OnFinished(*node, wake);
   AskAll(wake);

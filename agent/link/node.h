@@ -20,9 +20,11 @@
 namespace spantap {
 
 struct Node : Member {
-  explicit Node(Exchange& from) : Member(from), start_ns(from.request_stamp.mono_ns) {}
+  explicit Node(Exchange& from) : Member(from), start_ns(from.request_stamp.mono_ns), tid(from.request_stamp.tid) {}
 
   const uint64_t start_ns;
+  const uint32_t tid;
+  uint64_t end_ns = UINT64_MAX;  // until it is finished
 
   std::unique_ptr<Exchange> owned;  // from OnFinished() to delivery
   bool delivered = false;

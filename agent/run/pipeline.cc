@@ -63,6 +63,8 @@ void Pipeline::OnTask(const spantap_event_header& header) {
 void Pipeline::OnTime(uint64_t mono_ns) {
   // Housekeeping does not need the events' resolution: a tenth of the shortest waiting time will do.
   constexpr uint64_t kStepNs = 5'000'000;
+  // A process may have begun to hand off after its last event: its exchanges are not to go before their spans come.
+  if (inbox_.ProducersChanged()) linker_.OnProducers(inbox_.TakeProducers());
   StageHanded(mono_ns);
   if (mono_ns < now_ns_ + kStepNs) return;
   now_ns_ = mono_ns;

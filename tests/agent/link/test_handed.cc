@@ -284,6 +284,52 @@ TEST_CASE("handed: addresses may be mapped, and must not contradict", "[link]") 
   CHECK(Handed(world).matched == (mapped ? 1 : 0));
 }
 
+TEST_CASE("handed: a client span without connection, header or true times is the one that its parent caused",
+          "[link]") {
+  World world;
+  HandingProxy proxy(world);
+  HandingProxy::One one;
+  Exchange* const server = world.Read(proxy.down().server, 70, "/x", {{"host", "h"}});
+  one.server_id = server->id;
+  one.server_span = 2;
+  one.client_span = 3;
+  one.server_start = world.now_ns() + 1'000;
+  const bool linked =
+      GENERATE(true, false);  // the header lines differ, and another request is open: nothing is inferred
+  if (!linked) world.Read(HandingProxy::kTgid, 70, "/other");
+  Exchange* const client = world.Write(proxy.up().client, 70, "/x", {{"host", "h"}, {linked ? "via" : "mine", "p"}});
+  one.client_id = client->id;
+  world.Answer(client);
+  world.Answer(server);
+  one.server_end = world.now_ns() + 1'000;
+  one.client_start = one.client_end = world.now_ns() + 30'000'000;
+  Handing bare = proxy.ClientSpan(one);
+  bare.side = nullptr;
+  proxy.Hand(bare);
+  proxy.Hand(proxy.ServerSpan(one));
+  world.Pass(20);
+  world.Pass(100);
+  CheckPair(world, one);
+}
+
+TEST_CASE("handed: a client that resets is gone before the proxy's span begins", "[link]") {
+  World world;
+  HandingProxy proxy(world);
+  Exchange* const server = world.Read(proxy.down().server, 70, "/x");
+  const bool reset = GENERATE(false, true);
+  world.Finish(server, reset ? ExchangeError::kConnectionReset : ExchangeError::kNone);
+  Handing handing;
+  handing.tgid = HandingProxy::kTgid;
+  handing.id = 5;
+  handing.start_ns = world.now_ns() + 2'300'000;
+  handing.end_ns = world.now_ns() + 150'000'000;
+  handing.side = &proxy.down().server;
+  world.Pass(151);
+  proxy.Hand(handing);
+  for (int i = 0; i < 12; ++i) world.Pass(100);
+  CHECK(Handed(world).matched == (reset ? 1 : 0));
+}
+
 TEST_CASE("handed: x-request-id tells, if nothing else does", "[link]") {
   World world;
   HandingProxy proxy(world);
