@@ -339,12 +339,14 @@ doc:
 	$(Q)SPANTAP_VERSION=$(VERSION) SPANTAP_DOC_FOLDER=$(DOC) doxygen include/spantap/Doxyfile
 	$(Q)find $(DOC)/man/man3 -type f ! -name 'spantap*' ! -name 'SPANTAP_*' -delete
 
+# With the adapters, if they are built (make adapters): beside libspantap.so.0, where their run path looks for it.
 install: all
 	install -D -m 755 $(BUILD)/bin/spantap $(DESTDIR)$(prefix)/bin/spantap
 	install -D -m 755 $(LIBSPANTAP).0 $(DESTDIR)$(prefix)/lib/libspantap.so.0
 	install -D -m 755 $(EMBEDDED).0 $(DESTDIR)$(prefix)/lib/libspantap-embedded.so.0
 	ln -sf libspantap.so.0 $(DESTDIR)$(prefix)/lib/libspantap.so
 	install -D -m 644 include/spantap/spantap.h $(DESTDIR)$(prefix)/include/spantap/spantap.h
+	for a in $(wildcard $(ADAPTERS)); do install -m 755 $$a $(DESTDIR)$(prefix)/lib/ || exit 1; done
 	install -d $(DESTDIR)$(prefix)/lib/pkgconfig
 	sed 's|@prefix@|$(prefix)|; s|@version@|$(VERSION)|' include/spantap/spantap.pc.in >$(DESTDIR)$(prefix)/lib/pkgconfig/spantap.pc
 

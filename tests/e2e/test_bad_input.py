@@ -64,6 +64,8 @@ BAD_VALUES = [
     ("trace", "--turns", ["yes", "1", ""], "off"),
     ("trace", "--ring-bytes", ["0", "1000", "65537", "x", "99999999999"], "power of two"),
     ("trace", "--head-bytes", ["0", "255", "65537", "4k"], "65536"),
+    ("agent", "--socket", ["", "/" + "x" * 107], "/run/spantap/agent.sock"),
+    ("agent", "--socket-allow-uid", ["bob", "-1", "4294967295", ""], "user id"),
     ("agent", "--exporter", ["console", ""], "otlp"),
     ("agent", "--endpoint", ["localhost:4318", "ftp://x", "", "http://", "exact:", "unix:x"], "http://"),
     ("agent", "--protocol", ["thrift", "GRPC", ""], "http/protobuf"),
