@@ -8,8 +8,10 @@ Ends with `N passed, N failed, N skipped`; exits 1 if anything failed or a progr
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,13 +30,21 @@ class Totals:
 
 
 def run(argv, timeout):
+    """Returns (output, exit code, seconds). Nothing that it started outlives it, or keeps us waiting."""
     start = time.monotonic()
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, errors='replace', timeout=timeout)
-        out, code = done.stdout + done.stderr, done.returncode
-    except subprocess.TimeoutExpired as late:
-        out, code = f'{late.stdout or b""!r}\ndeadline of {timeout} s passed', -1
-    return out, code, time.monotonic() - start
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            code, late = process.wait(timeout), ''
+        except subprocess.TimeoutExpired:
+            code, late = -1, f'\ndeadline of {timeout} s passed'
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+        output.seek(0)
+        return output.read().decode(errors='replace') + late, code, time.monotonic() - start
 
 
 def told(ok, what, out):

@@ -86,11 +86,13 @@ int Connect(uint16_t port) {
 }
 
 Pair TcpPair(int family) {
-  const int listener = Listen(&Shared().port, family);
+  uint16_t port = 0;  // what is shared, other workers may write meanwhile
+  const int listener = Listen(&port, family);
+  Shared().port = port;
   const int client = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_in address = Loopback(Shared().port);
+  const sockaddr_in address = Loopback(port);
   sockaddr_in6 address6 = Any6();
-  address6.sin6_port = htons(Shared().port);
+  address6.sin6_port = htons(port);
   if (family == AF_INET) {
     MUST(connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
   } else {

@@ -141,8 +141,9 @@ TEST_CASE("targets: an executable started later, and what it becomes by exec", "
     const int listener = Listen(&port);
     Shared().port = port;
     MUST(listener >= 0);
-    const std::string talk =
-        "exec 3<>/dev/tcp/127.0.0.1/" + std::to_string(port) + "; printf 'GET /x HTTP/1.1\\r\\n\\r\\n' >&3";
+    // The data hooks are attached when the first target appears: it waits for an answer that does not come.
+    const std::string talk = "exec 3<>/dev/tcp/127.0.0.1/" + std::to_string(port) +
+                             "; read -t 0.3 -u 3; printf 'GET /x HTTP/1.1\\r\\n\\r\\n' >&3";
     RunAs("/bin/bash", talk);  // not a target
     RunAs(program, talk);
   });
