@@ -90,12 +90,12 @@ def report(name, found, variants, base, goals):
 def envoy(count, upstream_span):
     """One span a request, or with `upstream_span` two. Envoy's own tracer sends to the Collector itself; the adapter's spans go
     there by the agent."""
-    variants = ["none", "own", "module", "off", "absent"]
+    variants = ["none", "own", "module", "untagged", "off", "absent"]  # untagged: without the tag that tells the connection
 
     def start(env, variant, upstream, socket, generation):
-        kind = "module" if variant == "absent" else variant
+        kind = "module" if variant in ("absent", "untagged") else variant
         return EnvoyWithAdapter(env, upstream, str(socket), variant=kind, name=f"envoy-{variant}",
-                                spawn_upstream_span=upstream_span,
+                                spawn_upstream_span=upstream_span, connection_tag=variant != "untagged",
                                 own_port=generation.backend.port if variant == "own" else None)
 
     found = generations(count, start, variants, collector=True)
