@@ -129,8 +129,9 @@ def honest(cells):
     return [
         ("cells without a wrong link above 0.9", f"{share(clean, len(claimed)):.1f} % of {len(claimed)}", ">= 90 %",
          share(clean, len(claimed)) >= 90),
-        ("wrong above 0.9 in the worst cell", f"{share(worst.sure_wrong, worst.sure):.3f} % ({worst.name}, {worst.clients} "
-         "clients)", "<= 0.2 %", share(worst.sure_wrong, worst.sure) <= 0.2),
+        ("wrong above 0.9 in the worst cell",
+         f"{share(worst.sure_wrong, worst.sure):.3f} % ({worst.name}, {worst.clients} clients)", "<= 0.2 %",
+         share(worst.sure_wrong, worst.sure) <= 0.2),
         ("wrong above 0.9 overall", f"{overall:.4f} % of {sum(c.sure for c in claimed)}", "<= 0.05 %", overall <= 0.05),
         ("bins more than 3 points off", str(bad_bins(claimed)), "0", bad_bins(claimed) == 0),
     ]

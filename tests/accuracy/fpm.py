@@ -42,8 +42,9 @@ def start(env, server, settings, out):
     shutil.copy(server.argv(out)[-1], script)
     script.chmod(0o644)
     values = {"tmp": env.tmp, "port": settings["LISTEN_PORT"], "script": script, "children": 32}
-    fpm = env.start("php-fpm", ["php-fpm8.2", "-n", "-d", "extension=curl", "-y", env.write("fpm.conf", _POOL.format(**values)),
-                                "--allow-to-run-as-root"], env={**settings, **server.env})
+    pool = env.write("fpm.conf", _POOL.format(**values))
+    fpm = env.start("php-fpm", ["php-fpm8.2", "-n", "-d", "extension=curl", "-y", pool, "--allow-to-run-as-root"],
+                    env={**settings, **server.env})
     nginx = env.start("nginx", ["nginx", "-p", env.tmp, "-c", env.write("nginx.conf", _NGINX.format(**values))],
                       port=int(settings["LISTEN_PORT"]))
     for _ in range(100):

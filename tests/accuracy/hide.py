@@ -52,7 +52,7 @@ def assert_hidden(path):
         raise AssertionError(f"{path} holds bytes of the truth")
     for run in recording.runs:
         if TRACE.search(run.data):
-            raise AssertionError(f"{path} holds bytes of the truth, split over pieces of connection {run.pieces[0].conn}")
+            raise AssertionError(f"{path} holds bytes of the truth, split over pieces of {run.pieces[0].conn}")
 
 
 def rewrite(raw, target):

@@ -24,7 +24,8 @@ def can_draw_all():
 
 
 def spans(file, *options):
-    done = subprocess.run([binary(), "replay", str(file), "--json", *options], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([binary(), "replay", str(file), "--json", *options], capture_output=True, text=True,
+                          timeout=600)
     if done.returncode:
         raise AssertionError(f"replay of {file} failed: {done.stderr[-500:]}")
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -47,7 +48,8 @@ def measure(folder, name, draw_all, options=()):
     of = truth["combination"]
     result = []
     for number, (phase, cost) in enumerate(zip(truth["phases"], link_cost(file, truth["phases"]))):
-        cell = cells.Cell(name, of["server"], of["pool"] > 0, of["tokens"] > 0, of["routes"] == "work", phase["clients"])
+        cell = cells.Cell(name, of["server"], of["pool"] > 0, of["tokens"] > 0, of["routes"] == "work",
+                          phase["clients"])
         cells.count(cell, number, drawn, best)
         cell.cpu_us = cost["link_ns"] / 1e3 / cost["clients"] if cost["clients"] else 0.0
         cell.rps = phase["rps"]

@@ -2,6 +2,7 @@
 """Measures whole sets of recordings, prints the table and writes it as Markdown (RESULTS.md)."""
 import concurrent.futures
 import datetime
+import functools
 import pathlib
 import subprocess
 import time
@@ -17,23 +18,28 @@ HEAD = ("| server | pool | tokens | clients | links | right % | wrong % | best %
         "wrong above 0.9 | thread | last read | µs |")
 
 
-def measure_set(folder, chosen, jobs):
+def measure_set(folder, chosen, jobs, options):
     names = sorted(path.name[:-len(".truth.gz")] for path in folder.glob("*.truth.gz"))
     names = [name for name in names if chosen(name)]
     draw_all = replay.can_draw_all()
+    measure = functools.partial(replay.measure, folder, draw_all=draw_all, options=options)
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
-        found = [cell for some in pool.map(replay.measure, [folder] * len(names), names, [draw_all] * len(names))
-                 for cell in some]
+        found = [cell for some in pool.map(measure, names) for cell in some]
     order = {server.name: number for number, server in enumerate(server_table.SERVERS)}
     return sorted(found, key=lambda c: (order.get(c.server, 99), c.work, c.tiny, c.tokens, c.clients))
 
 
+def label(cell):
+    """Its first three columns."""
+    server = cell.server + (" +work" if cell.work else "")
+    return f"| {server} | {'tiny' if cell.tiny else 'ample'} | {'yes' if cell.tokens else 'no'} "
+
+
 def row(cell):
-    pool = "tiny" if cell.tiny else "ample"
     earlier = prototype.FIGURES.get((cell.server, cell.tiny, cell.tokens, cell.clients)) if not cell.work else None
     before = f"{earlier[0]}/{earlier[1]}" if earlier else ""
-    return (f"| {cell.server}{' +work' if cell.work else ''} | {pool} | {'yes' if cell.tokens else 'no'} | {cell.clients} "
-            f"| {cell.links} | {share(cell.right, cell.links):.1f} | {share(cell.wrong, cell.links):.2f} "
+    return (f"{label(cell)}| {cell.clients} | {cell.links} "
+            f"| {share(cell.right, cell.links):.1f} | {share(cell.wrong, cell.links):.2f} "
             f"| {share(cell.best, cell.links):.1f} | {share(cell.traces_right, cell.traces):.1f} | {before} "
             f"| {share(cell.sure, cell.links):.1f} | {cell.sure_wrong} "
             f"| {share(cell.thread_right, cell.links):.0f} | {share(cell.tick_right, cell.links):.0f} "
@@ -79,53 +85,53 @@ def routes(found):
     groups = {}
     for cell in found:
         if cell.clients > 1:
-            groups.setdefault((cell.server, cell.work, cell.tiny, cell.tokens), []).append(cell)
-    for (server, work, tiny, tokens), some in groups.items():
+            groups.setdefault(label(cell), []).append(cell)
+    for start, some in groups.items():
         values = []
         for name in names:
             sums = [sum(cell.routes.get(name, [0] * 6)[i] for cell in some) for i in range(6)]
             values.append(f"{share(sums[1], sums[0]):.0f} / {share(sums[2], sums[0]):.1f}" if sums[0] else "")
-        lines.append(f"| {server}{' +work' if work else ''} | {'tiny' if tiny else 'ample'} | {'yes' if tokens else 'no'} | "
-                     + " | ".join(values) + " |")
+        lines.append(f"{start}| " + " | ".join(values) + " |")
     return lines
 
 
 def split(found):
     """Thread-per-request servers: synchronous routes apart from hand-offs."""
     threaded = {server.name for server in server_table.SERVERS if server.thread_class}
-    lines = ["| server | pool | tokens | clients | synchronous: right % | wrong | traces % | hand-offs: right % | wrong | "
-             "traces % |", "|" + "-|" * 10]
+    lines = ["| server | pool | tokens | clients | synchronous: right % | wrong | traces % "
+             "| hand-offs: right % | wrong | traces % |", "|" + "-|" * 10]
     for cell in found:
         if cell.server in threaded:
             sync, other = cells.hand_off_split(cell)
             parts = [f"{share(s[1], s[0]):.1f} | {s[2]} | {share(s[5], s[4]):.1f}" for s in (sync, other)]
-            lines.append(f"| {cell.server}{' +work' if cell.work else ''} | {'tiny' if cell.tiny else 'ample'} "
-                         f"| {'yes' if cell.tokens else 'no'} | {cell.clients} | {parts[0]} | {parts[1]} |")
+            lines.append(f"{label(cell)}| {cell.clients} | {parts[0]} | {parts[1]} |")
     return lines
 
 
 def section(title, found):
     if not found:
         return []
-    return [f"## {title}", "", *bars(found), "", *table(found), "", "### Stated and real confidence", "", *bins(found), "",
-            "### Rules", "", *rules(found), "", "### Thread-per-request servers", "", *split(found), "",
-            "### Routes at 8, 32 and 128 clients: right % / wrong %", "", *routes(found), ""]
+    parts = [(f"## {title}", bars(found)), ("### Cells", table(found)), ("### Stated and real confidence", bins(found)),
+             ("### Rules", rules(found)), ("### Thread-per-request servers", split(found)),
+             ("### Routes at 8, 32 and 128 clients: right % / wrong %", routes(found))]
+    return [line for head, lines in parts for line in (head, "", *lines, "")]
 
 
 def commit():
     git = ["git", "-C", str(HERE)]
     head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True).stdout.strip()
-    dirty = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no", ":/agent", ":/bpf"], capture_output=True,
-                           text=True).stdout.strip()
+    status = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no", ":/agent", ":/bpf"],
+                            capture_output=True, text=True)
+    dirty = status.stdout.strip()
     return head + (" with changes" if dirty else "")
 
 
-def run(tuning, fresh, chosen, jobs, skipped, write):
+def run(sets, chosen, jobs, options, skipped, write):
+    """`sets`: [(title, folder)]."""
     start = time.monotonic()
-    text = [f"Links against the truth, {datetime.date.today()}, commit {commit()}. [README.md](README.md) has the words.", ""]
-    if fresh:
-        text += section(f"Fresh recordings ({fresh.name})", measure_set(fresh, chosen, jobs))
-    text += section("Recordings for tuning", measure_set(tuning, chosen, jobs))
+    text = [f"Links against the truth, {datetime.date.today()}, commit {commit()}; words: [README.md](README.md).", ""]
+    for title, folder in sets:
+        text += section(title, measure_set(folder, chosen, jobs, options))
     missing = {**server_table.NOT_TO_BE_HAD, **skipped}
     text += ["## Not measured", ""] + [f"- {name}: {reason}" for name, reason in sorted(missing.items())]
     print("\n".join(text))

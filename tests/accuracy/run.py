@@ -9,6 +9,7 @@
 `make accuracy` builds what it needs. Needs root to record; a set that is recorded needs none.
 """
 import argparse
+import functools
 import os
 import pathlib
 import sys
@@ -52,6 +53,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fresh", action="store_true", help="record a new fresh set")
     parser.add_argument("--only", default="", help="names of servers or recordings, separated by commas")
+    parser.add_argument("--set", choices=("tuning", "fresh"), help="only this set (while tuning: leave the fresh one)")
+    parser.add_argument("--replay-options", default="", help="more options for spantap replay; prints only")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="recordings replayed at a time")
     parser.add_argument("--record-only", action="store_true", help="record what is missing, and end")
     options = parser.parse_args()
@@ -59,14 +62,18 @@ def main():
     fresh = sorted(p for p in root.glob("fresh-*") if p.is_dir())
     if options.fresh:
         fresh.append(root / time.strftime("fresh-%Y%m%dT%H%M"))
-    skipped = record_missing(root / "tuning", options.only, False)
-    if fresh:
-        skipped.update(record_missing(fresh[-1], options.only, True))
+    sets = [("Recordings for tuning", root / "tuning")] if options.set != "fresh" else []
+    if fresh and options.set != "tuning":
+        sets.insert(0, (f"Fresh recordings ({fresh[-1].name})", fresh[-1]))
+    skipped = {}
+    for _, folder in sets:
+        skipped.update(record_missing(folder, options.only, folder.name != "tuning"))
     if options.record_only:
         return 0
     import report
-    return report.run(root / "tuning", fresh[-1] if fresh else None, lambda name: wanted(name, options.only), options.jobs,
-                      skipped, not options.only)
+    chosen = functools.partial(wanted, only=options.only)
+    more = options.replay_options.split()
+    return report.run(sets, chosen, options.jobs, more, skipped, not (options.only or options.set or more))
 
 
 if __name__ == "__main__":

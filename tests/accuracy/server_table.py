@@ -72,8 +72,10 @@ def _java(main, extra=""):
 
 
 def _java_argv(main, extra=""):
-    return lambda out: ["java", "-Xms128m", "-Xmx256m", "-Dsun.net.httpserver.nodelay=true", "-Dhttp.maxConnections=256",
-                        "-cp", f"{out}" + (f":{extra}" if extra else ""), main]
+    def argv(out):
+        return ["java", "-Xms128m", "-Xmx256m", "-Dsun.net.httpserver.nodelay=true", "-Dhttp.maxConnections=256", "-cp",
+                f"{out}:{extra}", main]
+    return argv
 
 
 def _node(out):
@@ -82,7 +84,8 @@ def _node(out):
 
 NODE = ("nodejs",)
 JAVA = ("openjdk-17-jdk-headless=17",)
-GO = ("go_server", "cd {src}/go && GO111MODULE=off GOFLAGS= go build -o {out}/go_server main.go")# Against Debian's crates, without any network.
+GO = ("go_server", "cd {src}/go && GO111MODULE=off GOFLAGS= go build -o {out}/go_server main.go")
+# Against Debian's crates, without any network.
 RUST = ("rust_server", "mkdir -p {out}/rust && cp -r {src}/rust/. {out}/rust && cd {out}/rust && mkdir -p .cargo && "
         "printf '[source.crates-io]\\nreplace-with = \"debian\"\\n[source.debian]\\ndirectory = "
         "\"/usr/share/cargo/registry\"\\n' > .cargo/config.toml && RUSTC=/usr/bin/rustc /usr/bin/cargo build --release "
@@ -98,16 +101,18 @@ SERVERS = [
     Server("javaurl", JAVA, _java_argv("JdkServer"), build=_java("JdkServer"), thread_class=True),
     Server("cluster", NODE, _node, env={"WORKERS": "2"}),
     Server("gevent", ("gunicorn=20.1", "python3-gevent=22.10", "python3-urllib3=1.26"),
-           lambda out: [PYTHON, "-m", "gunicorn", "-k", "gevent", "-w", "1", "--worker-connections", "1000", "--keep-alive",
-                        "300", "--chdir", SOURCES, "-b", f"127.0.0.1:{PORT}", "gunicorn_app:application"]),
+           lambda out: [PYTHON, "-m", "gunicorn", "-k", "gevent", "-w", "1", "--worker-connections", "1000",
+                        "--keep-alive", "300", "--chdir", SOURCES, "-b", f"127.0.0.1:{PORT}",
+                        "gunicorn_app:application"]),
     Server("puma", ("puma=5.6",),
-           lambda out: ["puma", "-q", "-t", "32:32", "-b", f"tcp://127.0.0.1:{PORT}", SOURCES / "puma.ru"], thread_class=True),
+           lambda out: ["puma", "-q", "-t", "32:32", "-b", f"tcp://127.0.0.1:{PORT}", SOURCES / "puma.ru"],
+           thread_class=True),
     Server("jetty", (*JAVA, "libjetty9-java=9.4"), _java_argv("JettyServer", JETTY), build=_java("JettyServer", JETTY),
            thread_class=True),
-    Server("hyper", ("cargo=0.66", "librust-hyper-dev=0.14", "librust-tokio-dev=1.24"), lambda out: [out / "rust_server"],
-           build=RUST),
-    Server("fpm", ("nginx-light=1.22", "php8.2-fpm=8.2", "php8.2-curl=8.2"), lambda out: [SOURCES / "fpm.php"], start=fpm.start,
-           pools=(0,)),
+    Server("hyper", ("cargo=0.66", "librust-hyper-dev=0.14", "librust-tokio-dev=1.24"),
+           lambda out: [out / "rust_server"], build=RUST),
+    Server("fpm", ("nginx-light=1.22", "php8.2-fpm=8.2", "php8.2-curl=8.2"), lambda out: [SOURCES / "fpm.php"],
+           start=fpm.start, pools=(0,)),
 ]
 
 # What the bench would have if Debian had it.
