@@ -82,7 +82,8 @@ def _record(env, combination, server, out, folder, programs, seed):
     entries, recording = hide.rewrite(raw, folder / f"{combination.name}.rec")
     if not recording.counted:
         raise AssertionError(f"{combination.name}: no head carries the thread's counters")
-    truth = {"combination": dataclasses.asdict(combination), "phases": phases, "pids": pids, "entries": entries}
+    truth = {"combination": dataclasses.asdict(combination), "seed": seed, "phases": phases, "pids": pids,
+             "entries": entries}
     (folder / f"{combination.name}.truth.gz").write_bytes(gzip.compress(json.dumps(truth).encode(), 3))
 
 
