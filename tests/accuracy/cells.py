@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From verdicts to the figures of a cell (one recording at one load), and from cells to the bars that must hold."""
+"""From verdicts to the figures of a cell (one recording at one load)."""
 import collections
 import dataclasses
 
@@ -23,6 +23,7 @@ class Cell:
     best: int = 0           # right if every best candidate is drawn, however unsure
     traces: int = 0
     traces_right: int = 0
+    traces_best: int = 0
     sure: int = 0
     sure_wrong: int = 0
     thread_right: int = 0
@@ -39,7 +40,6 @@ class Cell:
 def count(cell, phase, drawn, best):
     """`drawn`: the verdict at the linker's own threshold; `best`: with everything drawn (the same if it cannot)."""
     routes = cell.routes
-    children, foreign = collections.Counter(), set()
     for link in (link for link in drawn.links if link.phase == phase):
         route = routes.setdefault(link.route, [0] * 6)
         right = link.found == link.right
@@ -52,32 +52,35 @@ def count(cell, phase, drawn, best):
         if right:
             cell.right += 1
             route[1] += 1
-        else:
-            children[link.right] += 1
         if link.found is not None and not right:
             cell.wrong += 1
             route[2] += 1
-            foreign.add(link.found)
         if link.found is not None:
             cell.rules[link.rule, right] += 1
             if link.confidence > SURE:
                 cell.sure += 1
                 cell.sure_wrong += not right
                 route[3] += not right
-    _count_traces(cell, phase, drawn, children, foreign)
+    whole = whole_traces(drawn, phase)
+    for index, (of, name) in drawn.servers.items():
+        if of == phase:
+            route = routes.setdefault(name, [0] * 6)
+            route[4] += 1
+            route[5] += index in whole
+            cell.traces += 1
+    cell.traces_right = len(whole)
+    cell.traces_best = len(whole_traces(best, phase))
     _count_best(cell, phase, best)
 
 
-def _count_traces(cell, phase, drawn, missed, foreign):
-    for index, (of, name) in drawn.servers.items():
-        if of != phase:
-            continue
-        route = cell.routes.setdefault(name, [0] * 6)
-        good = not missed[index] and index not in foreign
-        cell.traces += 1
-        cell.traces_right += good
-        route[4] += 1
-        route[5] += good
+def whole_traces(verdict, phase):
+    """The incoming requests whose calls are all linked to them, and nobody else's."""
+    whole = {index for index, (of, _) in verdict.servers.items() if of == phase}
+    for link in verdict.links:
+        if link.found != link.right:
+            whole.discard(link.right)
+            whole.discard(link.found)
+    return whole
 
 
 def _count_best(cell, phase, best):
@@ -116,26 +119,3 @@ def hand_off_split(cell):
         for i, value in enumerate(values):
             side[i] += value
     return sums
-
-
-def honest(cells):
-    """The first bar, as [(what, figure, wanted, reached)]."""
-    claimed = [c for c in cells if c.links]
-    clean = sum(c.sure_wrong == 0 for c in claimed)
-    worst = max(claimed, key=lambda c: share(c.sure_wrong, c.sure), default=None)
-    overall = share(sum(c.sure_wrong for c in claimed), sum(c.sure for c in claimed))
-    if worst is None:
-        return []
-    return [
-        ("cells without a wrong link above 0.9", f"{share(clean, len(claimed)):.1f} % of {len(claimed)}", ">= 90 %",
-         share(clean, len(claimed)) >= 90),
-        ("wrong above 0.9 in the worst cell",
-         f"{share(worst.sure_wrong, worst.sure):.3f} % ({worst.name}, {worst.clients} clients)", "<= 0.2 %",
-         share(worst.sure_wrong, worst.sure) <= 0.2),
-        ("wrong above 0.9 overall", f"{overall:.4f} % of {sum(c.sure for c in claimed)}", "<= 0.05 %", overall <= 0.05),
-        ("bins more than 3 points off", str(bad_bins(claimed)), "0", bad_bins(claimed) == 0),
-    ]
-
-
-def bad_bins(cells):
-    return sum(abs(100 * total / n - share(right, n)) > 3 for n, total, right in add_bins(cells) if n >= 100)

@@ -49,3 +49,8 @@ def _figures():
 
 
 FIGURES = _figures()
+
+
+def of(cell):
+    """(links, traces) as text, or None where it was not measured."""
+    return None if cell.work else FIGURES.get((cell.server, cell.tiny, cell.tokens, cell.clients))

@@ -8,13 +8,14 @@ import subprocess
 import time
 
 import cells
+import goals
 import prototype
 import replay
 import server_table
 from cells import share
 
 HERE = pathlib.Path(__file__).resolve().parent
-HEAD = ("| server | pool | tokens | clients | links | right % | wrong % | best % | traces % | before | above 0.9 % | "
+HEAD = ("| server | pool | tokens | clients | links | right % | wrong % | traces % | best % | before | above 0.9 % | "
         "wrong above 0.9 | thread | last read | µs |")
 
 
@@ -36,11 +37,12 @@ def label(cell):
 
 
 def row(cell):
-    earlier = prototype.FIGURES.get((cell.server, cell.tiny, cell.tokens, cell.clients)) if not cell.work else None
+    earlier = prototype.of(cell)
     before = f"{earlier[0]}/{earlier[1]}" if earlier else ""
     return (f"{label(cell)}| {cell.clients} | {cell.links} "
             f"| {share(cell.right, cell.links):.1f} | {share(cell.wrong, cell.links):.2f} "
-            f"| {share(cell.best, cell.links):.1f} | {share(cell.traces_right, cell.traces):.1f} | {before} "
+            f"| {share(cell.traces_right, cell.traces):.1f} "
+            f"| {share(cell.best, cell.links):.1f}/{share(cell.traces_best, cell.traces):.1f} | {before} "
             f"| {share(cell.sure, cell.links):.1f} | {cell.sure_wrong} "
             f"| {share(cell.thread_right, cell.links):.0f} | {share(cell.tick_right, cell.links):.0f} "
             f"| {cell.cpu_us:.1f} |")
@@ -50,10 +52,24 @@ def table(found):
     return [HEAD, "|" + "-|" * (HEAD.count("|") - 1), *map(row, found)]
 
 
+def summary(found):
+    """One row a server: whole traces right at 1 / 8 / 32 / 128 clients."""
+    kinds = [(work, tiny, tokens) for work, tiny, tokens in
+             ((0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 0))]
+    lines = ["| server | ample | ample, tokens | tiny | tiny, tokens | +work |", "|" + "-|" * (len(kinds) + 1)]
+    for server in dict.fromkeys(cell.server for cell in found):
+        values = []
+        for kind in kinds:
+            some = [c for c in found if (c.server, (c.work, c.tiny, c.tokens)) == (server, kind)]
+            values.append(" / ".join(f"{share(c.traces_right, c.traces):.0f}" for c in some))
+        lines.append(f"| {server} | " + " | ".join(values) + " |")
+    return lines
+
+
 def bars(found):
     lines = ["| bar | figure | wanted | |", "|-|-|-|-|"]
     lines += [f"| {what} | {figure} | {wanted} | {'' if good else 'MISSED'} |"
-              for what, figure, wanted, good in cells.honest(found)]
+              for what, figure, wanted, good in goals.honest(found) + goals.right(found)]
     busy = [c for c in found if c.clients == 32 and c.links]
     cost = sum(c.cpu_us * c.links for c in busy) / max(1, sum(c.links for c in busy))
     lines.append(f"| CPU per link at 32 clients | {cost:.2f} µs | <= 10 µs | {'' if cost <= 10 else 'MISSED'} |")
@@ -111,7 +127,9 @@ def split(found):
 def section(title, found):
     if not found:
         return []
-    parts = [(f"## {title}", bars(found)), ("### Cells", table(found)), ("### Stated and real confidence", bins(found)),
+    parts = [(f"## {title}", bars(found)),
+             ("### Whole traces right, %, at 1 / 8 / 32 / 128 clients", summary(found)), ("### Cells", table(found)),
+             ("### Stated and real confidence", bins(found)),
              ("### Rules", rules(found)), ("### Thread-per-request servers", split(found)),
              ("### Routes at 8, 32 and 128 clients: right % / wrong %", routes(found))]
     return [line for head, lines in parts for line in (head, "", *lines, "")]
