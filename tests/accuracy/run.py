@@ -30,6 +30,19 @@ def wanted(name, only):
     return not only or any(name == word or name.startswith(word + "-") for word in only.split(","))
 
 
+def record(combination, folder, fresh):
+    """A loaded machine may spoil a recording: there is a second attempt."""
+    for last in (False, True):
+        start = time.monotonic()
+        try:
+            recording.make(combination, folder, programs_folder(), fresh)
+            print(f"recorded {combination.name} ({time.monotonic() - start:.0f} s)", flush=True)
+            return
+        except AssertionError:
+            if last:
+                raise
+
+
 def record_missing(folder, only, fresh):
     """Returns {server: reason} of what cannot be had here."""
     skipped = {}
@@ -39,13 +52,14 @@ def record_missing(folder, only, fresh):
             continue
         if combination.server in skipped:
             continue
-        start = time.monotonic()
         try:
-            recording.make(combination, folder, programs_folder(), fresh)
-            print(f"recorded {combination.name} ({time.monotonic() - start:.0f} s)", flush=True)
+            record(combination, folder, fresh)
         except server_table.Unavailable as reason:
             skipped[combination.server] = str(reason)
             print(f"skip {combination.server}: {reason}", flush=True)
+        except AssertionError as failure:
+            skipped[combination.name] = f"could not be recorded: {str(failure).splitlines()[0]}"
+            print(f"FAIL {combination.name}: {failure}", flush=True)
     return skipped
 
 
