@@ -82,7 +82,7 @@ def _node(out):
     return ["node", SOURCES / "server.js"]
 
 
-NODE = ("nodejs",)
+NODE = ("nodejs=18",)
 JAVA = ("openjdk-17-jdk-headless=17",)
 GO = ("go_server", "cd {src}/go && GO111MODULE=off GOFLAGS= go build -o {out}/go_server main.go")
 # Against Debian's crates, without any network.
