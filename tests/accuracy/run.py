@@ -70,6 +70,7 @@ def main():
     parser.add_argument("--set", choices=("tuning", "fresh"), help="only this set (while tuning: leave the fresh one)")
     parser.add_argument("--replay-options", default="", help="more options for spantap replay; prints only")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="recordings replayed at a time")
+    parser.add_argument("--as-is", action="store_true", help="record nothing, measure what is there")
     parser.add_argument("--record-only", action="store_true", help="record what is missing, and end")
     options = parser.parse_args()
     root = server_table.cache_folder()
@@ -80,7 +81,7 @@ def main():
     if fresh and options.set != "tuning":
         sets.insert(0, (f"Fresh recordings ({fresh[-1].name})", fresh[-1]))
     skipped = {}
-    for _, folder in sets:
+    for _, folder in sets if not options.as_is else ():
         skipped.update(record_missing(folder, options.only, folder.name != "tuning"))
     if options.record_only:
         return 0
