@@ -31,7 +31,6 @@ class Cell:
     tick_right: int = 0
     tick_wrong: int = 0
     cpu_us: float = 0.0     # per link
-    rps: float = 0.0
     rules: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # (rule, right?) -> links
     routes: dict = dataclasses.field(default_factory=dict)  # route -> [links, right, wrong, sure wrong, traces, right]
     bins: list = dataclasses.field(default_factory=lambda: [[0, 0.0, 0] for _ in BINS[1:]])  # links, sum, right

@@ -52,6 +52,5 @@ def measure(folder, name, draw_all, options=()):
                           phase["clients"])
         cells.count(cell, number, drawn, best)
         cell.cpu_us = cost["link_ns"] / 1e3 / cost["clients"] if cost["clients"] else 0.0
-        cell.rps = phase["rps"]
         result.append(cell)
     return result
