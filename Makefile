@@ -44,13 +44,13 @@ LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 
-.PHONY: all musl doc deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs test demo bench soak fuzz accuracy adapters lint format install clean help unit
+.PHONY: all musl doc deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs accuracy-programs test demo bench soak fuzz accuracy adapters lint format install clean help unit
 all: $(BUILD)/bin/spantap $(BUILD)/lib/libspantap.so $(BUILD)/lib/libspantap-embedded.so
 
 # ---------------------------------------------------------------- stages
 # One static library per stage; the list is the link order and the allowed direction of includes
 # (a stage may include itself and what stands to the right of it; `make lint` checks).
-AGENT_STAGES    := agent/run agent/serve agent/cli agent/view agent/handoff agent/spans agent/link agent/connections agent/protocols agent/capture
+AGENT_STAGES    := agent/run agent/serve agent/cli agent/view agent/handoff agent/spans agent/link agent/cause agent/connections agent/protocols agent/capture
 EXPORTER_STAGES := exporter/embedded exporter/send exporter/spool exporter/transport exporter/otlp exporter/intake exporter/model
 STAGES          := $(AGENT_STAGES) $(EXPORTER_STAGES)
 lib              = $(BUILD)/lib/lib$(subst /,_,$(1)).a
@@ -286,9 +286,11 @@ demo: deps-test
 bench: deps-tried
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all adapters bench-programs
 	$(Q)/usr/bin/python3 tests/bench/run.py
+# Servers that it records are installed when their turn comes (tests/accuracy/server_table.py); FRESH=1 records anew.
 accuracy: deps-tried
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all accuracy-programs
 	$(Q)/usr/bin/python3 tests/e2e/run.py --filter truth
+	$(Q)/usr/bin/python3 tests/accuracy/run.py $(if $(FRESH),--fresh) $(if $(ONLY),--only $(ONLY))
 fuzz: deps-test
 	$(Q)$(MAKE) --no-print-directory $(JOBS) SAN=1 fuzz-programs
 	$(Q)for f in $(FUZZERS); do build/san/fuzz/$$f -max_total_time=$(SECONDS) -print_final_stats=1 build/san/fuzz/$$f.new tests/data/$$f || exit 1; done
@@ -317,6 +319,13 @@ bench-programs: $(addprefix $(BUILD)/bench/,$(BENCHES))
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.cc.o $(STAGE_LIBS)
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+# The accuracy bench: its traffic needs nothing of ours, its cost meter the stages up to the linker.
+ACCURACY := $(basename $(notdir $(wildcard tests/accuracy/*.cc)))
+accuracy-programs: $(addprefix $(BUILD)/accuracy/,$(ACCURACY))
+$(BUILD)/accuracy/%: $(BUILD)/obj/tests/accuracy/%.cc.o $(STAGE_LIBS)
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 SOURCES := $(shell git ls-files '*.cc' '*.h' '*.c' 2>/dev/null)
 CXX_SOURCES := $(filter %.cc,$(SOURCES))
@@ -362,7 +371,7 @@ help:
 	  'make bench     the benchmarks: ratios against a rival or a floor, measured in one run' \
 	  'make soak      the tests with twenty times the rounds' \
 	  'make fuzz      the fuzzers, 60 seconds each (SECONDS=N)' \
-	  'make accuracy  spans and links against what Envoy itself reports' \
+	  'make accuracy  spans against what Envoy itself reports; links of some dozen servers against the truth (FRESH=1: record anew)' \
 	  'make lint      formatting, clang-tidy, thread-safety analysis, include arrows' \
 	  'make format    apply the formatting' \
 	  'make install   DESTDIR and prefix are respected' \

@@ -110,7 +110,8 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the names and end")
     parser.add_argument("--verbose", action="store_true", help="print what passing tests print")
     options = parser.parse_args()
-    files = [pathlib.Path(f).resolve() for f in options.files] or sorted(HERE.glob("test_*.py"))
+    here = [*HERE.glob("test_*.py"), *HERE.parent.glob("accuracy/test_*.py")]
+    files = [pathlib.Path(f).resolve() for f in options.files] or sorted(here)
     tests = [Test(path, name, function) for path in files for name, function in load_file(path).items()]
     tests = [test for test in tests if options.filter in test.label]
     if options.list:
