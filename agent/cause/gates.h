@@ -2,7 +2,7 @@
 //
 // What is stated about a link: a probability that is calculated is as good as the model behind it, and under load models
 // err together. More than kSure is stated only if an independent witness agrees, and only as long as witnesses and sums have
-// agreed lately. Pure, but for Doubt.
+// agreed lately. Pure, but for Strain.
 #pragma once
 
 #include "absl/strings/string_view.h"
@@ -12,18 +12,25 @@ namespace spantap {
 
 inline constexpr double kSure = 0.9;  // links stated above it are meant to be drawn
 
-// How often the simulation and the sums disagreed lately: the best sign that a process is too busy to be read.
-class Doubt {
+// How often something happened lately: quick to rise, slow to fall.
+class Lately {
  public:
-  void Add(bool disagree);
+  explicit Lately(double share) : slow_{share * 64, 64} {}
+  void Add(bool happened);
   double value() const;
 
  private:
   struct Window {
-    double bad, all;
+    double times, all;
   };
-  Window slow_ = {1, 48};
+  Window slow_;
   Window fast_ = {0, 16};
+};
+
+// The best signs that a process is too busy to be read.
+struct Strain {
+  Lately disagreed{0.02};  // of the simulation's proposals, those that the sums contradict
+  Lately open{0.05};       // of all calls, those that the sums leave open
 };
 
 struct LinkEvidence {
@@ -34,7 +41,8 @@ struct LinkEvidence {
   bool cut = false;       // a search behind it was cut short
   bool agreed = false;    // the simulation says the same
   bool token = false;     // a rare value that no other open request has
-  double doubt = 0;
+  double disagreed = 0;   // Strain
+  double open = 0;
 };
 
 struct Statement {

@@ -43,7 +43,7 @@ struct Learned {
   Program program;
   TokenCounts token_counts;
   std::array<Trust, kProposals> proposals;  // how often a proposal of the simulation was right
-  Doubt doubt;
+  Strain strain;
 
  private:
   // Of a route's calls with tokens, how many share one with the request.

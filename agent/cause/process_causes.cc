@@ -253,9 +253,10 @@ void ProcessCauses::Decide(Call& call, const DecisionRound::Finding& found) {
                                found.said.rule, found.said.reason});
   if (handler != nullptr && call.proposed != nullptr) {
     const bool same = call.proposed == handler;
-    if (call.proposal == Proposal::kDue) learned_.doubt.Add(!same);
+    if (call.proposal == Proposal::kDue) learned_.strain.disagreed.Add(!same);
     learned_.proposals[static_cast<size_t>(call.proposal)].Add(same);
   }
+  learned_.strain.open.Add(found.joint < kSure);
   if (handler == nullptr || found.said.confidence <= kSure) return;
   Give(call, *handler);
   simulation_.OnKnown(call, handler);

@@ -104,7 +104,9 @@ DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Han
   evidence.worst_step = found.handler->best_worst;
   evidence.agreed = call.proposed == found.handler && call.proposal == Proposal::kDue;
   evidence.token = OnlyTokenHolder(call, *found.handler, open);
-  evidence.doubt = learned_.doubt.value();
+  evidence.disagreed = learned_.strain.disagreed.value();
+  evidence.open = learned_.strain.open.value();
+  found.joint = evidence.joint;
   found.said = State(evidence);
   if (!settings_.use_gates) found.said.confidence = evidence.joint;
   return found;

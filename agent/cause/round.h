@@ -26,6 +26,7 @@ class DecisionRound {
   struct Finding {
     Handler* handler = nullptr;  // null: nobody could have sent it
     Statement said;
+    double joint = 0;  // probability, before the gates
   };
   // `open`: handlers that might have the call's tokens, too, and are not in this round.
   Finding Of(const Call& call, const std::vector<Handler*>& open) const;
