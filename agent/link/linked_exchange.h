@@ -4,6 +4,7 @@
 // view are made from. Owned by whoever receives it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -25,7 +26,11 @@ enum class LinkRule : uint8_t {
   kThread,      // "thread"
   kCalm,        // "calm"
   kHandoff,     // "handoff": the process itself says so, in a span that it handed off
+  kProgram,     // "program": what the handler was known to do next
+  kToken,       // "token": a rare value that both requests carry
+  kJoint,       // "joint": all open handlers together leave one
 };
+inline constexpr size_t kLinkRules = static_cast<size_t>(LinkRule::kJoint) + 1;
 absl::string_view LinkRuleName(LinkRule rule);
 
 struct LinkedExchange {

@@ -44,7 +44,7 @@ struct HandedCounters {
 };
 
 struct LinkCounters {
-  uint64_t linked[8] = {};  // by LinkRule
+  uint64_t linked[kLinkRules] = {};  // by LinkRule
   uint64_t roots = 0;
   uint64_t refused_ambiguous = 0;  // candidates, but none sure enough
   uint64_t refused_unknown = 0;    // no candidate

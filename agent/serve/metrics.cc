@@ -64,7 +64,6 @@ void AddLinks(MetricFamilies& out, const LinkCounters& l) {
   Members linked;
   for (size_t i = 1; i < std::size(l.linked); ++i) {
     const absl::string_view rule = LinkRuleName(static_cast<LinkRule>(i));
-    if (rule.empty()) break;  // there are no more rules
     linked.emplace_back(std::string(rule), static_cast<double>(l.linked[i]));
   }
   out.Counter("links", "Exchanges linked to a parent, by rule.", "rule", linked);

@@ -277,7 +277,7 @@ TEST_CASE("thread: before the process is known, four moments on one thread", "[l
     CHECK(world.IsChild(7, 6));
     CHECK(world.IsChild(8, 5));
     CHECK(world[7].rule == LinkRule::kThread);
-    CHECK(world[7].confidence == 0.92);
+    CHECK(world[7].confidence == 0.98);
   }
   SECTION("answered by another thread") {
     world.Answer(from_a);
