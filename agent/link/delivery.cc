@@ -36,6 +36,8 @@ void Linker::State::CheckReady(Node& root) {
 }
 
 void Linker::State::Pump() {
+  causes.finder().OnTime(now_ns);
+  PumpCauses();
   while (!due.empty() && due.top().first <= now_ns) {
     const auto [when, id] = due.top();
     due.pop();
@@ -55,6 +57,8 @@ void Linker::State::Pump() {
 void Linker::State::Flush() {
   flushing = true;
   FlushSpans();
+  causes.finder().Flush();
+  PumpCauses();
   for (Node* node = oldest; node != nullptr; node = node->newer) Ask(*node, true);
   while (oldest != nullptr) DeliverPartOf(*oldest);
   for (PendingSpan* const span : handed.All()) GiveUp(*span);
@@ -82,9 +86,10 @@ void Linker::State::FixIds(Node& root, std::vector<Node*>& members) {
   trace_ids.Assign(members, now_ns);
 }
 
-// In a tree that others cannot wait for any longer: its span may still come.
+// In a tree that others cannot wait for any longer: its span, or what it caused, may still come.
 bool Linker::State::MayWait(const Node& node, const Node* wanted) const {
-  return node.awaits_span && !flushing && &node != wanted && node.finished_at + settings.decision_limit_ns > now_ns;
+  return (node.awaits_span || node.held) && !flushing && &node != wanted &&
+         node.finished_at + settings.decision_limit_ns > now_ns;
 }
 
 void Linker::State::Deliver(Node& root, const Node* wanted) {
@@ -155,6 +160,7 @@ LinkedExchange Linker::State::MakeLinked(Node& node) {
   if (!linked.sampled && linked.handed == nullptr) ++counters.unsampled;
   if (!node.joined && node.join_key != 0) join.NoteLonely(node, true);
   join.Forget(node);
+  Release(node);
   EndAbortedResponse(node);
   linked.exchange = std::move(node.owned);
   PopFinished(node);

@@ -6,7 +6,7 @@
 //
 //   kNotMine ─► next rule        kLinked ─► drawn if confidence >= threshold, else refused
 //   kLater   ─► asked again when the rule wakes the client, at the latest with `final`
-//   kRefused ─► a root; counted by its reason
+//   kRefused ─► the cause finder is asked (cause_join.cc), unless it is for good: a root, counted by its reason
 //
 // Rules keep what they learn in ProcessState (process_state.h), never in a member that may be gone.
 // Pure with respect to their inputs: no I/O, no clock. Event thread only.
@@ -100,11 +100,15 @@ struct LinkDecision {
   Member* server = nullptr;  // for kLinked
   double confidence = 0;
   const char* reason = "";  // for kRefused: why nothing is claimed; a static name
+  bool for_good = false;    // for kRefused: none of the open requests caused it, whatever else may be found out
 
   static LinkDecision NotMine() { return {}; }
-  static LinkDecision Later() { return {State::kLater, nullptr, 0, ""}; }
-  static LinkDecision Link(Member* server, double confidence) { return {State::kLinked, server, confidence, ""}; }
-  static LinkDecision Refuse(const char* reason) { return {State::kRefused, nullptr, 0, reason}; }
+  static LinkDecision Later() { return {State::kLater, nullptr, 0, "", false}; }
+  static LinkDecision Link(Member* server, double confidence) {
+    return {State::kLinked, server, confidence, "", false};
+  }
+  static LinkDecision Refuse(const char* reason) { return {State::kRefused, nullptr, 0, reason, false}; }
+  static LinkDecision Exclude(const char* reason) { return {State::kRefused, nullptr, 0, reason, true}; }
 };
 
 class InferenceRule {

@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "agent/cause/cause_finder.h"
+#include "agent/cause/tokens.h"
 #include "agent/connections/exchange.h"
 #include "agent/link/linked_exchange.h"
 #include "exporter/model/trace_context.h"
@@ -32,6 +34,8 @@ struct LinkSettings {
   uint64_t settle_ns = 50'000'000;  // how long after a root's end stragglers may still arrive
   size_t max_exchanges = 65536;
   uint32_t request_id_reuse_limit = 64;  // roots a minute with one x-request-id: more, and it is no id
+  CauseSettings cause;
+  TokenSettings tokens;
 };
 
 // Spans that processes hand off, and their exchanges.
@@ -58,11 +62,14 @@ struct LinkCounters {
   HandedCounters handed;
   // Refusals by their static reason; a handful of entries, in order of first use.
   std::vector<std::pair<absl::string_view, uint64_t>> refused;
+  CauseCounters cause;
 };
 
 class Linker final : public ExchangeSink {
  public:
-  Linker(const LinkSettings& settings, IdGenerator& ids, LinkedSink& sink);
+  // `finder`: null for the real one.
+  Linker(const LinkSettings& settings, IdGenerator& ids, LinkedSink& sink,
+         std::unique_ptr<CauseFinder> finder = nullptr);
   ~Linker() override;
 
   void OnRequest(Exchange& exchange) override;
@@ -81,7 +88,7 @@ class Linker final : public ExchangeSink {
   void OnTime(uint64_t mono_ns);
   // Delivers everything that is finished; at the end of a run (every exchange has been finished then).
   void Flush();
-  const LinkCounters& counters() const;
+  const LinkCounters& counters() const;  // valid until the next call of any
 
  private:
   struct State;

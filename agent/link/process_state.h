@@ -4,7 +4,7 @@
 // what the rules have learned about it. One struct, so that an event costs one lookup.
 //
 // Event thread only. Memory: the indexes hold open exchanges only; learned parts are of fixed size,
-// except `threads` (kMaxThreads) and `crowds` (no larger than the open exchanges).
+// except `threads` (kMaxThreads), `crowds` (no larger than the open exchanges) and `routes` (RouteTable's own bound).
 #pragma once
 
 #include <array>
@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "absl/container/flat_hash_map.h"
+#include "agent/cause/routes.h"
 #include "agent/link/crowd.h"
 #include "agent/link/inference.h"
 #include "agent/link/member_list.h"
@@ -109,6 +110,7 @@ struct ProcessState {
   ProxyClass proxy_class;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Crowd>> crowds;  // key: HeadDigest::Fingerprint()
   Background background;
+  std::unique_ptr<RouteTable> routes;  // null until the cause finder is told of it
 };
 
 uint64_t TraceKey(const TraceId& id);

@@ -48,6 +48,7 @@ void Processes::Forget(uint32_t tgid) {
   it->second->thread_class = {};
   it->second->proxy_class = {};
   it->second->background = {};
+  it->second->routes = nullptr;
 }
 
 // A quarter at once, so that the sort is rare. By age, so that a replay forgets what the run forgot.

@@ -57,8 +57,8 @@ struct Tcp {
 
 class World final : public LinkedSink {
  public:
-  explicit World(const LinkSettings& settings = {}, uint64_t seed = 1)
-      : ids_(seed), linker_(std::make_unique<Linker>(settings, ids_, *this)) {}
+  explicit World(const LinkSettings& settings = {}, uint64_t seed = 1, std::unique_ptr<CauseFinder> finder = nullptr)
+      : ids_(seed), linker_(std::make_unique<Linker>(settings, ids_, *this, std::move(finder))) {}
 
   // IPv4 between two processes; 0: that end is not observed, and its Side is not to be used.
   Tcp Connect(uint32_t client_tgid, uint32_t server_tgid) {

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the linker makes of the cause finder: what it tells it and when, what it holds back for it, what it draws. The
+// finder is played by the test.
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "agent/link/linker.h"
+#include "tests/agent/link/world.h"
+
+namespace spantap::link_test {
+namespace {
+
+constexpr uint32_t kApp = 7;
+constexpr uint32_t kLoop = 70;  // its only thread
+
+// Decides and releases what the test says, remembers what it was told.
+struct Played final : CauseFinder {
+  Played() : CauseFinder({}) {}
+  void OnIncoming(uint32_t, IncomingRequest request) override { incoming.push_back(request); }
+  void OnOutgoing(uint32_t, OutgoingRequest request) override { outgoing.push_back(request); }
+  void OnResponse(uint32_t, uint64_t id, const Moment& at) override { responses[id] = at; }
+  void OnOver(uint32_t, uint64_t id, uint64_t) override { over.insert(id); }
+  void OnKnown(uint32_t, uint64_t out, uint64_t in) override { known[out] = in; }
+  void OnProcessEnd(uint32_t tgid) override { ended.push_back(tgid); }
+  void OnTime(uint64_t ns) override { now_ns = ns; }
+  void Flush() override { decisions = std::move(at_flush); }
+  std::vector<CauseDecision> TakeDecisions() override { return std::exchange(decisions, {}); }
+  std::vector<uint64_t> TakeReleased() override { return std::exchange(released, {}); }
+  const CauseCounters& counters() const override { return counted; }
+
+  void Decide(uint64_t out, uint64_t in, double confidence, const char* reason = "",
+              CauseRule rule = CauseRule::kProgram) {
+    decisions.push_back({kApp, out, in, confidence, rule, reason});
+  }
+
+  std::vector<IncomingRequest> incoming;
+  std::vector<OutgoingRequest> outgoing;
+  std::map<uint64_t, Moment> responses;
+  std::set<uint64_t> over;
+  std::map<uint64_t, uint64_t> known;
+  std::vector<uint32_t> ended;
+  uint64_t now_ns = 0;
+  std::vector<CauseDecision> decisions, at_flush;
+  std::vector<uint64_t> released;
+  CauseCounters counted;
+};
+
+// An event loop that serves two requests at once and has sent one: exchanges 1, 2 and 3.
+struct Loop {
+  explicit Loop(const LinkSettings& settings = {}) : finder(new Played), world(settings, 1, Owned()) {
+    first = world.Read(kApp, kLoop, "/first");
+    second = world.Read(kApp, kLoop, "/second");
+    client = world.Write(kApp, kLoop, "/call");
+  }
+  std::unique_ptr<CauseFinder> Owned() { return std::unique_ptr<CauseFinder>(finder); }
+  void AnswerAll() {
+    world.Answer(client, kLoop);
+    world.Answer(second, kLoop);
+    world.Answer(first, kLoop);
+  }
+
+  Played* finder;
+  World world;
+  Exchange *first, *second, *client;
+};
+
+uint64_t RefusedFor(const LinkCounters& counters, absl::string_view reason) {
+  for (const auto& [name, count] : counters.refused) {
+    if (name == reason) return count;
+  }
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("cause: what no rule claims waits for the finder, and so do the requests it may name") {
+  Loop loop;
+  World& world = loop.world;
+  loop.AnswerAll();
+  world.Pass(100);
+  CHECK(world.delivered() == 0);
+  const auto [rule, linked] = GENERATE(std::make_pair(CauseRule::kProgram, LinkRule::kProgram),
+                                       std::make_pair(CauseRule::kToken, LinkRule::kToken),
+                                       std::make_pair(CauseRule::kJoint, LinkRule::kJoint));
+  loop.finder->Decide(3, 2, 0.96, "", rule);
+  world.Pass(1);
+  CHECK(world.delivered() == 0);  // both may still be named
+
+  loop.finder->released = {1};
+  world.Pass(100);
+  CHECK(world.delivered() == 1);
+  CHECK(world[1].rule == LinkRule::kNone);
+  loop.finder->released = {2};
+  world.Pass(100);
+  REQUIRE(world.delivered() == 3);
+  CHECK(world.IsChild(3, 2));
+  CHECK(world[3].rule == linked);
+  CHECK(world[3].confidence == 0.96);
+  CHECK(world[3].refused == "");
+  CHECK(world.trees().size() == 2);
+  CHECK(world.counters().linked[static_cast<size_t>(linked)] == 1);
+  CHECK(loop.finder->known.empty());
+}
+
+TEST_CASE("cause: the finder is told what crossed the boundary, and when") {
+  Loop loop;
+  const Played& finder = *loop.finder;
+  REQUIRE(finder.incoming.size() == 2);
+  REQUIRE(finder.outgoing.size() == 1);
+  CHECK(finder.incoming[0].id == 1);
+  CHECK(finder.incoming[0].at.tid == kLoop);
+  CHECK(finder.incoming[0].at.ns == loop.first->request_stamp.end_mono_ns);
+  CHECK_FALSE(finder.incoming[0].at.counted);
+  CHECK(finder.outgoing[0].id == 3);
+  CHECK(finder.outgoing[0].at.ns == loop.client->request_stamp.mono_ns);
+  CHECK(finder.outgoing[0].connection == loop.client->endpoint.conn_id);
+  loop.AnswerAll();
+  CHECK(finder.responses.size() == 3);
+  CHECK(finder.responses.at(3).tid == kLoop);
+  CHECK(finder.over == std::set<uint64_t>{1, 2, 3});
+  CHECK(finder.now_ns == loop.world.now_ns());
+
+  // The counters of the kernel; a head that is read counts from its last byte, a written one from its first.
+  Tcp tcp = loop.world.Connect(0, kApp);
+  auto exchange = std::make_unique<Exchange>();
+  exchange->id = 10;
+  exchange->tgid = kApp;
+  exchange->endpoint = tcp.server.endpoint;
+  exchange->request = MakeHead({"GET", "/x"}, {});
+  exchange->request_stamp = {1000, 3000, 1, kLoop, true, {11, 12, 13, 14, 15}};
+  loop.world.linker().OnRequest(*exchange);
+  const Moment& at = finder.incoming.back().at;
+  CHECK(at.ns == 3000);
+  CHECK(at.counted);
+  CHECK(at.turn == 11);
+  CHECK(at.burst == 12);
+  CHECK(at.requests == 13);
+  CHECK(at.reads == 14);
+  CHECK(at.writes == 15);
+  exchange->end_ns = 4000;
+  loop.world.linker().OnFinished(std::move(exchange));
+}
+
+TEST_CASE("cause: calls are told apart by host and method, not by the ids in their paths") {
+  Played* const finder = new Played;
+  World world({}, 1, std::unique_ptr<CauseFinder>(finder));
+  world.Read(kApp, kLoop, "/order/1001");
+  world.Read(kApp, kLoop, "/order/1002");
+  world.Read(kApp, kLoop, "/user/1002");
+  REQUIRE(finder->incoming.size() == 3);
+  CHECK(finder->incoming[0].route == finder->incoming[1].route);
+  CHECK(finder->incoming[0].route != finder->incoming[2].route);
+  world.Write(kApp, kLoop, "/stock/17", {{"host", "stock"}});
+  world.Write(kApp, kLoop, "/stock/18", {{"host", "stock"}});
+  world.Write(kApp, kLoop, "/stock/17", {{"host", "store"}});
+  REQUIRE(finder->outgoing.size() == 3);
+  CHECK(finder->outgoing[0].call == finder->outgoing[1].call);
+  CHECK(finder->outgoing[0].call != finder->outgoing[2].call);
+  CHECK(finder->outgoing[0].destination == finder->outgoing[2].destination);
+}
+
+TEST_CASE("cause: below the threshold it is a root, and says why") {
+  struct Row {
+    double threshold, confidence;
+    const char* given;
+    const char* refused;
+  };
+  const Row row = GENERATE(Row{0.9, 0.85, "close", "close"}, Row{0.97, 0.95, "", "low_confidence"},
+                           Row{0.9, 0, "", "no_evidence"}, Row{0.9, 0, "overflow", "overflow"});
+  LinkSettings settings;
+  settings.threshold = row.threshold;
+  Loop loop(settings);
+  loop.AnswerAll();
+  loop.finder->Decide(3, row.confidence == 0 ? 0 : 2, row.confidence, row.given);
+  loop.finder->released = {1, 2};
+  loop.world.Pass(100);
+  REQUIRE(loop.world.delivered() == 3);
+  CHECK(loop.world[3].rule == LinkRule::kNone);
+  CHECK(loop.world[3].refused == row.refused);
+  CHECK(RefusedFor(loop.world.counters(), row.refused) == 1);
+}
+
+TEST_CASE("cause: the finder learns from what other rules know") {
+  Played* const finder = new Played;
+  World world({}, 1, std::unique_ptr<CauseFinder>(finder));
+  // Sent while nothing is served: nobody's, and often enough no other's either.
+  for (int i = 0; i < 3; ++i) world.Answer(world.Write(kApp, kLoop, "/poll"));
+  CHECK(finder->outgoing.empty());
+  Exchange* const server = world.Read(kApp, kLoop, "/only");
+  Exchange* const call = world.Write(kApp, kLoop, "/call");
+  Exchange* const poll = world.Write(kApp, kLoop, "/poll");
+  CHECK(finder->outgoing.size() == 2);
+  CHECK(finder->known == std::map<uint64_t, uint64_t>{{5, 4}, {6, 0}});
+  world.Answer(poll);
+  world.Answer(call);
+  world.Answer(server);
+  finder->released = {4};
+  world.Pass(100);
+  CHECK(world[5].rule == LinkRule::kCalm);
+  CHECK(world[6].refused == "background");
+}
+
+TEST_CASE("cause: a proxy's requests are not the finder's") {
+  Played* const finder = new Played;
+  World world({}, 1, std::unique_ptr<CauseFinder>(finder));
+  const Headers headers = {{"host", "a"}, {"accept", "*/*"}, {"x-a", "1"}};
+  for (int i = 0; i < 20; ++i) {
+    const std::string target = "/item/" + std::to_string(i);
+    Exchange* const server = world.Read(kApp, kLoop, target, headers);
+    Headers passed = headers;
+    passed.emplace_back("x-forwarded-for", "10.0.0.1");
+    Exchange* const client = world.Write(kApp, kLoop, target, passed);
+    world.Answer(client);
+    world.Answer(server);
+  }
+  CHECK(finder->incoming.size() == 1);
+  CHECK(finder->known.size() == 1);
+  world.Pass(100);
+  CHECK(world.delivered() == 38);  // all but the one that is held
+  world.Pass(2000);
+  CHECK(world.delivered() == 40);
+}
+
+TEST_CASE("cause: without a decision everything goes out at the limit; what comes then is late") {
+  LinkSettings settings;
+  settings.decision_limit_ns = 300'000'000;
+  Loop loop(settings);
+  World& world = loop.world;
+  SECTION("nothing is ever decided") {
+    loop.AnswerAll();
+    world.Pass(250);
+    CHECK(world.delivered() == 0);
+    world.Pass(100);
+    REQUIRE(world.delivered() == 3);
+    CHECK(world[3].refused == "undecided");
+    loop.finder->Decide(3, 2, 0.99);
+    loop.finder->released = {1, 2};
+    world.Pass(1);
+    CHECK(world.counters().late == 0);  // nobody asks any more
+  }
+  SECTION("the cause has gone, the client is open") {
+    world.Answer(loop.first);
+    world.Answer(loop.second);
+    world.Pass(400);
+    CHECK(world.delivered() == 2);
+    loop.finder->Decide(3, 2, 0.99);
+    world.Pass(1);
+    CHECK(world.counters().late == 1);
+    world.Answer(loop.client);
+    world.Pass(100);
+    REQUIRE(world.delivered() == 3);
+    CHECK(world[3].rule == LinkRule::kNone);
+    CHECK(world[3].refused == "late");
+  }
+}
+
+TEST_CASE("cause: a held request does not go out with what has waited longer in its tree") {
+  LinkSettings settings;
+  settings.decision_limit_ns = 300'000'000;
+  Played* const finder = new Played;
+  World world(settings, 1, std::unique_ptr<CauseFinder>(finder));
+  Tcp tcp = world.Connect(8, kApp);
+  Exchange* const above = world.Write(tcp.client, 80, "/held");
+  Exchange* const held = world.Read(tcp.server, kLoop, "/held");
+  Exchange* const other = world.Read(kApp, kLoop, "/other");
+  Exchange* const call = world.Write(kApp, kLoop, "/call");
+  world.Finish(above, ExchangeError::kConnectionReset);  // it gave up
+  world.Pass(200);
+  for (Exchange* const exchange : {call, held, other}) world.Answer(exchange);
+  world.Pass(150);
+  CHECK(world.delivered() == 1);
+  CHECK(world.Find(1) != nullptr);
+  finder->Decide(4, 2, 0.99);
+  finder->released = {2, 3};
+  world.Pass(100);
+  REQUIRE(world.delivered() == 4);
+  CHECK(world.IsChild(2, 1));
+  CHECK(world.IsChild(4, 2));
+}
+
+TEST_CASE("cause: at the end everything is decided and delivered") {
+  Loop loop;
+  loop.AnswerAll();
+  loop.finder->at_flush = {{kApp, 3, 1, 0.97, CauseRule::kJoint, ""}};
+  loop.world.End();
+  REQUIRE(loop.world.delivered() == 3);
+  CHECK(loop.world.IsChild(3, 1));
+}
+
+TEST_CASE("cause: a process that ends is decided then") {
+  Loop loop;
+  loop.finder->Decide(3, 1, 0.97);
+  loop.world.linker().OnProcessEnd(kApp);
+  CHECK(loop.finder->ended == std::vector<uint32_t>{kApp});
+  CHECK(loop.finder->decisions.empty());
+  loop.AnswerAll();
+  loop.finder->released = {1, 2};
+  loop.world.Pass(100);
+  CHECK(loop.world.IsChild(3, 1));
+}
+
+TEST_CASE("cause: a decision waits while a rule waits, and counts if that one does not know") {
+  // Thread-per-request, as far as is known: rule `thread` waits for the answer.
+  Played* const finder = new Played;
+  World world({}, 1, std::unique_ptr<CauseFinder>(finder));
+  Exchange* const first = world.Read(kApp, 71, "/first");
+  Exchange* const second = world.Read(kApp, 72, "/second");
+  Exchange* const client = world.Write(kApp, 72, "/call");
+  const bool nested = GENERATE(true, false);
+  finder->Decide(3, 1, 0.97);
+  world.Pass(1);
+  world.Answer(client, nested ? 72 : 73);
+  world.Answer(second, 72);
+  world.Answer(first, 71);
+  finder->released = {1, 2};
+  world.Pass(100);
+  REQUIRE(world.delivered() == 3);
+  CHECK(world[3].rule == (nested ? LinkRule::kThread : LinkRule::kProgram));
+  CHECK(world.IsChild(3, nested ? 2 : 1));
+  CHECK(finder->known.size() == (nested ? 1 : 0));
+}
+
+TEST_CASE("cause: no decision against the ids on the wire") {
+  const bool against = GENERATE(true, false);
+  Played* const finder = new Played;
+  World world({}, 1, std::unique_ptr<CauseFinder>(finder));
+  Exchange* const other = world.Read(kApp, kLoop, "/0");
+  Exchange* const first = world.Read(kApp, kLoop, "/1", {{"traceparent", Parent('a', '1')}});
+  Exchange* const second = world.Read(kApp, kLoop, "/2", {{"traceparent", Parent('a', '2')}});
+  Exchange* const client = world.Write(kApp, kLoop, "/call", {{"traceparent", Parent('a', '3')}});
+  world.Answer(client);
+  for (Exchange* const server : {second, first, other}) world.Answer(server);
+  finder->Decide(4, against ? 1 : 2, 0.99, "", CauseRule::kToken);
+  finder->released = {1, 2, 3};
+  world.Pass(100);
+  REQUIRE(world.delivered() == 4);
+  CHECK(world[4].rule == (against ? LinkRule::kNone : LinkRule::kToken));
+  CHECK(world[4].refused == (against ? "other_ids" : ""));
+}
+
+}  // namespace spantap::link_test
