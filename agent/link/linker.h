@@ -27,6 +27,7 @@ namespace spantap {
 
 struct LinkSettings {
   double threshold = 0.9;           // links below it are not drawn
+  bool candidates = false;          // but told (LinkedExchange::candidate)
   bool adopt = true;                // --adopt=on|off
   double sample_ratio = 1.0;        // of new roots; without sample_parent_based of all traces
   bool sample_parent_based = true;  // a decision that came in with a request is kept

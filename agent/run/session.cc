@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <cstring>
 #include <iostream>
 #include <utility>
 
@@ -22,8 +23,16 @@ namespace {
 
 constexpr int kPollMs = 100;
 constexpr double kSlowDiskBytesPerS = 10e6;
-// Replays must give the same ids each time.
+// Replays must give the same ids, and the same links, each time.
 constexpr uint64_t kReplaySeed = 1;
+
+uint64_t RandomKey() {
+  const SpanId random = RandomIds().NewSpanId();
+  uint64_t key = 0;
+  static_assert(sizeof(key) == sizeof(random.bytes));
+  std::memcpy(&key, random.bytes.data(), sizeof(key));
+  return key;
+}
 
 uint64_t Ns(absl::Duration duration) { return static_cast<uint64_t>(absl::ToInt64Nanoseconds(duration)); }
 
@@ -165,6 +174,7 @@ void Session::OpenPipeline() {
   }
   PipelineSettings pipeline;
   pipeline.links = settings_.links;
+  pipeline.links.tokens.key = replay_ != nullptr ? kReplaySeed : RandomKey();
   pipeline.style = settings_.style;
   pipeline.resource_attributes = settings_.resource_attributes;
   pipeline_ = std::make_unique<Pipeline>(
