@@ -22,6 +22,15 @@ Moment MomentOf(const HeadStamp& stamp, bool read) {
   return moment;
 }
 
+// A connection that was dialled just before was dialled for this request; a pool dials ahead.
+Moment SentAt(const Exchange& exchange) {
+  constexpr uint64_t kDialNs = 20'000'000;
+  const HeadStamp& head = exchange.request_stamp;
+  const bool dialled = exchange.dial && exchange.dial->tid != 0 && exchange.dial->mono_ns <= head.mono_ns &&
+                       head.mono_ns - exchange.dial->mono_ns < kDialNs;
+  return MomentOf(dialled ? *exchange.dial : head, false);
+}
+
 uint64_t DestinationOf(const ConnectionEnds& ends) {
   const size_t bytes = ends.family == SPANTAP_FAMILY_INET ? 4 : sizeof(ends.peer_addr);
   return HashCombine(HashBytes({reinterpret_cast<const char*>(ends.peer_addr), bytes}),
@@ -82,7 +91,7 @@ OutgoingRequest CauseFeed::OutgoingOf(const Node& client) const {
   const Exchange& exchange = *client.exchange;
   OutgoingRequest request;
   request.id = client.id;
-  request.at = MomentOf(exchange.request_stamp, false);
+  request.at = SentAt(exchange);
   request.connection = exchange.endpoint.conn_id;
   request.destination = DestinationOf(exchange.endpoint);
   const uint64_t host = client.request.host;

@@ -142,6 +142,34 @@ TEST_CASE("cause: the finder is told what crossed the boundary, and when") {
   loop.world.linker().OnFinished(std::move(exchange));
 }
 
+TEST_CASE("cause: a request is sent when its connection is dialled for it") {
+  struct Row {
+    int64_t before_ns;
+    uint32_t tid;
+    bool counts;
+  };
+  const Row row = GENERATE(Row{19'000'000, 5, true}, Row{20'000'000, 5, false}, Row{-1, 5, false}, Row{1000, 0, false});
+  Loop loop;
+  Tcp tcp = loop.world.Connect(kApp, 0);
+  auto exchange = std::make_unique<Exchange>();
+  exchange->id = 10;
+  exchange->role = Role::kClient;
+  exchange->tgid = kApp;
+  exchange->endpoint = tcp.client.endpoint;
+  exchange->request = MakeHead({"GET", "/x"}, {});
+  const uint64_t sent_ns = loop.world.now_ns();
+  exchange->request_stamp = {sent_ns, sent_ns, 1, kLoop, true, {11, 12, 13, 14, 15}};
+  const uint64_t dialled_ns = sent_ns - static_cast<uint64_t>(row.before_ns);
+  exchange->dial = HeadStamp{dialled_ns, dialled_ns, 1, row.tid, true, {1, 2, 3, 4, 5}};
+  loop.world.linker().OnRequest(*exchange);
+  const Moment& at = loop.finder->outgoing.back().at;
+  CHECK(at.ns == (row.counts ? dialled_ns : sent_ns));
+  CHECK(at.tid == (row.counts ? row.tid : kLoop));
+  CHECK(at.turn == (row.counts ? 1 : 11));
+  exchange->end_ns = sent_ns;
+  loop.world.linker().OnFinished(std::move(exchange));
+}
+
 TEST_CASE("cause: calls are told apart by host and method, not by the ids in their paths") {
   Played* const finder = new Played;
   World world({}, 1, std::unique_ptr<CauseFinder>(finder));
