@@ -65,13 +65,16 @@ void Linker::State::OnCause(const CauseDecision& decision) {
   if (decision.incoming == 0) return Refuse(*client, decision.reason.empty() ? client->refused : decision.reason);
   Node* const server = Find(decision.incoming);
   if (server == nullptr || server->process != client->process) {
-    ++counters.late;
-    return Refuse(*client, "late");
+    const bool sure = decision.confidence >= settings.threshold;
+    if (sure) ++counters.late;
+    if (!sure && settings.candidates) ++counters.candidates_lost;
+    return Refuse(*client, sure || decision.reason.empty() ? "late" : decision.reason);
   }
   if (client->process->proxy_class.is_proxy()) return Refuse(*client, "other_head");
   if (client->narrowed && !SharesId(*client, *server)) return Refuse(*client, "other_ids");
-  if (decision.confidence < settings.threshold && !decision.reason.empty()) return Refuse(*client, decision.reason);
-  Draw(*client, LinkDecision::Link(server, decision.confidence), RuleOf(decision.rule));
+  LinkDecision link = LinkDecision::Link(server, decision.confidence);
+  link.reason = decision.reason;
+  Draw(*client, link, RuleOf(decision.rule));
 }
 
 void Linker::State::Release(Node& server) {

@@ -84,6 +84,7 @@ void Linker::State::FixIds(Node& root, std::vector<Node*>& members) {
     if (!node->fixed && node->candidate && node->role == Role::kServer) Reserve(*node);
   }
   trace_ids.Assign(members, now_ns);
+  for (Node* node : members) TellIds(*node);
 }
 
 // In a tree that others cannot wait for any longer: its span, or what it caused, may still come.
@@ -148,6 +149,7 @@ LinkedExchange Linker::State::PlaceOf(Node& node) {
     linked.parent_is_remote = trace_ids.ClaimedBy(wire->parent_id) == 0;
   } else {
     ++counters.roots;
+    linked.candidate = CandidateOf(node);
   }
   if (linked.rule != LinkRule::kNone) ++counters.linked[static_cast<size_t>(linked.rule)];
   return linked;
@@ -161,6 +163,7 @@ LinkedExchange Linker::State::MakeLinked(Node& node) {
   if (!node.joined && node.join_key != 0) join.NoteLonely(node, true);
   join.Forget(node);
   Release(node);
+  AwaitNoIds(node);
   EndAbortedResponse(node);
   linked.exchange = std::move(node.owned);
   PopFinished(node);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -33,6 +34,14 @@ enum class LinkRule : uint8_t {
 inline constexpr size_t kLinkRules = static_cast<size_t>(LinkRule::kJoint) + 1;
 absl::string_view LinkRuleName(LinkRule rule);
 
+// A link that is not drawn: where the parent may be.
+struct LinkCandidate {
+  TraceId trace_id;
+  SpanId span_id;
+  LinkRule rule = LinkRule::kNone;
+  double confidence = 0;
+};
+
 struct LinkedExchange {
   std::unique_ptr<Exchange> exchange;  // finished
   TraceId trace_id;
@@ -49,6 +58,8 @@ struct LinkedExchange {
   // Why a client exchange has no parent although its process had requests open: a static name, the
   // one counted in LinkCounters::refused. "" for everything else.
   absl::string_view refused;
+  // Of a root, if asked for (LinkSettings::candidates): the best one, however unsure.
+  std::optional<LinkCandidate> candidate;
   // The span that the process handed off for this exchange, null if none came: it is what is exported, with the
   // ids above and what the exchange adds.
   std::unique_ptr<HandedSpan> handed;

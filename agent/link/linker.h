@@ -60,6 +60,8 @@ struct LinkCounters {
   uint64_t own_export_skipped = 0;  // OTLP export requests of observed processes: counted, never spans
   uint64_t late = 0;                // links found after the ids of one side were delivered: not drawn
   uint64_t parts = 0;               // trees delivered in more than one piece, pieces but the last
+  uint64_t candidates = 0;          // roots that tell their best candidate
+  uint64_t candidates_lost = 0;     // and those that do not, because its ids were not known in time
   HandedCounters handed;
   // Refusals by their static reason; a handful of entries, in order of first use.
   std::vector<std::pair<absl::string_view, uint64_t>> refused;

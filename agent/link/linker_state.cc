@@ -198,8 +198,11 @@ void Linker::State::AskAll(Wake& wake) {
 }
 
 void Linker::State::Draw(Node& client, const LinkDecision& decision, LinkRule rule) {
-  if (decision.confidence < settings.threshold) return Refuse(client, "low_confidence");
   Node& server = static_cast<Node&>(*decision.server);
+  if (decision.confidence < settings.threshold) {
+    Suggest(client, server, rule, decision.confidence);
+    return Refuse(client, decision.reason.empty() ? "low_confidence" : decision.reason);
+  }
   TellCause(client, server.id);
   if (!Connect(client, server, rule, decision.confidence)) return Refuse(client, "no_place");
   client.cause = &server;

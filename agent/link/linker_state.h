@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <utility>
 #include <vector>
@@ -62,6 +63,12 @@ struct Linker::State {
   void OnCause(const CauseDecision& decision);
   void Release(Node& server);
   void OnProcessEnd(uint32_t tgid);
+
+  // Candidates of roots.
+  void Suggest(Node& client, Node& server, LinkRule rule, double confidence);
+  void TellIds(Node& server);
+  void AwaitNoIds(Node& client);
+  std::optional<LinkCandidate> CandidateOf(const Node& root);
 
   // Spans that were handed off.
   void OnProducers(const std::vector<uint32_t>& tgids);

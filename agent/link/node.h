@@ -53,6 +53,11 @@ struct Node : Member {
   bool awaits_cause = false;               // client: no rule claims it, the finder is to decide
   std::unique_ptr<CauseDecision> verdict;  // what it decided while a rule still waited
 
+  // The best candidate of a root, if it is to be told. Its ids are known when its tree is delivered.
+  std::unique_ptr<LinkCandidate> likely;  // client
+  bool awaits_likely = false;             // client, a blocker: its ids are not known yet
+  MemberList likely_of;                   // server: clients that wait for its ids
+
   // Over the tree, kept at its root. What is waited for, and (an upper bound of) its height.
   int height = 0;
   uint32_t blockers = 0;    // sum of OwnBlockers()
@@ -95,7 +100,9 @@ struct Node : Member {
   std::vector<std::unique_ptr<HandedSpan>> below;  // unmatched spans that follow this one's trace
   std::vector<SpanId> also_named;                  // their ids
 
-  uint32_t OwnBlockers() const { return (finished ? 0 : 1) + undecided + held + awaits_span + awaits_parent; }
+  uint32_t OwnBlockers() const {
+    return (finished ? 0 : 1) + undecided + held + awaits_likely + awaits_span + awaits_parent;
+  }
 };
 
 }  // namespace spantap

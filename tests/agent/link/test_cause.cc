@@ -367,4 +367,108 @@ TEST_CASE("cause: no decision against the ids on the wire") {
   CHECK(world[4].refused == (against ? "other_ids" : ""));
 }
 
+TEST_CASE("candidates: below the threshold the root tells where its parent may be") {
+  LinkSettings settings;
+  settings.candidates = GENERATE(true, false);
+  Loop loop(settings);
+  World& world = loop.world;
+  loop.AnswerAll();
+  loop.finder->Decide(3, 1, 0.7, "close", CauseRule::kJoint);
+  world.Pass(100);
+  CHECK((world.Find(3) == nullptr) == settings.candidates);  // ids are known when a tree is delivered
+  loop.finder->released = {1, 2};
+  world.Pass(100);
+  REQUIRE(world.delivered() == 3);
+  CHECK(world[3].rule == LinkRule::kNone);
+  CHECK(world[3].refused == "close");
+  CHECK(world[3].trace_id != world[1].trace_id);
+  CHECK(world.counters().candidates == (settings.candidates ? 1 : 0));
+  CHECK(world.counters().candidates_lost == 0);
+  REQUIRE(world[3].candidate.has_value() == settings.candidates);
+  if (!settings.candidates) return;
+  CHECK(world[3].candidate->trace_id == world[1].trace_id);
+  CHECK(world[3].candidate->span_id == world[1].span_id);
+  CHECK(world[3].candidate->rule == LinkRule::kJoint);
+  CHECK(world[3].candidate->confidence == 0.7);
+}
+
+TEST_CASE("candidates: one whose ids are fixed is told at once, one that has gone not at all") {
+  LinkSettings settings;
+  settings.candidates = true;
+  settings.decision_limit_ns = 300'000'000;
+  Played* const finder = new Played;
+  World world(settings, 1, std::unique_ptr<CauseFinder>(finder));
+  const bool stays = GENERATE(true, false);
+  Exchange* const first = world.Read(kApp, kLoop, "/first");
+  Exchange* const long_call = stays ? world.Write(kApp, kLoop, "/long") : nullptr;  // its tree is delivered in parts
+  Exchange* const second = world.Read(kApp, kLoop, "/second");
+  Exchange* const client = world.Write(kApp, kLoop, "/call");
+  const uint64_t id = client->id;
+  for (Exchange* const server : {first, second}) world.Answer(server);
+  world.Pass(400);
+  CHECK(world.delivered() == 2);
+  world.Answer(client);
+  finder->Decide(id, 1, 0.7, "close");
+  world.Pass(100);
+  REQUIRE(world.Find(id) != nullptr);
+  CHECK(world[id].refused == "close");
+  CHECK(world[id].candidate.has_value() == stays);
+  CHECK(world.counters().candidates == (stays ? 1 : 0));
+  CHECK(world.counters().candidates_lost == (stays ? 0 : 1));
+  CHECK(world.counters().late == 0);
+  if (!stays) return;
+  CHECK(world[id].candidate->span_id == world[1].span_id);
+  world.Answer(long_call);
+}
+
+TEST_CASE("candidates: a root waits no longer than the limit for the ids, and never for its own") {
+  LinkSettings settings;
+  settings.candidates = true;
+  settings.decision_limit_ns = 300'000'000;
+  Played* const finder = new Played;
+  World world(settings, 1, std::unique_ptr<CauseFinder>(finder));
+  const bool own = GENERATE(true, false);
+  Exchange* const first = world.Read(kApp, kLoop, "/first");
+  Exchange* const second = world.Read(kApp, kLoop, "/second");
+  Tcp tcp = world.Connect(kApp, 8);
+  Exchange* const client = world.Write(tcp.client, kLoop, "/call");
+  Exchange* const below = world.Read(tcp.server, 80, "/call");
+  if (own) {
+    Tcp back = world.Connect(8, kApp);
+    Exchange* const again = world.Write(back.client, 80, "/back");
+    Exchange* const circle = world.Read(back.server, kLoop, "/back");
+    for (Exchange* const each : {circle, again}) world.Answer(each);
+  }
+  for (Exchange* const each : {below, client}) world.Answer(each);
+  finder->released = {1, 2, 4, 6};
+  finder->Decide(3, own ? 6 : 1, 0.7, "close");
+  world.Pass(100);
+  CHECK((world.Find(3) != nullptr) == own);
+  world.Pass(250);
+  REQUIRE(world.Find(3) != nullptr);
+  CHECK_FALSE(world[3].candidate.has_value());
+  CHECK(world.counters().candidates_lost == 1);
+  for (Exchange* const each : {first, second}) world.Answer(each);
+}
+
+TEST_CASE("candidates: what a rule is not sure of, and what adoption may not connect") {
+  LinkSettings settings;
+  settings.candidates = true;
+  settings.adopt = false;
+  World world(settings);
+  Exchange* const server = world.Read(kApp, kLoop, "/in", {{"traceparent", Parent('a', '1')}});
+  Exchange* const client = world.Write(kApp, kLoop, "/out", {{"traceparent", Parent('b', '2')}});
+  world.Answer(client);
+  world.Answer(server);
+  world.Pass(100);
+  REQUIRE(world.delivered() == 2);
+  CHECK(world[2].rule == LinkRule::kNone);
+  CHECK(FormatHex(world[2].trace_id) == std::string(32, 'b'));
+  REQUIRE(world[2].candidate.has_value());
+  CHECK(world[2].candidate->span_id == world[1].span_id);
+  CHECK(FormatHex(world[2].candidate->trace_id) == std::string(32, 'a'));
+  CHECK(world[2].candidate->rule == LinkRule::kCalm);
+  CHECK(world[2].candidate->confidence == 0.99);
+}
+
 }  // namespace spantap::link_test
