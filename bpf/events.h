@@ -91,7 +91,8 @@ enum spantap_event_flag {
  *
  * A head is what looks like one where a call's bytes begin (or behind the bytes an order mutes). So
  *  - a head read in several calls counts once, at its first byte; only if a later of these calls begins
- *    like a request line itself (a header value "ABC d..." cut there) it counts again;
+ *    like a request line itself (a header value "ABC d..." cut there) it counts again. A request behind
+ *    a body's last byte, if that was a capital letter read alone, is taken for its rest: not counted;
  *  - several heads in one call (pipelining) count once, all of them at that moment. A head behind the
  *    end of a body in one call counts not at all;
  *  - an interim response (1xx) in a call of its own counts, as does a short body of capital letters;
