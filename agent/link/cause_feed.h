@@ -17,6 +17,7 @@
 namespace spantap {
 
 LinkRule RuleOf(CauseRule rule);
+inline bool IsFound(LinkRule rule) { return rule >= LinkRule::kProgram && rule <= LinkRule::kJoint; }
 
 class CauseFeed {
  public:

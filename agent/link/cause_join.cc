@@ -44,7 +44,7 @@ bool Linker::State::AwaitCause(Node& client, absl::string_view reason, bool fina
 }
 
 void Linker::State::TellCause(const Node& client, uint64_t server) {
-  if (client.followed && !client.awaits_cause) causes.finder().OnKnown(client.process->tgid, client.id, server);
+  if (client.followed) causes.finder().OnKnown(client.process->tgid, client.id, server);
 }
 
 void Linker::State::PumpCauses() {

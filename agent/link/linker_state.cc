@@ -203,7 +203,7 @@ void Linker::State::Draw(Node& client, const LinkDecision& decision, LinkRule ru
     Suggest(client, server, rule, decision.confidence);
     return Refuse(client, decision.reason.empty() ? "low_confidence" : decision.reason);
   }
-  TellCause(client, server.id);
+  if (!IsFound(rule)) TellCause(client, server.id);
   if (!Connect(client, server, rule, decision.confidence)) return Refuse(client, "no_place");
   client.cause = &server;
   client.refused = "";

@@ -31,7 +31,17 @@ struct Played final : CauseFinder {
 
   void Decide(uint64_t out, uint64_t in, double confidence, const char* reason = "",
               CauseRule rule = CauseRule::kProgram) {
-    decisions.push_back({kApp, out, in, confidence, rule, reason});
+    decisions.push_back(Make(out, in, confidence, reason, rule));
+  }
+  static CauseDecision Make(uint64_t out, uint64_t in, double confidence, const char* reason, CauseRule rule) {
+    CauseDecision decision;
+    decision.tgid = kApp;
+    decision.outgoing = out;
+    decision.incoming = in;
+    decision.confidence = confidence;
+    decision.rule = rule;
+    decision.reason = reason;
+    return decision;
   }
 
   std::vector<IncomingRequest> incoming;
@@ -310,7 +320,7 @@ TEST_CASE("cause: a held request does not go out with what has waited longer in 
 TEST_CASE("cause: at the end everything is decided and delivered") {
   Loop loop;
   loop.AnswerAll();
-  loop.finder->at_flush = {{kApp, 3, 1, 0.97, CauseRule::kJoint, ""}};
+  loop.finder->at_flush = {Played::Make(3, 1, 0.97, "", CauseRule::kJoint)};
   loop.world.End();
   REQUIRE(loop.world.delivered() == 3);
   CHECK(loop.world.IsChild(3, 1));
