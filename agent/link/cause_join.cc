@@ -47,6 +47,12 @@ void Linker::State::TellCause(const Node& client, uint64_t server) {
   if (client.followed) causes.finder().OnKnown(client.process->tgid, client.id, server);
 }
 
+// Time costs the finder a look at each process: not told with each event.
+void Linker::State::AskCauses() {
+  causes.finder().OnTime(now_ns);
+  PumpCauses();
+}
+
 void Linker::State::PumpCauses() {
   CauseFinder& finder = causes.finder();
   for (const CauseDecision& decision : finder.TakeDecisions()) OnCause(decision);

@@ -36,7 +36,6 @@ void Linker::State::CheckReady(Node& root) {
 }
 
 void Linker::State::Pump() {
-  causes.finder().OnTime(now_ns);
   PumpCauses();
   while (!due.empty() && due.top().first <= now_ns) {
     const auto [when, id] = due.top();
@@ -51,7 +50,11 @@ void Linker::State::Pump() {
       Deliver(*root);
     }
   }
-  while (oldest != nullptr && oldest->finished_at + settings.decision_limit_ns <= now_ns) DeliverPartOf(*oldest);
+  const auto overdue = [this] {
+    return oldest != nullptr && oldest->finished_at + settings.decision_limit_ns <= now_ns;
+  };
+  if (overdue()) AskCauses();
+  while (overdue()) DeliverPartOf(*oldest);
 }
 
 void Linker::State::Flush() {

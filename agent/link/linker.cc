@@ -24,6 +24,7 @@ void Linker::OnProcessEnd(uint32_t tgid) { state_->OnProcessEnd(tgid); }
 void Linker::OnTime(uint64_t mono_ns) {
   state_->Touch(mono_ns);
   state_->PumpSpans();
+  state_->AskCauses();
   state_->Pump();
 }
 

@@ -59,6 +59,7 @@ struct Linker::State {
   void Follow(Node& node);
   bool AwaitCause(Node& client, absl::string_view reason, bool final);
   void TellCause(const Node& client, uint64_t server);
+  void AskCauses();
   void PumpCauses();
   void OnCause(const CauseDecision& decision);
   void Release(Node& server);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "agent/link/linker.h"
+#include "tests/agent/link/handing.h"
 #include "tests/agent/link/world.h"
 
 namespace spantap::link_test {
@@ -129,6 +130,7 @@ TEST_CASE("cause: the finder is told what crossed the boundary, and when") {
   CHECK(finder.responses.size() == 3);
   CHECK(finder.responses.at(3).tid == kLoop);
   CHECK(finder.over == std::set<uint64_t>{1, 2, 3});
+  loop.world.Pass(1);
   CHECK(finder.now_ns == loop.world.now_ns());
 
   // The counters of the kernel; a head that is read counts from its last byte, a written one from its first.
@@ -357,6 +359,35 @@ TEST_CASE("cause: a decision waits while a rule waits, and counts if that one do
   CHECK(world[3].rule == (nested ? LinkRule::kThread : LinkRule::kProgram));
   CHECK(world.IsChild(3, nested ? 2 : 1));
   CHECK(finder->known.size() == (nested ? 1 : 0));
+}
+
+TEST_CASE("cause: what the process says itself is known to the finder, too") {
+  Played* const finder = new Played;
+  World world({}, 1, std::unique_ptr<CauseFinder>(finder));
+  HandingProxy proxy(world);
+  HandingProxy::One one;
+  one.server_span = 2;
+  one.client_span = 3;
+  world.Read(HandingProxy::kTgid, 70, "/other");
+  Exchange* const server = world.Read(proxy.down().server, 70, "/in");
+  one.server_id = server->id;
+  one.server_start = one.client_start = world.now_ns() + 1'000;
+  Exchange* const client = world.Write(proxy.up().client, 70, "/out", {{"traceparent", Header('a', one.client_span)}});
+  one.client_id = client->id;
+  one.client_end = world.now_ns() + 1'000;
+  world.Answer(client);
+  one.server_end = world.now_ns() + 1'000;
+  world.Answer(server);
+  proxy.Hand(proxy.ClientSpan(one));
+  proxy.Hand(proxy.ServerSpan(one));
+  world.Pass(20);
+  CHECK(finder->known == std::map<uint64_t, uint64_t>{{one.client_id, one.server_id}});
+  finder->Decide(one.client_id, 1, 0.99);
+  finder->released = {one.server_id};
+  world.Pass(200);
+  REQUIRE(world.Find(one.client_id) != nullptr);
+  CHECK(world[one.client_id].rule == LinkRule::kHandoff);
+  CHECK(world.IsChild(one.client_id, one.server_id));
 }
 
 TEST_CASE("cause: no decision against the ids on the wire") {
