@@ -24,6 +24,7 @@ bool SharesId(const Member& client, const Member& server) {
 
 // Requests of a proxy are told by their heads. What a process sends while it serves nothing has no cause here.
 void Linker::State::Follow(Node& node) {
+  TellClass(*node.process);
   const ProcessState& process = *node.process;
   if (process.proxy_class.is_proxy()) return;
   if (node.role == Role::kClient && (process.open_count == 0 || node.tid == 0)) return;
@@ -90,10 +91,16 @@ void Linker::State::Release(Node& server) {
   CheckReady(root);
 }
 
+void Linker::State::TellClass(ProcessState& process) {
+  const bool proxy = process.proxy_class.settled_proxy(process.told_proxy);
+  if (proxy == std::exchange(process.told_proxy, proxy)) return;
+  sink.OnProxy(process.tgid, proxy);
+}
+
 void Linker::State::OnProcessEnd(uint32_t tgid) {
   causes.finder().OnProcessEnd(tgid);
   PumpCauses();
-  processes.Forget(tgid);
+  if (processes.Forget(tgid)) sink.OnProxy(tgid, false);  // with another program it may be none
 }
 
 }  // namespace spantap

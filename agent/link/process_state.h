@@ -72,6 +72,11 @@ struct ProxyClass {
   bool one_thread() const { return !crosses && same_thread >= 16; }
   // Every outgoing request is some incoming one's.
   bool is_proxy() const { return marked > 0 || (agrees.total >= 8 && agrees.value() >= 0.8); }
+  // Not to change with every other request.
+  bool settled_proxy(bool so_far) const {
+    if (marked > 0) return true;
+    return so_far ? agrees.value() >= 0.5 : agrees.total >= 64 && is_proxy();
+  }
   // While responses are being lost, incoming requests are too, and a proxy's heads match nothing that was seen: some
   // that do are enough to suspect it.
   bool may_be_proxy(uint64_t arrivals) const {
@@ -111,6 +116,7 @@ struct ProcessState {
   absl::flat_hash_map<uint64_t, std::unique_ptr<Crowd>> crowds;  // key: HeadDigest::Fingerprint()
   Background background;
   std::unique_ptr<RouteTable> routes;  // null until the cause finder is told of it
+  bool told_proxy = false;             // LinkedSink::OnProxy() was told so
 };
 
 uint64_t TraceKey(const TraceId& id);

@@ -38,17 +38,19 @@ void Processes::Leave(Member& member) {
   member.process = nullptr;
 }
 
-void Processes::Forget(uint32_t tgid) {
+bool Processes::Forget(uint32_t tgid) {
   const auto it = table_.find(tgid);
-  if (it == table_.end()) return;
+  if (it == table_.end()) return false;
+  const bool told_proxy = std::exchange(it->second->told_proxy, false);
   if (it->second->members == 0) {
     table_.erase(it);
-    return;
+    return told_proxy;
   }
   it->second->thread_class = {};
   it->second->proxy_class = {};
   it->second->background = {};
   it->second->routes = nullptr;
+  return told_proxy;
 }
 
 // A quarter at once, so that the sort is rare. By age, so that a replay forgets what the run forgot.

@@ -162,7 +162,11 @@ absl::Status Session::OpenReplay() {
 
 absl::Status Session::OpenCapture() {
   if (settings_.targets.empty() && handoff_ != nullptr) return absl::OkStatus();
-  SPANTAP_ASSIGN_OR_RETURN(source_, BpfSource::Open(settings_.capture, settings_.targets));
+  SPANTAP_ASSIGN_OR_RETURN(auto source, BpfSource::Open(settings_.capture, settings_.targets));
+  if (settings_.capture.turns && !source->counts_turns()) {
+    Log(LogLevel::kWarn, "this kernel does not let loop turns be counted: fewer links without headers");
+  }
+  source_ = std::move(source);
   return absl::OkStatus();
 }
 
@@ -180,6 +184,7 @@ void Session::OpenPipeline() {
   pipeline_ = std::make_unique<Pipeline>(
       pipeline, *ids_, ledger_, exporter_ != nullptr ? &exporter_->queue() : nullptr,
       [this](uint64_t conn_id, const spantap_order& order) { source_->Order(conn_id, order); });
+  pipeline_->SetTurns([this](uint32_t tgid, bool on) { source_->CountTurns(tgid, on); });
   if (!WantsView(settings_)) return;
   pipeline_->SetView(std::make_unique<TraceView>(ViewFor(settings_), std::cout,
                                                  [this](uint32_t tgid) { return pipeline_->ServiceName(tgid); }));

@@ -257,9 +257,35 @@ TEST_CASE("cause: a proxy's requests are not the finder's") {
   CHECK(finder->incoming.size() == 1);
   CHECK(finder->known.size() == 1);
   world.Pass(100);
+  CHECK(world.proxies() == std::vector<std::pair<uint32_t, bool>>{{kApp, true}});
   CHECK(world.delivered() == 38);  // all but the one that is held
   world.Pass(2000);
   CHECK(world.delivered() == 40);
+  world.linker().OnProcessEnd(kApp);  // it may have become another program
+  CHECK(world.proxies().back() == std::make_pair(kApp, false));
+}
+
+TEST_CASE("cause: who passes heads on is a proxy, and is none after all") {
+  World world;
+  const auto run = [&world](int times, bool passes_on) {
+    for (int i = 0; i < times; ++i) {
+      Exchange* const server = world.Read(kApp, kLoop, "/a", {{"host", "a"}});
+      Exchange* const client = world.Write(kApp, kLoop, passes_on ? "/a" : "/other", {{"host", "a"}});
+      world.Answer(client);
+      world.Answer(server);
+    }
+  };
+  const auto told = [](bool proxy) { return std::make_pair(kApp, proxy); };
+  run(60, true);
+  CHECK(world.proxies().empty());
+  run(10, true);
+  REQUIRE(world.proxies().size() == 1);
+  CHECK(world.proxies()[0] == told(true));
+  run(60, false);  // nearly as many: not settled yet
+  CHECK(world.proxies().size() == 1);
+  run(30, false);
+  REQUIRE(world.proxies().size() == 2);
+  CHECK(world.proxies()[1] == told(false));
 }
 
 TEST_CASE("cause: without a decision everything goes out at the limit; what comes then is late") {
