@@ -24,7 +24,7 @@ bool SharesId(const Member& client, const Member& server) {
 
 // Requests of a proxy are told by their heads. What a process sends while it serves nothing has no cause here.
 void Linker::State::Follow(Node& node) {
-  TellClass(*node.process);
+  TellTurns(*node.process);
   const ProcessState& process = *node.process;
   if (process.proxy_class.is_proxy()) return;
   if (node.role == Role::kClient && (process.open_count == 0 || node.tid == 0)) return;
@@ -91,16 +91,15 @@ void Linker::State::Release(Node& server) {
   CheckReady(root);
 }
 
-void Linker::State::TellClass(ProcessState& process) {
-  const bool proxy = process.proxy_class.settled_proxy(process.told_proxy);
-  if (proxy == std::exchange(process.told_proxy, proxy)) return;
-  sink.OnProxy(process.tgid, proxy);
+void Linker::State::TellTurns(ProcessState& process) {
+  const bool none = process.proxy_class.needs_no_turns(process.arrivals, process.no_turns);
+  if (none != std::exchange(process.no_turns, none)) sink.OnTurns(process.tgid, !none);
 }
 
 void Linker::State::OnProcessEnd(uint32_t tgid) {
   causes.finder().OnProcessEnd(tgid);
   PumpCauses();
-  if (processes.Forget(tgid)) sink.OnProxy(tgid, false);  // with another program it may be none
+  if (processes.Forget(tgid)) sink.OnTurns(tgid, true);  // another program may need them
 }
 
 }  // namespace spantap

@@ -74,8 +74,8 @@ class LinkedSink {
   // A span that was handed off and belongs to no exchange, to be exported with the ids it has, in the trace `trace_id`:
   // its own, or the one that the span it hangs on was moved to.
   virtual void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) = 0;
-  // A process has shown itself as a proxy, whose links need no counters of its threads; or it is none after all.
-  virtual void OnProxy(uint32_t tgid, bool proxy) {}
+  // Whether the links of a process need the counters of its threads; from the start they do.
+  virtual void OnTurns(uint32_t tgid, bool needed) {}
 };
 
 }  // namespace spantap

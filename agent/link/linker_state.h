@@ -57,7 +57,7 @@ struct Linker::State {
 
   // The cause finder.
   void Follow(Node& node);
-  void TellClass(ProcessState& process);
+  void TellTurns(ProcessState& process);
   bool AwaitCause(Node& client, absl::string_view reason, bool final);
   void TellCause(const Node& client, uint64_t server);
   void AskCauses();

@@ -68,14 +68,16 @@ struct ProxyClass {
   uint32_t same_thread = 0;     // heads of one exchange that one thread handled
   bool crosses = false;         // some exchange was handled by two threads
   bool fans_out = false;        // some request had two outgoing ones at once (mirrors, hedges)
+  uint64_t crowded_at = 0;      // number of the last request when several equal heads, without ids, were one too many
   uint64_t distrust_until = 0;  // number of a request: until then, order and pair prove nothing
   bool one_thread() const { return !crosses && same_thread >= 16; }
   // Every outgoing request is some incoming one's.
   bool is_proxy() const { return marked > 0 || (agrees.total >= 8 && agrees.value() >= 0.8); }
-  // Not to change with every other request.
-  bool settled_proxy(bool so_far) const {
-    if (marked > 0) return true;
-    return so_far ? agrees.value() >= 0.5 : agrees.total >= 64 && is_proxy();
+  // Its links need no counters of its threads: heads and ids alone tell. Not to change with every other request.
+  bool needs_no_turns(uint64_t arrivals, bool so_far) const {
+    constexpr uint64_t kQuiet = 256;
+    if (arrivals < crowded_at + kQuiet) return false;
+    return marked > 0 || (so_far ? agrees.value() >= 0.5 : agrees.total >= 64 && is_proxy());
   }
   // While responses are being lost, incoming requests are too, and a proxy's heads match nothing that was seen: some
   // that do are enough to suspect it.
@@ -116,7 +118,7 @@ struct ProcessState {
   absl::flat_hash_map<uint64_t, std::unique_ptr<Crowd>> crowds;  // key: HeadDigest::Fingerprint()
   Background background;
   std::unique_ptr<RouteTable> routes;  // null until the cause finder is told of it
-  bool told_proxy = false;             // LinkedSink::OnProxy() was told so
+  bool no_turns = false;               // as told to LinkedSink::OnTurns()
 };
 
 uint64_t TraceKey(const TraceId& id);

@@ -41,16 +41,16 @@ void Processes::Leave(Member& member) {
 bool Processes::Forget(uint32_t tgid) {
   const auto it = table_.find(tgid);
   if (it == table_.end()) return false;
-  const bool told_proxy = std::exchange(it->second->told_proxy, false);
+  const bool no_turns = std::exchange(it->second->no_turns, false);
   if (it->second->members == 0) {
     table_.erase(it);
-    return told_proxy;
+    return no_turns;
   }
   it->second->thread_class = {};
   it->second->proxy_class = {};
   it->second->background = {};
   it->second->routes = nullptr;
-  return told_proxy;
+  return no_turns;
 }
 
 // A quarter at once, so that the sort is rare. By age, so that a replay forgets what the run forgot.

@@ -22,7 +22,7 @@ class Processes {
   ProcessState& Enter(Member& member);
   // The member is gone.
   static void Leave(Member& member);
-  bool Forget(uint32_t tgid);                                        // returns whether it was said to be a proxy
+  bool Forget(uint32_t tgid);  // returns whether its turns were said not to be needed
   bool Knows(uint32_t tgid) const { return table_.contains(tgid); }  // exchanges of it were seen
 
  private:

@@ -134,8 +134,8 @@ void Pipeline::OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_i
   lone_.push_back(LoneSpan(*handed, trace_id));
 }
 
-void Pipeline::OnProxy(uint32_t tgid, bool proxy) {
-  if (turns_) turns_(tgid, !proxy);
+void Pipeline::OnTurns(uint32_t tgid, bool needed) {
+  if (turns_) turns_(tgid, needed);
 }
 
 void Pipeline::SendLone() {

@@ -57,7 +57,7 @@ class Pipeline final : public EventSink, private LinkedSink {
  private:
   void OnTree(std::vector<LinkedExchange> tree) override;
   void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) override;
-  void OnProxy(uint32_t tgid, bool proxy) override;
+  void OnTurns(uint32_t tgid, bool needed) override;
   void StageHanded(uint64_t mono_ns);
   void GiveHanded();
   void SendLone();

@@ -257,35 +257,59 @@ TEST_CASE("cause: a proxy's requests are not the finder's") {
   CHECK(finder->incoming.size() == 1);
   CHECK(finder->known.size() == 1);
   world.Pass(100);
-  CHECK(world.proxies() == std::vector<std::pair<uint32_t, bool>>{{kApp, true}});
   CHECK(world.delivered() == 38);  // all but the one that is held
   world.Pass(2000);
   CHECK(world.delivered() == 40);
-  world.linker().OnProcessEnd(kApp);  // it may have become another program
-  CHECK(world.proxies().back() == std::make_pair(kApp, false));
 }
 
-TEST_CASE("cause: who passes heads on is a proxy, and is none after all") {
+TEST_CASE("turns: not of a proxy, unless equal heads crowd in it") {
   World world;
-  const auto run = [&world](int times, bool passes_on) {
+  const auto told = [](bool needed) { return std::make_pair(kApp, needed); };
+  const auto run = [&world](int times, bool passes_on, bool crowd = false) {
     for (int i = 0; i < times; ++i) {
+      Exchange* const other = crowd ? world.Read(kApp, kLoop, "/a", {{"host", "a"}}) : nullptr;
       Exchange* const server = world.Read(kApp, kLoop, "/a", {{"host", "a"}});
       Exchange* const client = world.Write(kApp, kLoop, passes_on ? "/a" : "/other", {{"host", "a"}});
       world.Answer(client);
       world.Answer(server);
+      if (other != nullptr) world.Answer(other);
     }
   };
-  const auto told = [](bool proxy) { return std::make_pair(kApp, proxy); };
-  run(60, true);
-  CHECK(world.proxies().empty());
-  run(10, true);
-  REQUIRE(world.proxies().size() == 1);
-  CHECK(world.proxies()[0] == told(true));
-  run(60, false);  // nearly as many: not settled yet
-  CHECK(world.proxies().size() == 1);
-  run(30, false);
-  REQUIRE(world.proxies().size() == 2);
-  CHECK(world.proxies()[1] == told(false));
+  SECTION("one whose heads agree, until they do not") {
+    run(255, true);
+    CHECK(world.turns().empty());
+    run(5, true);
+    REQUIRE(world.turns().size() == 1);
+    CHECK(world.turns()[0] == told(false));
+    run(60, false);
+    CHECK(world.turns().size() == 1);  // not settled
+    run(300, false);
+    REQUIRE(world.turns().size() == 2);
+    CHECK(world.turns()[1] == told(true));
+  }
+  SECTION("one that has a crowd now and then") {
+    run(260, true);
+    run(1, true, true);
+    run(1, true);
+    REQUIRE(world.turns().size() == 2);
+    CHECK(world.turns()[1] == told(true));
+    run(250, true);
+    CHECK(world.turns().size() == 2);
+    run(10, true);
+    REQUIRE(world.turns().size() == 3);
+    CHECK(world.turns()[2] == told(false));
+  }
+  SECTION("another program") {
+    run(260, true);
+    CHECK(world.turns().size() == 1);
+    world.linker().OnProcessEnd(kApp);
+    REQUIRE(world.turns().size() == 2);
+    CHECK(world.turns()[1] == told(true));
+  }
+  SECTION("an application") {
+    run(1000, false);
+    CHECK(world.turns().empty());
+  }
 }
 
 TEST_CASE("cause: without a decision everything goes out at the limit; what comes then is late") {

@@ -167,14 +167,14 @@ class World final : public LinkedSink {
     TraceId trace_id;
   };
   const std::vector<Lone>& lone() const { return lone_; }
-  // What was said of processes, in order.
-  const std::vector<std::pair<uint32_t, bool>>& proxies() const { return proxies_; }
+  // Whose threads' counters were said to be needed, or not; in order.
+  const std::vector<std::pair<uint32_t, bool>>& turns() const { return turns_; }
 
  private:
   void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) override {
     lone_.push_back({std::move(handed), trace_id});
   }
-  void OnProxy(uint32_t tgid, bool proxy) override { proxies_.emplace_back(tgid, proxy); }
+  void OnTurns(uint32_t tgid, bool needed) override { turns_.emplace_back(tgid, needed); }
   void OnTree(std::vector<LinkedExchange> tree) override {
     trees_.push_back(std::move(tree));
     for (const LinkedExchange& linked : trees_.back()) by_id_[linked.exchange->id] = &linked;
@@ -202,7 +202,7 @@ class World final : public LinkedSink {
   std::map<Exchange*, std::unique_ptr<Exchange>> open_;
   std::vector<std::vector<LinkedExchange>> trees_;
   std::vector<Lone> lone_;
-  std::vector<std::pair<uint32_t, bool>> proxies_;
+  std::vector<std::pair<uint32_t, bool>> turns_;
   std::map<uint64_t, const LinkedExchange*> by_id_;
   std::unique_ptr<Linker> linker_;
 };
