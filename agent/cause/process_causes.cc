@@ -32,7 +32,7 @@ bool Dequeued(const Moment& freed, const Moment& sent) {
 }  // namespace
 
 ProcessCauses::ProcessCauses(uint32_t tgid, const CauseSettings& settings, CauseCounters& counters, CauseOutput& output)
-    : tgid_(tgid), settings_(settings), counters_(counters), output_(output), learned_(settings), simulation_(learned_) {}
+    : tgid_(tgid), settings_(settings), counters_(counters), output_(output), learned_(settings), simulation_(settings, learned_, open_) {}
 
 Label ProcessCauses::LabelOf(uint64_t call) {
   const auto it = labels_.find(call);
@@ -88,7 +88,7 @@ void ProcessCauses::OnOutgoing(OutgoingRequest request) {
   const auto freed = answered_.find(request.connection);
   call->dequeued = freed != answered_.end() && Dequeued(freed->second, call->sent);
   index_.Add(*call);
-  simulation_.OnOutgoing(*call, open_);
+  simulation_.OnOutgoing(*call);
   ++undecided_;
   calls_[request.id] = std::move(call);
 }
@@ -122,14 +122,16 @@ void ProcessCauses::OnOver(uint64_t id, uint64_t ns) {
     return;
   }
   const auto it = handlers_.find(id);
-  if (it != handlers_.end()) Over(*it->second, ns);
+  if (it == handlers_.end()) return;
+  if (!it->second->over) simulation_.Forget(*it->second);
+  Over(*it->second, ns);
 }
 
 void ProcessCauses::Over(Handler& handler, uint64_t ns) {
   if (handler.over) return;
   handler.over = true;
   handler.end_ns = ns;
-  simulation_.OnOver(handler);
+  if (handler.replied) simulation_.OnReply(handler);
   open_.erase(std::find(open_.begin(), open_.end(), &handler));
   closed_.push_back(&handler);
   MaybeRound();
@@ -197,6 +199,23 @@ void ProcessCauses::Round(bool all) {
     }
   }
   frontier = searched;
+  if (getenv("DBG") && now_ns_ > strtoull(getenv("DBG"), nullptr, 10)) {
+    static int shown = 0;
+    for (Handler* h : active) {
+      if (h->end_ns < frontier && shown++ < 40) {
+        fprintf(stderr, "H %lu route %d alone %d waits %d begin %.2f dur %.2f ms timelines %zu known %.0f:", h->id, h->route, h->alone, h->waits, h->begin.ns / 1e6, (h->end_ns - h->begin.ns) / 1e6, h->timelines.size(), learned_.program.Known(h->route));
+        for (size_t i = 0; i < h->timelines.size() && i < 4; ++i) {
+          fprintf(stderr, " [%.1f", h->timelines[i].score);
+          for (Call* c : h->timelines[i].calls) fprintf(stderr, " %d:%lu%s", c->label, c->id, c->proposed == h ? "*" : "");
+          fprintf(stderr, "]");
+        }
+        fprintf(stderr, " sim");
+        for (Call* c : h->proposed) fprintf(stderr, " %d:%lu%s", c->label, c->id, c->likely ? c->likely == h ? "=" : "x" : "");
+        fprintf(stderr, "\n   ");
+        search.Score(*h, h->proposed);
+      }
+    }
+  }
   Solve(active, frontier, all);
   for (Handler* handler : active) {
     if (handler->end_ns < frontier) Resolve(*handler);
@@ -294,6 +313,7 @@ void ProcessCauses::Decide(Call& call, Handler* best, double confidence, CauseRu
   if (best == nullptr || confidence <= kSure) return;
   Give(call, *best);
   if (call.proposed != nullptr) learned_.proposals[static_cast<size_t>(call.proposal)].Add(call.proposed == best);
+  simulation_.OnKnown(call, best);
 }
 
 void ProcessCauses::Resolve(Handler& handler) {
@@ -313,7 +333,9 @@ void ProcessCauses::Resolve(Handler& handler) {
     Learn(handler, handler.best, 1, 1);
     return;
   }
-  if (handler.best.score > kSure) Learn(handler, handler.best, kBusyWeight, 1);
+  if (!handler.best.calls.empty() || handler.best.score > kSure) {
+    Learn(handler, handler.best, handler.best.score > kSure ? kBusyWeight : 0, handler.best.score);
+  }
   for (const Call* call : handler.best.calls) LearnStrangers(handler, *call);
   LearnStrangerEnds(handler);
 }
@@ -385,6 +407,7 @@ void ProcessCauses::Trim(uint64_t frontier) {
       if (call->proposed == handler) call->proposed = nullptr;
       if (call->likely == handler) call->likely = nullptr, call->nobodys |= call->decided;
     }
+    simulation_.Forget(*handler);
     handlers_.erase(handler->id);
   }
   uint64_t oldest = frontier;
@@ -394,7 +417,11 @@ void ProcessCauses::Trim(uint64_t frontier) {
     if (!call->decided) oldest = std::min(oldest, call->sent.ns);
   }
   index_.Trim(oldest);
-  absl::erase_if(calls_, [oldest](const auto& entry) { return entry.second->sent.ns < oldest; });
+  absl::erase_if(calls_, [&](const auto& entry) {
+    const bool gone = entry.second->sent.ns < oldest;
+    if (gone) simulation_.Forget(*entry.second);
+    return gone;
+  });
 }
 
 }  // namespace spantap

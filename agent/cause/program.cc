@@ -21,10 +21,10 @@ uint32_t LabelKey(uint16_t route, Label label) { return static_cast<uint32_t>(ro
 }  // namespace
 
 void Bag::Add(Label label, uint32_t nth) {
-  if (nth <= kCounted) hash_ += Mix(label * 8 + nth + 1);
+  if (nth <= kCounted) hash_ += Mix((label * 8ull + nth + 1) << 40 | 0x27d4eb2f);
 }
 
-uint64_t HandlerState::key() const { return Mix(bag.hash() ^ Mix(route * 2ull + outstanding)); }
+uint64_t HandlerState::key() const { return Mix(bag.hash() + Mix(0x5bd1e995ull << 20 | route * 2ull | outstanding)); }
 
 void Program::Learn(const HandlerState& state, Label next, double weight) {
   const uint64_t key = state.key();

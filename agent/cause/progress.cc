@@ -35,6 +35,13 @@ void Progress::Send(Call& call) {
   at = call.sent;
 }
 
+void Progress::Imagine(Label label) {
+  state.bag.Add(label, ++sent[label]);
+  state.outstanding = true;
+  last = Last::kCall;
+  last_label = label;
+}
+
 StepContext Progress::Next(Label label, bool dequeued) const {
   return {state.route, last, last_label, label, dequeued};
 }

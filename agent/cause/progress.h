@@ -28,6 +28,8 @@ struct Progress {
   // Takes the answers that were read until `ns`; what has no answer yet stays outstanding.
   void ReadUntil(uint64_t ns);
   void Send(Call& call);
+  // A call that is expected: changes what is to follow, not what was last seen.
+  void Imagine(Label label);
   StepContext Next(Label label, bool dequeued) const;
 };
 

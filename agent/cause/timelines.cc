@@ -9,6 +9,8 @@ namespace {
 
 constexpr size_t kMostCalls = 24;       // of a timeline; handlers with more are left alone
 constexpr double kWorthwhile = 14;      // nats behind the best at which a timeline is dropped
+constexpr size_t kNeighbours = 3;
+constexpr double kTrusted = 0.85;
 constexpr double kTokenPrior = 2;
 constexpr double kLeastStep = -8;       // a step that is so unlikely is not taken
 
@@ -70,10 +72,29 @@ void TimelineSearch::Complete(Handler& handler, const Partial& from) {
   handler.timelines.push_back({score, from.calls, from.by_token});
 }
 
+bool TimelineSearch::Trusted(const Call& call) const {
+  return call.proposed != nullptr && learned_.proposals[static_cast<size_t>(call.proposal)].value() > kTrusted;
+}
+
+// Whether the call at `i` is worth a look: where the simulation has something to say, what it says and what is beside
+// that, since it errs by shifting neighbours; what it has no opinion on always is.
+bool TimelineSearch::Near(const Handler& handler, CallIndex::Calls calls, size_t i) const {
+  const size_t from = i < kNeighbours ? 0 : i - kNeighbours;
+  for (size_t k = from; k < calls.size() && k <= i + kNeighbours; ++k) {
+    if (calls[k]->proposed == &handler || (k == i && !Trusted(*calls[k]))) return true;
+  }
+  return false;
+}
+
 void TimelineSearch::Try(const Handler& handler, const Partial& from, const Progress& at, CallIndex::Calls calls,
                          uint64_t from_ns, uint64_t until_ns, std::vector<Partial>& next) {
-  for (Call* const call : calls) {
+  const bool told = settings_.use_order && calls.size() > kNeighbours &&
+                    std::any_of(calls.begin(), calls.end(), [&](const Call* call) { return call->proposed == &handler && Trusted(*call); });
+  for (size_t i = 0; i < calls.size(); ++i) {
+    Call* const call = calls[i];
     if (call->sent.ns < from_ns || call->sent.ns > until_ns || !Mine(handler, *call)) continue;
+    if (call->sent.tid == not_of_thread_ && call->sent.turn == not_in_turn_) continue;  // has been looked at
+    if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
     if (++steps_ > settings_.max_steps) return;
     double step = StepScore(handler, at, call->label, call->dequeued, call->sent);
@@ -108,7 +129,9 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
         waits_ |= !learned_.odds.Immediate(at.Next(label, false));
         if (reach.hop != kAnyHop) {
           Try(handler, from, at, calls.InTurn(label, at.at.tid, at.at.turn + reach.hop), begin, until, next);
+          not_in_turn_ = at.at.turn + reach.hop, not_of_thread_ = at.at.tid;
           Try(handler, from, at, calls.Dequeued(label, begin, until), begin, until, next);
+          not_of_thread_ = 0;
         } else {
           const uint64_t last = reach.ns > until - at.at.ns ? until : at.at.ns + reach.ns;
           Try(handler, from, at, calls.Between(label, begin, last), begin, until, next);
@@ -120,6 +143,22 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
     begin = until + 1;
     at.ReadUntil(until);
   }
+}
+
+double TimelineSearch::Score(const Handler& handler, const absl::Span<Call* const>& calls) const {
+  Progress at(handler);
+  double score = 0;
+  for (Call* call : calls) {
+    at.ReadUntil(call->sent.ns);
+    const double step = StepScore(handler, at, call->label, call->dequeued, call->sent);
+    if (getenv("DBG2")) { if (auto* n = learned_.program.NextOf(at.state)) for (auto& [l, s] : *n) fprintf(stderr, " <%d %.1f>", l, s); auto cx = at.Next(call->label, call->dequeued); auto s = See(at.at, call->sent, handler.begin.tid, learned_.odds.HopOf(cx)); fprintf(stderr, " {%d q%d step %.1f prog %.1f near %d gap %d hop %d/%d reach %d mine %d seen %.0f imm %d turn %d prop %.1f}", call->label, call->dequeued, step, learned_.program.LogOf(at.state, call->label), s.nearness, s.gap, s.hop, learned_.odds.HopOf(cx), learned_.odds.ReachOf(cx).hop, Mine(handler, *call), learned_.odds.Seen(cx), learned_.odds.Immediate(cx), (int)(call->sent.turn - at.at.turn), ProposalOdds(learned_, handler, *call)); }
+    score += step;
+    at.Send(*call);
+  }
+  at.ReadUntil(handler.reply.ns);
+  const double step = StepScore(handler, at, kReply, false, handler.reply);
+  if (getenv("DBG2")) { auto cx = at.Next(kReply, false); auto s = See(at.at, handler.reply, handler.begin.tid, learned_.odds.HopOf(cx)); fprintf(stderr, " {end step %.1f prog %.1f near %d gap %d hop %d/%d seen %.0f}\n", step, learned_.program.LogOf(at.state, kReply), s.nearness, s.gap, s.hop, learned_.odds.HopOf(cx), learned_.odds.Seen(cx)); }
+  return score + step;
 }
 
 void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting) {

@@ -68,6 +68,8 @@ class TimelineSearch {
   void Extend(const Handler& handler, const Partial& from, const CallIndex& calls, std::vector<Partial>& next);
   void Try(const Handler& handler, const Partial& from, const Progress& at, CallIndex::Calls calls, uint64_t from_ns,
            uint64_t until_ns, std::vector<Partial>& next);
+  bool Trusted(const Call& call) const;
+  bool Near(const Handler& handler, CallIndex::Calls calls, size_t i) const;
   void Complete(Handler& handler, const Partial& from);
   double StepScore(const Handler& handler, const Progress& before, Label next, bool dequeued, const Moment& to) const;
   bool Mine(const Handler& handler, const Call& call) const;
@@ -77,6 +79,8 @@ class TimelineSearch {
   CauseCounters& counters_;
   uint32_t steps_ = 0;
   bool waits_ = false;
+  uint32_t not_in_turn_ = 0;
+  uint32_t not_of_thread_ = 0;
 };
 
 }  // namespace spantap
