@@ -562,4 +562,81 @@ TEST_CASE("candidates: what a rule is not sure of, and what adoption may not con
   CHECK(world[2].candidate->confidence == 0.99);
 }
 
+namespace {
+
+// README.md's example; the exchanges are numbered as there. A tenth keeps rule `calm` from knowing.
+constexpr uint32_t kFrontProxy = 11, kFront = kApp, kCartProxy = 12, kCart = 13;
+
+void RunMesh(World& world, Played& finder, double confidence) {
+  Tcp tcp[] = {world.Connect(kFrontProxy, kFront), world.Connect(kFront, kFrontProxy),
+               world.Connect(kFrontProxy, kCartProxy), world.Connect(kCartProxy, kCart)};
+  const Headers in = {{"host", "front"}, {"accept", "*/*"}};
+  const Headers call = {{"host", "cart"}, {"accept", "*/*"}};
+  const auto with = [](Headers headers, const std::string& ids) {
+    headers.emplace_back("traceparent", ids);
+    headers.emplace_back("x-forwarded-proto", "http");
+    return headers;
+  };
+  std::vector<Exchange*> open;
+  open.push_back(world.Read(kFrontProxy, 1, "/", in));
+  open.push_back(world.Write(tcp[0].client, 1, "/", with(in, Parent('a', 'b'))));
+  open.push_back(world.Read(tcp[0].server, kLoop, "/", with(in, Parent('a', 'b'))));
+  Exchange* const other = world.Read(kFront, kLoop, "/other");
+  open.push_back(world.Write(tcp[1].client, kLoop, "/cart", call));
+  open.push_back(world.Read(tcp[1].server, 1, "/cart", call));
+  open.push_back(world.Write(tcp[2].client, 1, "/cart", with(call, Parent('c', 'd'))));
+  open.push_back(world.Read(tcp[2].server, 2, "/cart", with(call, Parent('c', 'd'))));
+  open.push_back(world.Write(tcp[3].client, 2, "/cart", with(call, Parent('c', 'e'))));
+  open.push_back(world.Read(tcp[3].server, 3, "/cart", with(call, Parent('c', 'e'))));
+  for (; !open.empty(); open.pop_back()) world.Answer(open.back());
+  world.Answer(other, kLoop);
+  finder.Decide(5, 3, confidence, "");
+  for (uint64_t id = 1; id <= 10; ++id) finder.released.push_back(id);
+  world.Pass(100);
+}
+
+}  // namespace
+
+TEST_CASE("adoption: the README's example") {
+  // The fourth exchange is `other`.
+  constexpr uint64_t kLine[] = {0, 1, 2, 3, 5, 6, 7, 8, 9, 10};
+  LinkSettings settings;
+  settings.adopt = GENERATE(true, false);
+  settings.candidates = GENERATE(true, false);
+  const bool sure = GENERATE(true, false);
+  Played* const finder = new Played;
+  World world(settings, 1, std::unique_ptr<CauseFinder>(finder));
+  RunMesh(world, *finder, sure ? 0.96 : 0.8);
+  REQUIRE(world.delivered() == 10);
+  const auto line = [&](int number) -> const LinkedExchange& { return world[kLine[number]]; };
+  const LinkRule rules[] = {LinkRule::kNone,    LinkRule::kNone,       LinkRule::kProxy, LinkRule::kConnection,
+                            LinkRule::kProgram, LinkRule::kConnection, LinkRule::kProxy, LinkRule::kConnection,
+                            LinkRule::kWire,    LinkRule::kConnection};
+  const int root = !sure ? 4 : settings.adopt ? 1 : 6;  // of what says c on the wire
+  for (int i = 1; i <= 9; ++i) {
+    INFO("line " << i);
+    const bool is_root = i == 1 || i == root;
+    CHECK(line(i).rule == (is_root ? LinkRule::kNone : rules[i]));
+    CHECK(line(i).parent_span_id == (is_root ? SpanId{} : line(i - 1).span_id));
+    const char trace = root > 1 && i >= root ? 'c' : 'a';
+    CHECK(FormatHex(line(i).trace_id) == std::string(32, trace));
+    const bool adopted = i >= 6 && trace == 'a';
+    CHECK(line(i).wire_trace_id.valid() == adopted);
+    if (adopted) {
+      CHECK(FormatHex(line(i).wire_trace_id) == std::string(32, 'c'));
+      CHECK(FormatHex(line(i).wire_parent_id) == std::string(16, i < 8 ? 'd' : 'e'));
+    }
+    CHECK(line(i).candidate.has_value() == (settings.candidates && i == root && i > 1));
+  }
+  for (const auto& [number, id] : {std::pair(2, 'b'), {6, 'd'}, {8, 'e'}}) {
+    CHECK(FormatHex(line(number).span_id) == std::string(16, id));
+  }
+  if (sure) CHECK(line(4).confidence == 0.96);
+  if (!settings.candidates || root == 1) return;
+  CHECK(line(root).candidate->span_id == line(root - 1).span_id);
+  CHECK(FormatHex(line(root).candidate->trace_id) == std::string(32, 'a'));
+  CHECK(line(root).candidate->rule == rules[root]);
+  CHECK(line(root).candidate->confidence == (sure ? 0.99 : 0.8));
+}
+
 }  // namespace spantap::link_test
