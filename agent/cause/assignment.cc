@@ -3,117 +3,202 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 
 namespace spantap {
 namespace {
 
-constexpr double kTiny = 1e-30;
-constexpr double kHuge = 1e30;
+constexpr double kNegligible = 1e-9;  // share of the best at which a set is dropped
+constexpr double kTooMuch = 1e-3;     // share of all at which dropping sets is told
+
+uint64_t HashOf(uint32_t call) {
+  uint64_t x = (call + 1) * 0x9e3779b97f4a7c15ull;
+  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+  return x ^ x >> 27;
+}
+
+uint32_t RootOf(std::vector<uint32_t>& parents, uint32_t at) {
+  while (parents[at] != at) at = parents[at] = parents[parents[at]];
+  return at;
+}
 
 }  // namespace
 
+// Which calls are taken, of those that later choosers may want.
+struct Assignment::Set {
+  absl::InlinedVector<uint32_t, 8> taken;
+  double forward = 0;
+  double backward = 0;
+};
+
+struct Assignment::Move {
+  uint32_t from, to;
+  uint32_t choice;
+  double weight;
+};
+
 uint32_t Assignment::AddChooser(std::vector<Choice> choices) {
   Chooser chooser;
-  chooser.first_edge = static_cast<uint32_t>(edges_.size());
-  const auto number = static_cast<uint32_t>(choosers_.size());
-  for (const Choice& choice : choices) {
-    std::vector<uint32_t> mine;
-    for (const uint32_t call : choice.calls) {
-      uint32_t edge = chooser.first_edge;
-      while (edge < edges_.size() && edges_[edge].call != call) ++edge;
-      if (edge == edges_.size()) edges_.push_back({number, call});
-      mine.push_back(edge);
-    }
-    chooser.edges.push_back(std::move(mine));
-  }
-  chooser.edge_count = static_cast<uint32_t>(edges_.size()) - chooser.first_edge;
-  chooser.weight.resize(choices.size());
+  chooser.probability.resize(choices.size());
   chooser.choices = std::move(choices);
   choosers_.push_back(std::move(chooser));
-  return number;
+  return static_cast<uint32_t>(choosers_.size()) - 1;
 }
 
-void Assignment::SetNobody(uint32_t call, double log_nobody) {
-  if (nobody_.size() <= call) nobody_.resize(call + 1, 1.0);
-  nobody_[call] = std::exp(log_nobody);
-}
-
-void Assignment::Weigh(Chooser& chooser) const {
-  double most = -1e300;
-  for (size_t i = 0; i < chooser.choices.size(); ++i) {
-    double sum = chooser.choices[i].log_weight;
-    for (const uint32_t edge : chooser.edges[i]) sum += std::log(edges_[edge].welcome);
-    chooser.weight[i] = sum;
-    most = std::max(most, sum);
-  }
-  for (double& weight : chooser.weight) weight = std::exp(weight - most);
-}
-
-void Assignment::Solve(const AssignmentSettings& settings, uint32_t calls) {
-  nobody_.resize(calls, 1.0);
+void Assignment::Solve(uint32_t calls, double log_nobody) {
+  log_nobody_ = log_nobody;
   of_call_.assign(calls, {});
-  for (uint32_t edge = 0; edge < edges_.size(); ++edge) of_call_[edges_[edge].call].push_back(edge);
-  for (Edge& edge : edges_) edge.welcome = 1.0 / (nobody_[edge.call] + 1.0);
-  for (int round = 0; round < settings.rounds; ++round) {
-    for (Chooser& chooser : choosers_) {
-      Weigh(chooser);
-      double all = 0;
-      for (const double weight : chooser.weight) all += weight;
-      for (uint32_t edge = chooser.first_edge; edge < chooser.first_edge + chooser.edge_count; ++edge) {
-        edges_[edge].claim = 0;
-      }
-      for (size_t i = 0; i < chooser.choices.size(); ++i) {
-        for (const uint32_t edge : chooser.edges[i]) edges_[edge].claim += chooser.weight[i];
-      }
-      for (uint32_t at = chooser.first_edge; at < chooser.first_edge + chooser.edge_count; ++at) {
-        Edge& edge = edges_[at];
-        const double with = edge.claim / edge.welcome;  // its own welcome is not its argument
-        const double without = std::max(all - edge.claim, kTiny);
-        edge.claim = std::clamp(with / without, kTiny, kHuge);
-      }
-    }
-    for (uint32_t call = 0; call < calls; ++call) {
-      double all = nobody_[call];
-      for (const uint32_t edge : of_call_[call]) all += edges_[edge].claim;
-      for (const uint32_t at : of_call_[call]) {
-        Edge& edge = edges_[at];
-        double others = all - edge.claim;
-        if (others < all * 1e-9) {  // what is left of a difference of large numbers is noise
-          others = nobody_[call];
-          for (const uint32_t other : of_call_[call]) others += other == at ? 0 : edges_[other].claim;
-        }
-        const double fresh = 1.0 / std::max(others, kTiny);
-        edge.welcome = std::exp(settings.damping * std::log(edge.welcome) + (1 - settings.damping) * std::log(fresh));
+  last_.assign(calls, 0);
+  std::vector<uint32_t> parents(choosers_.size());
+  std::iota(parents.begin(), parents.end(), 0);
+  for (uint32_t i = 0; i < choosers_.size(); ++i) {
+    for (const Choice& choice : choosers_[i].choices) {
+      for (const uint32_t call : choice.calls) {
+        auto& of = of_call_[call];
+        if (!of.empty() && of.back() == i) continue;
+        if (!of.empty()) parents[RootOf(parents, of.front())] = RootOf(parents, i);
+        of.push_back(i);
+        last_[call] = i;
       }
     }
   }
-  for (Chooser& chooser : choosers_) Weigh(chooser);
+  std::vector<std::vector<uint32_t>> groups(choosers_.size());
+  for (uint32_t i = 0; i < choosers_.size(); ++i) groups[RootOf(parents, i)].push_back(i);
+  for (const auto& group : groups) {
+    if (!group.empty()) SolveGroup(group);
+  }
 }
 
-double Assignment::OfChoice(uint32_t chooser, uint32_t choice) const {
-  double all = 0;
-  for (const double weight : choosers_[chooser].weight) all += weight;
-  return choosers_[chooser].weight[choice] / all;
+void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
+  std::vector<std::vector<Set>> steps(1, std::vector<Set>(1));
+  std::vector<std::vector<Move>> moves;
+  steps[0][0].forward = 1;
+  bool crowded = false;
+  for (const uint32_t number : group) {
+    const Chooser& chooser = choosers_[number];
+    double most = -1e300;
+    for (const Choice& choice : chooser.choices) {
+      most = std::max(most, choice.log_weight - log_nobody_ * static_cast<double>(choice.calls.size()));
+    }
+    std::vector<double> weight(chooser.choices.size());
+    for (size_t k = 0; k < weight.size(); ++k) {
+      const Choice& choice = chooser.choices[k];
+      weight[k] = std::exp(choice.log_weight - log_nobody_ * static_cast<double>(choice.calls.size()) - most);
+    }
+    std::vector<Set> next;
+    std::vector<Move> made;
+    absl::flat_hash_map<uint64_t, uint32_t> known;
+    const std::vector<Set>& now = steps.back();
+    for (uint32_t s = 0; s < now.size(); ++s) {
+      for (uint32_t k = 0; k < weight.size(); ++k) {
+        if (weight[k] <= 0) continue;
+        const auto& calls = chooser.choices[k].calls;
+        const bool clash = std::any_of(calls.begin(), calls.end(), [&](uint32_t call) {
+          return std::find(now[s].taken.begin(), now[s].taken.end(), call) != now[s].taken.end();
+        });
+        if (clash) continue;
+        uint64_t hash = 0;
+        for (const uint32_t call : now[s].taken) hash ^= last_[call] > number ? HashOf(call) : 0;
+        for (const uint32_t call : calls) hash ^= last_[call] > number ? HashOf(call) : 0;
+        const auto [it, fresh] = known.try_emplace(hash, static_cast<uint32_t>(next.size()));
+        if (fresh) {
+          Set& set = next.emplace_back();
+          for (const uint32_t call : now[s].taken) {
+            if (last_[call] > number) set.taken.push_back(call);
+          }
+          for (const uint32_t call : calls) {
+            if (last_[call] > number) set.taken.push_back(call);
+          }
+        }
+        next[it->second].forward += now[s].forward * weight[k];
+        made.push_back({s, it->second, k, weight[k]});
+      }
+    }
+    double all = 0, best = 0;
+    for (const Set& set : next) all += set.forward, best = std::max(best, set.forward);
+    double floor = best * kNegligible;
+    if (next.size() > kMaxSets) {
+      std::vector<double> sorted;
+      for (const Set& set : next) sorted.push_back(set.forward);
+      std::nth_element(sorted.begin(), sorted.begin() + kMaxSets, sorted.end(), std::greater<>());
+      floor = std::max(floor, sorted[kMaxSets]);
+    }
+    double dropped = 0;
+    for (Set& set : next) {
+      if (set.forward <= floor && set.forward < best) dropped += set.forward, set.forward = 0;
+      set.forward /= all;
+    }
+    crowded |= dropped > kTooMuch * all;
+    made.erase(std::remove_if(made.begin(), made.end(), [&](const Move& move) { return next[move.to].forward == 0; }),
+               made.end());
+    // What was dropped is not gone on from.
+    std::vector<uint32_t> place(next.size(), UINT32_MAX);
+    std::vector<Set> kept;
+    for (uint32_t i = 0; i < next.size(); ++i) {
+      if (next[i].forward == 0) continue;
+      place[i] = static_cast<uint32_t>(kept.size());
+      kept.push_back(std::move(next[i]));
+    }
+    for (Move& move : made) move.to = place[move.to];
+    steps.push_back(std::move(kept));
+    moves.push_back(std::move(made));
+  }
+  for (Set& set : steps.back()) set.backward = 1;
+  for (size_t i = group.size(); i-- > 0;) {
+    Chooser& chooser = choosers_[group[i]];
+    chooser.crowded = crowded;
+    double all = 0;
+    for (const Move& move : moves[i]) {
+      const double onward = move.weight * steps[i + 1][move.to].backward;
+      steps[i][move.from].backward += onward;
+      const double through = steps[i][move.from].forward * onward;
+      chooser.probability[move.choice] += through;
+      all += through;
+    }
+    for (double& p : chooser.probability) p /= all;
+    double most = 0;
+    for (const Set& set : steps[i]) most = std::max(most, set.backward);
+    for (Set& set : steps[i]) set.backward /= most;
+  }
 }
 
 double Assignment::Of(uint32_t chooser, uint32_t call) const {
   const Chooser& one = choosers_[chooser];
-  double with = 0, all = 0;
+  double with = 0;
   for (size_t i = 0; i < one.choices.size(); ++i) {
-    all += one.weight[i];
-    for (const uint32_t edge : one.edges[i]) {
-      if (edges_[edge].call == call) with += one.weight[i];
-    }
+    const auto& calls = one.choices[i].calls;
+    if (std::find(calls.begin(), calls.end(), call) != calls.end()) with += one.probability[i];
   }
-  return with / all;
+  return with;
+}
+
+double Assignment::LocalOdds(const Chooser& chooser, uint32_t call) const {
+  double most = -1e300, with = 0, without = 0;
+  for (const Choice& choice : chooser.choices) most = std::max(most, choice.log_weight);
+  for (const Choice& choice : chooser.choices) {
+    const bool has = std::find(choice.calls.begin(), choice.calls.end(), call) != choice.calls.end();
+    (has ? with : without) += std::exp(choice.log_weight - most);
+  }
+  return with / std::max(without, 1e-12);
+}
+
+double Assignment::Local(uint32_t chooser, uint32_t call) const {
+  double mine = 0, all = std::exp(log_nobody_);
+  for (const uint32_t other : of_call_[call]) {
+    const double odds = LocalOdds(choosers_[other], call);
+    all += odds;
+    if (other == chooser) mine = odds;
+  }
+  return mine / all;
 }
 
 std::vector<Assignment::Claim> Assignment::ClaimsOf(uint32_t call) const {
   std::vector<Claim> claims;
   if (call >= of_call_.size()) return claims;
-  for (const uint32_t edge : of_call_[call]) {
-    claims.push_back({edges_[edge].chooser, Of(edges_[edge].chooser, call)});
-  }
+  for (const uint32_t chooser : of_call_[call]) claims.push_back({chooser, Of(chooser, call)});
   return claims;
 }
 

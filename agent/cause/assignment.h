@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Several handlers, each with several timelines that may have been its own; each call belongs to at most one handler.
-// How probable is it that a handler made a call? Sum-product messages between handlers (which choose one timeline) and
-// calls (which are chosen once, or by nobody): exact when nothing goes round in a circle, close to it otherwise, linear in
-// the size of the timelines per round. Pure: no state, nothing known of requests.
+// How probable is it that a handler made a call? Summed over all joint choices: handlers are taken in order, what is
+// carried on is which of the calls that later ones may want are taken already. Exact as long as the sets fit into
+// kMaxSets; where they do not, the probabilities of that group are marked as crowded. Handlers that share no call are
+// separate groups. Pure: no state, nothing known of requests.
+//
+// Sum-product messages along the same graph were tried: two handlers that may have swapped two calls are a cycle, on which
+// messages go to certainty whatever the odds.
 #pragma once
 
 #include <cstdint>
@@ -18,49 +22,45 @@ struct Choice {
   absl::Span<const uint32_t> calls;  // numbers from 0, ascending, none twice
 };
 
-struct AssignmentSettings {
-  int rounds = 12;
-  double damping = 0.3;  // share of the old message that stays
-};
-
 class Assignment {
  public:
-  // Adds a handler; it must choose one. Returns its number.
+  static constexpr size_t kMaxSets = 96;
+
+  // Adds a handler; it must choose one. In order of their begin. Returns its number.
   uint32_t AddChooser(std::vector<Choice> choices);
-  // `log_nobody`: weight of the case that no chooser has this call; calls without are e^0.
-  void SetNobody(uint32_t call, double log_nobody);
-  void Solve(const AssignmentSettings& settings, uint32_t calls);
+  // `log_nobody`: weight of the case that no chooser has a call.
+  void Solve(uint32_t calls, double log_nobody);
 
   // Probability that the chooser has the call.
   double Of(uint32_t chooser, uint32_t call) const;
-  // Probability of a choice, given what the others want.
-  double OfChoice(uint32_t chooser, uint32_t choice) const;
+  // Probability of a choice.
+  double OfChoice(uint32_t chooser, uint32_t choice) const { return choosers_[chooser].probability[choice]; }
   // Those who might have the call.
   struct Claim {
     uint32_t chooser;
     double probability;
   };
   std::vector<Claim> ClaimsOf(uint32_t call) const;
+  // The same without asking what the others could do instead: less sure, but for the right reasons.
+  double Local(uint32_t chooser, uint32_t call) const;
+  // Too many joint choices were possible for the sum: the probabilities are too sure of themselves.
+  bool Crowded(uint32_t chooser) const { return choosers_[chooser].crowded; }
 
  private:
-  struct Edge {
-    uint32_t chooser;
-    uint32_t call;
-    double claim = 0;    // chooser to call: odds that it takes the call
-    double welcome = 1;  // call to chooser: 1 / weight of all others and nobody
-  };
   struct Chooser {
     std::vector<Choice> choices;
-    std::vector<std::vector<uint32_t>> edges;  // of each choice
-    uint32_t first_edge = 0, edge_count = 0;
-    std::vector<double> weight;  // of the choices in this round, relative
+    std::vector<double> probability;
+    bool crowded = false;
   };
-  void Weigh(Chooser& chooser) const;
+  struct Set;
+  struct Move;
+  double LocalOdds(const Chooser& chooser, uint32_t call) const;
+  void SolveGroup(const std::vector<uint32_t>& group);
 
   std::vector<Chooser> choosers_;
-  std::vector<Edge> edges_;
-  std::vector<std::vector<uint32_t>> of_call_;
-  std::vector<double> nobody_;
+  std::vector<std::vector<uint32_t>> of_call_;  // choosers
+  std::vector<uint32_t> last_;                  // of each call: the last chooser that may want it
+  double log_nobody_ = 0;
 };
 
 }  // namespace spantap

@@ -34,7 +34,7 @@ struct CauseSettings {
   size_t max_processes = 1024;
   size_t max_incoming = 1024;  // a process, held; beyond it the newest are not followed
   size_t max_outgoing = 4096;  // a process, undecided
-  uint32_t max_hypotheses = 48;    // a handler's possible timelines
+  uint32_t max_hypotheses = 32;    // a handler's possible timelines
   uint32_t max_steps = 600;        // of the search for them
   // Parts of the method, to see what each is worth.
   bool use_tokens = true;
@@ -52,7 +52,7 @@ struct CauseDecision {
   uint64_t incoming = 0;  // the best candidate; 0: none
   double confidence = 0;  // that it is the right one; 0 with no candidate
   CauseRule rule = CauseRule::kProgram;
-  uint64_t dbg = 0; int dbgk = -1;
+  uint64_t dbg = 0; int dbgk = -1; uint32_t dbgf = 0; double dbgq = 0, dbgr = 0, dbgl = 0;
   absl::string_view reason;  // why the confidence is not above 0.9: a static name; "" if it is
 };
 

@@ -8,7 +8,7 @@
 namespace spantap {
 namespace {
 
-constexpr uint64_t kRoundNs = 5'000'000;
+constexpr uint64_t kRoundNs = 20'000'000;
 constexpr uint64_t kReuseNs = 1'000'000;  // a connection that became free this short before was waited for
 constexpr uint32_t kReuseTurns = 6;
 constexpr size_t kMaxRoutes = 128;
@@ -18,6 +18,7 @@ constexpr int kDraws = 3;
 constexpr double kLogNobody = -7;
 constexpr double kLogUnknown = -3;  // of a handler having done something that no timeline shows
 constexpr double kSure = 0.9;
+constexpr double kOutOfReach = 9;  // nats behind a handler's best timeline
 constexpr double kStrong = 6;  // nats
 constexpr double kBusyWeight = 0.02;
 
@@ -75,7 +76,7 @@ void ProcessCauses::OnOutgoing(OutgoingRequest request) {
   now_ns_ = std::max(now_ns_, request.at.ns);
   if (calls_.size() >= settings_.max_outgoing) {
     ++counters_.decided, ++counters_.overflow;
-    output_.decisions.push_back({tgid_, request.id, 0, 0, CauseRule::kJoint, 0, -1, "too_many_calls"});
+    output_.decisions.push_back({tgid_, request.id, 0, 0, CauseRule::kJoint, 0, -1, 0, 0, 0, 0, "too_many_calls"});
     return;
   }
   auto call = std::make_unique<Call>();
@@ -202,9 +203,9 @@ void ProcessCauses::Round(bool all) {
   if (getenv("DBG") && now_ns_ > strtoull(getenv("DBG"), nullptr, 10)) {
     static int shown = 0;
     for (Handler* h : active) {
-      if (h->end_ns < frontier && shown++ < 40) {
+      if (h->end_ns < frontier && shown++ < 4000000) {
         fprintf(stderr, "H %lu route %d alone %d waits %d begin %.2f dur %.2f ms timelines %zu known %.0f:", h->id, h->route, h->alone, h->waits, h->begin.ns / 1e6, (h->end_ns - h->begin.ns) / 1e6, h->timelines.size(), learned_.program.Known(h->route));
-        for (size_t i = 0; i < h->timelines.size() && i < 4; ++i) {
+        for (size_t i = 0; i < h->timelines.size() && i < 12; ++i) {
           fprintf(stderr, " [%.1f", h->timelines[i].score);
           for (Call* c : h->timelines[i].calls) fprintf(stderr, " %d:%lu%s", c->label, c->id, c->proposed == h ? "*" : "");
           fprintf(stderr, "]");
@@ -216,6 +217,7 @@ void ProcessCauses::Round(bool all) {
       }
     }
   }
+  std::sort(active.begin(), active.end(), [](const Handler* a, const Handler* b) { return a->id < b->id; });
   Solve(active, frontier, all);
   for (Handler* handler : active) {
     if (handler->end_ns < frontier) Resolve(*handler);
@@ -252,10 +254,12 @@ void ProcessCauses::Solve(const std::vector<Handler*>& active, uint64_t frontier
     std::vector<Choice> some;
     for (const Timeline& timeline : handler.timelines) {
       const bool possible = std::all_of(timeline.calls.begin(), timeline.calls.end(), [&](const Call* call) {
-        return !call->nobodys && (call->owner == nullptr || call->owner == &handler);
+        return !call->nobodys && (call->owner == nullptr || call->owner == &handler) &&
+               (call->likely == nullptr || call->likely == &handler);
       });
       const auto owned = std::count_if(timeline.calls.begin(), timeline.calls.end(),
                                        [&](const Call* call) { return call->owner == &handler; });
+      if (!some.empty() && timeline.score < some.front().log_weight - kOutOfReach) break;
       if (!possible || static_cast<size_t>(owned) < handler.own.size()) continue;
       std::vector<uint32_t> numbers;
       for (Call* call : timeline.calls) {
@@ -274,8 +278,7 @@ void ProcessCauses::Solve(const std::vector<Handler*>& active, uint64_t frontier
     choices[i].push_back(nullptr);
     assignment.AddChooser(std::move(some));
   }
-  for (uint32_t i = 0; i < wanted.size(); ++i) assignment.SetNobody(i, kLogNobody);
-  assignment.Solve({}, static_cast<uint32_t>(wanted.size()));
+  assignment.Solve(static_cast<uint32_t>(wanted.size()), kLogNobody);
   for (uint32_t i = 0; i < active.size(); ++i) {
     double most = 0;
     Timeline best;
@@ -297,9 +300,16 @@ void ProcessCauses::Solve(const std::vector<Handler*>& active, uint64_t frontier
     Handler* best = nullptr;
     double most = 0;
     if (call->number != UINT32_MAX) {
+      int n = 0; bool cut = false, crowd = false; double second = 0;
       for (const auto& claim : assignment.ClaimsOf(call->number)) {
-        if (claim.probability > most) most = claim.probability, best = active[claim.chooser];
+        ++n; cut |= active[claim.chooser]->cut; crowd |= assignment.Crowded(claim.chooser);
+        if (claim.probability > most) second = most, most = claim.probability, best = active[claim.chooser]; else second = std::max(second, claim.probability);
       }
+      double r = 0, worst = 1e9;
+      if (best != nullptr) { Progress at(*best); TimelineSearch s(settings_, learned_, counters_); bool in = false;
+        for (Call* c : best->best.calls) { at.ReadUntil(c->sent.ns); double st = s.StepScore(*best, at, c->label, c->dequeued, c->sent); if (c == call) r = st, in = true; worst = std::min(worst, st); at.Send(*c); }
+        at.ReadUntil(best->reply.ns); worst = std::min(worst, s.StepScore(*best, at, kReply, false, best->reply)); if (!in) r = -99; }
+      dbgf_ = (best && best->waits) | (best && best->cut) << 1 | cut << 2 | (best && best->best.by_token) << 3 | (call->likely == best) << 4 | crowd << 5 | std::min(n, 15) << 8; { uint32_t who = 0; while (who < active.size() && active[who] != best) ++who; dbgl_ = best && call->number != UINT32_MAX ? assignment.Local(who, call->number) : 0; } dbgr_ = r; dbgw_ = worst; dbgm_ = best ? best->best.score : 0;
     }
     Decide(*call, best, most, CauseRule::kJoint, best == nullptr ? "no_candidate" : most > kSure ? "" : "ambiguous");
   }
@@ -309,7 +319,7 @@ void ProcessCauses::Decide(Call& call, Handler* best, double confidence, CauseRu
   call.decided = true;
   --undecided_;
   ++counters_.decided;
-  output_.decisions.push_back({tgid_, call.id, best == nullptr ? 0 : best->id, confidence, rule, call.proposed?call.proposed->id:0, call.proposed?(int)call.proposal:-1, reason});
+  output_.decisions.push_back({tgid_, call.id, best == nullptr ? 0 : best->id, confidence, rule, call.proposed?call.proposed->id:0, call.proposed?(int)call.proposal:-1, dbgf_, dbgr_, dbgw_, dbgl_, reason});
   if (best == nullptr || confidence <= kSure) return;
   Give(call, *best);
   if (call.proposed != nullptr) learned_.proposals[static_cast<size_t>(call.proposal)].Add(call.proposed == best);

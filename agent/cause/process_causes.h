@@ -75,6 +75,7 @@ class ProcessCauses {
   uint64_t undecided_ = 0;
   uint64_t now_ns_ = 0;
   uint64_t round_ns_ = 0;
+  uint32_t dbgf_ = 0; double dbgq_ = 0, dbgr_ = 0, dbgw_ = 0, dbgm_ = 0, dbgl_ = 0;
   uint64_t draws_ = 0;  // of strangers
 };
 

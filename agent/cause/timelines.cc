@@ -8,7 +8,7 @@ namespace spantap {
 namespace {
 
 constexpr size_t kMostCalls = 24;       // of a timeline; handlers with more are left alone
-constexpr double kWorthwhile = 14;      // nats behind the best at which a timeline is dropped
+constexpr double kWorthwhile = 12;      // nats behind the best at which a timeline is dropped
 constexpr size_t kNeighbours = 3;
 constexpr double kTrusted = 0.85;
 constexpr double kTokenPrior = 2;
@@ -184,6 +184,7 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
     std::swap(level, next);
   }
   handler.searched = true;
+  handler.cut = steps_ > settings_.max_steps;
   counters_.cut_short += steps_ > settings_.max_steps;
   auto& found = handler.timelines;
   std::stable_sort(found.begin(), found.end(), [](const Timeline& a, const Timeline& b) { return a.score > b.score; });

@@ -58,7 +58,7 @@ class TimelineSearch {
   // Score of a timeline that is known, in the same terms.
   double Score(const Handler& handler, const absl::Span<Call* const>& calls) const;
 
- private:
+ public:
   struct Partial {
     double score = 0;
     bool by_token = false;

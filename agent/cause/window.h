@@ -59,6 +59,7 @@ struct Handler {
   bool replied = false;   // `reply` is valid
   bool alone = true;      // no other was open while it was
   bool searched = false;  // `timelines` is there
+  bool cut = false;       // the search was cut short
   bool waits = false;     // for something that cannot be seen, before some call: searched after the others
   bool tried = false;     // found to wait
   bool resolved = false;  // nothing about it is open
