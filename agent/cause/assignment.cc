@@ -76,7 +76,6 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
   std::vector<std::vector<Set>> steps(1, std::vector<Set>(1));
   std::vector<std::vector<Move>> moves;
   steps[0][0].forward = 1;
-  bool crowded = false;
   for (const uint32_t number : group) {
     const Chooser& chooser = choosers_[number];
     double most = -1e300;
@@ -131,7 +130,7 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
       if (set.forward <= floor && set.forward < best) dropped += set.forward, set.forward = 0;
       set.forward /= all;
     }
-    crowded |= dropped > kTooMuch * all;
+    if (dropped > kTooMuch * all) Crowd(group, number, next);
     made.erase(std::remove_if(made.begin(), made.end(), [&](const Move& move) { return next[move.to].forward == 0; }),
                made.end());
     // What was dropped is not gone on from.
@@ -149,7 +148,6 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
   for (Set& set : steps.back()) set.backward = 1;
   for (size_t i = group.size(); i-- > 0;) {
     Chooser& chooser = choosers_[group[i]];
-    chooser.crowded = crowded;
     double all = 0;
     for (const Move& move : moves[i]) {
       const double onward = move.weight * steps[i + 1][move.to].backward;
@@ -163,6 +161,18 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
     for (const Set& set : steps[i]) most = std::max(most, set.backward);
     for (Set& set : steps[i]) set.backward /= most;
   }
+}
+
+// All that compete for what was open when sets were dropped.
+void Assignment::Crowd(const std::vector<uint32_t>& group, uint32_t at, const std::vector<Set>& sets) {
+  uint32_t first = at, last = at;
+  for (const Set& set : sets) {
+    for (const uint32_t call : set.taken) {
+      first = std::min(first, of_call_[call].front());
+      last = std::max(last, last_[call]);
+    }
+  }
+  for (const uint32_t number : group) choosers_[number].crowded |= number >= first && number <= last;
 }
 
 double Assignment::Of(uint32_t chooser, uint32_t call) const {

@@ -54,6 +54,7 @@ class Assignment {
   };
   struct Set;
   struct Move;
+  void Crowd(const std::vector<uint32_t>& group, uint32_t at, const std::vector<Set>& sets);
   double LocalOdds(const Chooser& chooser, uint32_t call) const;
   void SolveGroup(const std::vector<uint32_t>& group);
 

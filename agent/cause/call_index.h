@@ -28,6 +28,7 @@ class CallIndex {
   Calls Dequeued(Label label, uint64_t from_ns, uint64_t until_ns) const;
   // All of one thread, whatever their label.
   Calls OfThread(uint32_t tid) const;
+  size_t threads() const { return threads_.size(); }
   size_t labels() const { return by_label_.size(); }
   // Drops all that were sent before.
   void Trim(uint64_t before_ns);

@@ -52,7 +52,6 @@ struct CauseDecision {
   uint64_t incoming = 0;  // the best candidate; 0: none
   double confidence = 0;  // that it is the right one; 0 with no candidate
   CauseRule rule = CauseRule::kProgram;
-  uint64_t dbg = 0; int dbgk = -1; uint32_t dbgf = 0; double dbgq = 0, dbgr = 0, dbgl = 0;
   absl::string_view reason;  // why the confidence is not above 0.9: a static name; "" if it is
 };
 

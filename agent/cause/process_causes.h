@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "agent/cause/assignment.h"
 #include "agent/cause/cause_finder.h"
+#include "agent/cause/round.h"
 #include "agent/cause/simulation.h"
 #include "agent/cause/timelines.h"
 #include "agent/cause/window.h"
@@ -46,13 +46,12 @@ class ProcessCauses {
   void MaybeRound();
   void Round(bool all);
   void Reserve(Handler& handler);
-  void Solve(const std::vector<Handler*>& active, uint64_t frontier, bool all);
-  void Decide(Call& call, Handler* best, double confidence, CauseRule rule, absl::string_view reason);
+  uint64_t Search(uint64_t frontier);
+  void DecideDue(const DecisionRound& round, uint64_t frontier);
+  void Decide(Call& call, const DecisionRound::Finding& found);
   void Give(Call& call, Handler& handler);
   void Resolve(Handler& handler);
-  void Learn(const Handler& handler, const Timeline& timeline, double lasting, double present);
-  void LearnStrangers(const Handler& handler, const Call& call);
-  void LearnStrangerEnds(const Handler& handler);
+  void TakeAll(Handler& handler) const;
   void Trim(uint64_t frontier);
   uint64_t Frontier(bool all) const;
   Label LabelOf(uint64_t call);
@@ -75,7 +74,6 @@ class ProcessCauses {
   uint64_t undecided_ = 0;
   uint64_t now_ns_ = 0;
   uint64_t round_ns_ = 0;
-  uint32_t dbgf_ = 0; double dbgq_ = 0, dbgr_ = 0, dbgw_ = 0, dbgm_ = 0, dbgl_ = 0;
   uint64_t draws_ = 0;  // of strangers
 };
 

@@ -113,7 +113,7 @@ double Simulation::Match(const Expected& entry, const Written& written) const {
   if (entry.label != written.call->label) return kNever;
   // Nothing is written for a request that has been answered.
   if (entry.handler->over && entry.handler->end_ns < written.ns) return kNever;
-  return entry.log_done + (settings_.use_tokens ? TokenOdds(learned_, *entry.handler, *written.call) : 0);
+  return entry.log_done + (settings_.use_tokens ? learned_.TokenOdds(*entry.handler, *written.call) : 0);
 }
 
 double Simulation::Leave(const Written& written) const {
@@ -205,7 +205,7 @@ void Simulation::Place(Call& call) {
     double most = kNever;
     for (auto it = overdue_.begin(); it != overdue_.end(); ++it) {
       if (it->label != call.label || it->handler->over) continue;
-      const double odds = settings_.use_tokens ? TokenOdds(learned_, *it->handler, call) : 0;
+      const double odds = settings_.use_tokens ? learned_.TokenOdds(*it->handler, call) : 0;
       if (odds > most + 1e-6) most = odds, found = it;
     }
     if (found != overdue_.end()) {

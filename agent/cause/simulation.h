@@ -11,7 +11,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "agent/cause/timelines.h"
+#include "agent/cause/learned.h"
+#include "agent/cause/call_index.h"
 #include "agent/cause/window.h"
 
 namespace spantap {

@@ -9,36 +9,13 @@ namespace {
 
 constexpr size_t kMostCalls = 24;       // of a timeline; handlers with more are left alone
 constexpr double kWorthwhile = 12;      // nats behind the best at which a timeline is dropped
+constexpr float kRareNext = 0.005f;      // share of what follows a state below which it is not looked for
+constexpr uint64_t kTakeOverNs = 4'000'000;
 constexpr size_t kNeighbours = 3;
 constexpr double kTrusted = 0.85;
-constexpr double kTokenPrior = 2;
 constexpr double kLeastStep = -8;       // a step that is so unlikely is not taken
 
 }  // namespace
-
-double TokenOdds(const Learned& learned, const Handler& handler, const Call& call) {
-  if (call.tokens.empty()) return 0;
-  double share = 1;  // of the rarest that they have in common
-  double rarest = 1;
-  for (const uint64_t token : call.tokens) {
-    const double of = learned.token_counts.ShareOf(token);
-    rarest = std::min(rarest, of);
-    if (std::binary_search(handler.tokens.begin(), handler.tokens.end(), token)) share = std::min(share, of);
-  }
-  const auto it = learned.token_use.find(static_cast<uint32_t>(handler.route) << 8 | call.label);
-  const double with = it == learned.token_use.end() ? 0 : it->second.with;
-  const double same = it == learned.token_use.end() ? 0 : it->second.same;
-  const double match = std::clamp((same + kTokenPrior / 2) / (with + kTokenPrior), 0.005, 0.995);
-  share = std::min(share, 0.98);
-  rarest = std::min(rarest, 0.98);
-  return share < 0.98 ? std::log(match / share) : std::log((1 - match) / (1 - rarest));
-}
-
-double ProposalOdds(const Learned& learned, const Handler& handler, const Call& call) {
-  if (call.proposed == nullptr) return 0;
-  const double right = learned.proposals[static_cast<size_t>(call.proposal)].value();
-  return call.proposed == &handler ? std::log(right / 0.5) : std::log((1 - right) / 0.5);
-}
 
 bool TimelineSearch::Mine(const Handler& handler, const Call& call) const {
   if (call.nobodys || (call.owner != nullptr && call.owner != &handler)) return false;
@@ -93,13 +70,14 @@ void TimelineSearch::Try(const Handler& handler, const Partial& from, const Prog
   for (size_t i = 0; i < calls.size(); ++i) {
     Call* const call = calls[i];
     if (call->sent.ns < from_ns || call->sent.ns > until_ns || !Mine(handler, *call)) continue;
-    if (call->sent.tid == not_of_thread_ && call->sent.turn == not_in_turn_) continue;  // has been looked at
+    if (call->sent.tid == skip_tid_ && (skip_whole_thread_ || call->sent.turn == skip_turn_)) continue;
+    if (skip_whole_thread_ && call->dequeued) continue;  // has been looked at
     if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
     if (++steps_ > settings_.max_steps) return;
     double step = StepScore(handler, at, call->label, call->dequeued, call->sent);
-    const double token = settings_.use_tokens ? TokenOdds(learned_, handler, *call) : 0;
-    step += token + ProposalOdds(learned_, handler, *call);
+    const double token = settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0;
+    step += token + learned_.ProposalOdds(handler, *call);
     if (step < kLeastStep) continue;
     Partial& more = next.emplace_back(Partial{from.score + step, from.by_token || token > 2, at, from.calls});
     more.progress.Send(*call);
@@ -123,15 +101,23 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
     uint64_t until = end;
     for (const Call* call : at.outstanding) until = std::min(until, call->answer.ns);
     if (const Program::NextLabels* const labels = learned_.program.NextOf(at.state)) {
+      float all = 0;
+      for (const auto& [label, seen] : *labels) all += seen;
       for (const auto& [label, seen] : *labels) {
-        if (label == kReply) continue;
+        if (label == kReply || seen < kRareNext * all) continue;
         const Odds::Reach reach = learned_.odds.ReachOf(at.Next(label, false));
         waits_ |= !learned_.odds.Immediate(at.Next(label, false));
         if (reach.hop != kAnyHop) {
           Try(handler, from, at, calls.InTurn(label, at.at.tid, at.at.turn + reach.hop), begin, until, next);
-          not_in_turn_ = at.at.turn + reach.hop, not_of_thread_ = at.at.tid;
+          skip_turn_ = at.at.turn + reach.hop, skip_tid_ = at.at.tid;
           Try(handler, from, at, calls.Dequeued(label, begin, until), begin, until, next);
-          not_of_thread_ = 0;
+          if (calls.threads() > 1) {  // another thread may have taken it over
+            skip_whole_thread_ = true;
+            const uint64_t last = std::min(until, at.at.ns + kTakeOverNs);
+            Try(handler, from, at, calls.Between(label, begin, last), begin, last, next);
+            skip_whole_thread_ = false;
+          }
+          skip_tid_ = 0;
         } else {
           const uint64_t last = reach.ns > until - at.at.ns ? until : at.at.ns + reach.ns;
           Try(handler, from, at, calls.Between(label, begin, last), begin, until, next);
@@ -145,20 +131,17 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
   }
 }
 
-double TimelineSearch::Score(const Handler& handler, const absl::Span<Call* const>& calls) const {
+double TimelineSearch::WorstStep(const Handler& handler, absl::Span<Call* const> calls) const {
   Progress at(handler);
-  double score = 0;
+  double worst = 0;
   for (Call* call : calls) {
     at.ReadUntil(call->sent.ns);
-    const double step = StepScore(handler, at, call->label, call->dequeued, call->sent);
-    if (getenv("DBG2")) { if (auto* n = learned_.program.NextOf(at.state)) for (auto& [l, s] : *n) fprintf(stderr, " <%d %.1f>", l, s); auto cx = at.Next(call->label, call->dequeued); auto s = See(at.at, call->sent, handler.begin.tid, learned_.odds.HopOf(cx)); fprintf(stderr, " {%d q%d step %.1f prog %.1f near %d gap %d hop %d/%d reach %d mine %d seen %.0f imm %d turn %d prop %.1f}", call->label, call->dequeued, step, learned_.program.LogOf(at.state, call->label), s.nearness, s.gap, s.hop, learned_.odds.HopOf(cx), learned_.odds.ReachOf(cx).hop, Mine(handler, *call), learned_.odds.Seen(cx), learned_.odds.Immediate(cx), (int)(call->sent.turn - at.at.turn), ProposalOdds(learned_, handler, *call)); }
-    score += step;
+    worst = std::min(worst, StepScore(handler, at, call->label, call->dequeued, call->sent));
     at.Send(*call);
   }
+  if (!handler.replied) return worst;
   at.ReadUntil(handler.reply.ns);
-  const double step = StepScore(handler, at, kReply, false, handler.reply);
-  if (getenv("DBG2")) { auto cx = at.Next(kReply, false); auto s = See(at.at, handler.reply, handler.begin.tid, learned_.odds.HopOf(cx)); fprintf(stderr, " {end step %.1f prog %.1f near %d gap %d hop %d/%d seen %.0f}\n", step, learned_.program.LogOf(at.state, kReply), s.nearness, s.gap, s.hop, learned_.odds.HopOf(cx), learned_.odds.Seen(cx)); }
-  return score + step;
+  return std::min(worst, StepScore(handler, at, kReply, false, handler.reply));
 }
 
 void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting) {

@@ -15,6 +15,7 @@
 namespace spantap {
 
 struct Handler;
+inline constexpr uint32_t kNoNumber = 0xffffffff;
 
 // Why the simulation (simulation.h) thinks that a call is a handler's.
 enum class Proposal : uint8_t {
@@ -71,7 +72,9 @@ struct Handler {
   std::vector<Timeline> timelines;
   Progress simulated;
   std::vector<Call*> proposed;
-  Timeline best;  // once resolved: the likeliest
+  Timeline best;  // the likeliest, so far
+  double best_probability = 0;
+  double best_worst = 0;  // its least likely step, in nats
 };
 
 }  // namespace spantap
