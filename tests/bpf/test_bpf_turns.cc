@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 
 #include "tests/bpf/observe.h"
 #include "tests/bpf/sockets.h"
@@ -131,6 +132,41 @@ TEST_CASE("turns: heads in one call count once, the preface of HTTP/2 not at all
   CHECK(server.in[2].turns.nreq == 2);
   CHECK(server.in[2].turns.nread == 2);
   CHECK(server.in[2].turns.nwrite == 2);
+}
+
+TEST_CASE("turns: one target's can be left uncounted, and counted again", "[bpf]") {
+  if (!CanLoad()) return;
+  const HookFamily hooks = GENERATE(from_range(Families()));
+  int phase = 0;
+  const auto poll = [&phase](BpfSource& source, Observation& so_far) {
+    source.CountTurns(so_far.child, ++phase == 2);
+    source.CountTurns(1, false);  // no target
+    struct Deaf final : EventSink {
+      void OnEvent(const EventView&) override {}
+      void OnTime(uint64_t) override {}
+    } deaf;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+    while (std::chrono::steady_clock::now() < until) REQUIRE(source.Poll(deaf, 5).ok());
+  };
+  const Observation seen = Observe({.hooks = hooks, .turns = true, .on_phase = poll}, [] {
+    const Pair pair = TcpPair();
+    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+    epoll_event event;
+    for (int i = 0; i < 3; ++i) {
+      if (i > 0) Phase();
+      MUST(epoll_wait(epoll, &event, 1, 0) >= 0);
+      SendAll(pair.client, kRequest);
+    }
+  });
+  const std::vector<Piece>& out = seen.Peer(Shared().port).out;
+  REQUIRE(out.size() == 3);
+  CHECK(out[0].Has(SPANTAP_F_COUNTED));
+  CHECK(out[0].turns.turn == 1);
+  CHECK_FALSE(out[1].Has(SPANTAP_F_COUNTED));
+  CHECK(out[1].turns.turn == 0);
+  CHECK(out[2].Has(SPANTAP_F_COUNTED));
+  CHECK(out[2].turns.turn == 2);
+  CHECK(out[2].turns.nwrite == 2);
 }
 
 TEST_CASE("turns: not counted unless asked for", "[bpf]") {
