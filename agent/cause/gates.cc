@@ -16,9 +16,9 @@ bool Stands(const LinkEvidence& e) {
   if (e.joint < kAlmost || e.local < kSure) return false;
   if (e.token) return e.open < 0.15;
   if (e.crowded) return e.agreed && e.local > 0.995 && e.disagreed < 0.015 && e.open < 0.08 && e.worst_step > -4;
-  if (e.agreed && e.open < 0.06 && e.disagreed < 0.02) return e.worst_step > -4 && e.joint > kMost;
+  if (e.agreed && e.open < 0.06 && e.disagreed < 0.02) return e.worst_step > -4;
   if (e.agreed) return e.open < 0.15 && e.disagreed < 0.04 && e.worst_step > -2;
-  return e.local > kAlmost && e.joint > kMost && e.open < 0.04 && e.disagreed < 0.03 && e.worst_step > -4;
+  return e.local > 0.97 && e.open < 0.05 && e.disagreed < 0.03 && e.worst_step > -4;
 }
 
 }  // namespace

@@ -150,8 +150,8 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
   steps_ = 0;
   waits_ = false;
   const bool strained = learned_.Strained();
-  max_steps_ = strained ? settings_.max_steps / 3 : settings_.max_steps;
-  const uint32_t most = strained ? settings_.max_hypotheses / 3 : settings_.max_hypotheses;
+  max_steps_ = settings_.max_steps;
+  const uint32_t most = strained ? settings_.max_hypotheses * 2 / 3 : settings_.max_hypotheses;
   std::vector<Partial> level, next;
   level.push_back({0, false, Progress(handler), {}});
   const auto better = [](const Partial& a, const Partial& b) { return a.score > b.score; };
