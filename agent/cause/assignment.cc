@@ -11,7 +11,7 @@
 namespace spantap {
 namespace {
 
-constexpr double kFarAhead = 6;        // nats
+constexpr double kFarAhead = 8;        // nats
 constexpr double kNoRival = 0.02;      // odds
 constexpr double kNegligible = 1e-9;  // share of the best at which a set is dropped
 constexpr double kTooMuch = 1e-3;     // share of all at which dropping sets is told

@@ -75,7 +75,7 @@ void TimelineSearch::Try(const Handler& handler, const Partial& from, const Prog
     if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
     if (++steps_ > max_steps_) return;
-    double step = StepScore(handler, at, call->label, call->dequeued, call->sent);
+    double step = StepScore(handler, at, call->label, at.Waited(*call), call->sent);
     const double token = settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0;
     step += token + learned_.ProposalOdds(handler, *call);
     if (step < kLeastStep) continue;
@@ -136,7 +136,7 @@ double TimelineSearch::WorstStep(const Handler& handler, absl::Span<Call* const>
   double worst = 0;
   for (Call* call : calls) {
     at.ReadUntil(call->sent.ns);
-    worst = std::min(worst, StepScore(handler, at, call->label, call->dequeued, call->sent));
+    worst = std::min(worst, StepScore(handler, at, call->label, at.Waited(*call), call->sent));
     at.Send(*call);
   }
   if (!handler.replied) return worst;
