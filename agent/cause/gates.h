@@ -29,8 +29,8 @@ class Lately {
 
 // The best signs that a process is too busy to be read.
 struct Strain {
-  Lately disagreed{0.02};  // of the simulation's proposals, those that the sums contradict
-  Lately open{0.05};       // of all calls, those that the sums leave open
+  Lately disagreed{0.01};  // of the simulation's proposals, those that the sums contradict
+  Lately open{0.03};       // of all calls, those that the sums leave open
 };
 
 struct LinkEvidence {

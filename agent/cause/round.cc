@@ -7,7 +7,7 @@ namespace spantap {
 namespace {
 
 constexpr double kLogNobody = -7;    // of a call that no handler made
-constexpr double kLogUnknown = -3;   // of a handler having done something that no timeline shows
+constexpr double kLogUnknown = -6;   // of a handler having done something that no timeline shows
 constexpr double kOutOfReach = 9;    // nats behind a handler's best timeline
 
 }  // namespace
