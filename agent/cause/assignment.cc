@@ -51,7 +51,7 @@ uint32_t Assignment::AddChooser(std::vector<Choice> choices) {
   return static_cast<uint32_t>(choosers_.size()) - 1;
 }
 
-void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets) {
+void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets, const std::vector<bool>& wanted) {
   log_nobody_ = log_nobody;
   max_sets_ = max_sets;
   of_call_.assign(calls, {});
@@ -82,8 +82,21 @@ void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets) {
   std::vector<std::vector<uint32_t>> groups(choosers_.size());
   for (uint32_t i = 0; i < choosers_.size(); ++i) groups[RootOf(parents, i)].push_back(i);
   for (const auto& group : groups) {
-    if (!group.empty() && !choosers_[group.front()].settled) SolveGroup(group);
+    if (group.empty() || choosers_[group.front()].settled) continue;
+    const bool asked = wanted.empty() || std::any_of(group.begin(), group.end(), [&](uint32_t chooser) {
+      return Wants(chooser, wanted);
+    });
+    if (asked) SolveGroup(group);
   }
+}
+
+bool Assignment::Wants(uint32_t number, const std::vector<bool>& wanted) const {
+  for (const Choice& choice : choosers_[number].choices) {
+    for (const uint32_t call : choice.calls) {
+      if (wanted[call]) return true;
+    }
+  }
+  return false;
 }
 
 // One choice far ahead of the others, and far ahead of all that others could do with its calls.
@@ -115,7 +128,7 @@ void Assignment::Settle() {
     for (uint32_t i = 0; i < choosers_.size(); ++i) {
       Chooser& chooser = choosers_[i];
       if (chooser.settled || !SettlesOn(i)) continue;
-      chooser.settled = again = true;
+      chooser.settled = chooser.summed = again = true;
       for (const uint32_t call : chooser.choices[0].calls) {
         for (const uint32_t other : of_call_[call]) {
           if (other != i) Drop(other, call);
@@ -209,6 +222,7 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
   for (Set& set : steps.back()) set.backward = 1;
   for (size_t i = group.size(); i-- > 0;) {
     Chooser& chooser = choosers_[group[i]];
+    chooser.summed = true;
     double all = 0;
     for (const Move& move : moves[i]) {
       const double onward = move.weight * steps[i + 1][move.to].backward;

@@ -30,12 +30,14 @@ class Assignment {
   // Adds a handler; it must choose one. In order of their begin. Returns its number.
   uint32_t AddChooser(std::vector<Choice> choices);
   // `log_nobody`: weight of the case that no chooser has a call.
-  void Solve(uint32_t calls, double log_nobody, size_t max_sets = kMaxSets);
+  // `wanted`: calls whose claims will be asked for, all if empty; groups without any are not summed.
+  void Solve(uint32_t calls, double log_nobody, size_t max_sets = kMaxSets, const std::vector<bool>& wanted = {});
 
   // Probability that the chooser has the call.
   double Of(uint32_t chooser, uint32_t call) const;
   // Probability of a choice.
   double OfChoice(uint32_t chooser, uint32_t choice) const { return choosers_[chooser].probability[choice]; }
+  bool Summed(uint32_t chooser) const { return choosers_[chooser].summed; }
   // Those who might have the call.
   struct Claim {
     uint32_t chooser;
@@ -54,6 +56,7 @@ class Assignment {
     std::vector<bool> dropped;  // choices that settled ones exclude
     bool crowded = false;
     bool settled = false;
+    bool summed = false;
   };
   struct Set;
   struct Move;
@@ -61,6 +64,7 @@ class Assignment {
   double LocalOdds(const Chooser& chooser, uint32_t call) const;
   void Settle();
   bool SettlesOn(uint32_t chooser) const;
+  bool Wants(uint32_t chooser, const std::vector<bool>& wanted) const;
   void Drop(uint32_t chooser, uint32_t call);
   void SolveGroup(const std::vector<uint32_t>& group);
 

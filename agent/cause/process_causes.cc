@@ -11,6 +11,7 @@ namespace spantap {
 namespace {
 
 constexpr uint64_t kRoundNs = 20'000'000;
+constexpr uint64_t kStrainedRoundNs = 60'000'000;
 constexpr uint64_t kReuseNs = 1'000'000;  // a connection that became free this short before was waited for
 constexpr uint32_t kReuseTurns = 6;
 constexpr size_t kMaxRoutes = 128;
@@ -174,7 +175,7 @@ void ProcessCauses::OnTime(uint64_t ns) {
 void ProcessCauses::Flush() { Round(true); }
 
 void ProcessCauses::MaybeRound() {
-  if (now_ns_ < round_ns_ + kRoundNs) return;
+  if (now_ns_ < round_ns_ + (learned_.Strained() ? kStrainedRoundNs : kRoundNs)) return;
   round_ns_ = now_ns_;
   Round(false);
 }
@@ -227,7 +228,7 @@ void ProcessCauses::Round(bool all) {
   std::sort(active.begin(), active.end(), [](const Handler* a, const Handler* b) { return a->id < b->id; });
   const TimelineSearch search(settings_, learned_, counters_);
   DecisionRound round(settings_, learned_, search, active);
-  round.Solve();
+  round.Solve(frontier);
   DecideDue(round, frontier);
   for (Handler* handler : active) {
     if (handler->end_ns < frontier) Resolve(*handler);

@@ -60,16 +60,20 @@ void DecisionRound::NoteBest(uint32_t number) {
   handler.best_worst = best == nullptr ? 0 : search_.WorstStep(handler, best->calls);
 }
 
-void DecisionRound::Solve() {
+void DecisionRound::Solve(uint64_t until_ns) {
   for (Handler* handler : handlers_) {
     for (const Timeline& timeline : handler->timelines) {
       for (Call* call : timeline.calls) call->number = kNoNumber;
     }
   }
   for (Handler* handler : handlers_) AddHandler(*handler);
-  assignment_.Solve(static_cast<uint32_t>(calls_.size()), kLogNobody,
-                    learned_.Strained() ? Assignment::kMaxSets / 2 : Assignment::kMaxSets);
-  for (uint32_t i = 0; i < handlers_.size(); ++i) NoteBest(i);
+  std::vector<bool> wanted(calls_.size());
+  for (size_t i = 0; i < calls_.size(); ++i) wanted[i] = !calls_[i]->decided && calls_[i]->sent.ns < until_ns;
+  const size_t sets = learned_.Strained() ? Assignment::kMaxSets / 2 : Assignment::kMaxSets;
+  assignment_.Solve(static_cast<uint32_t>(calls_.size()), kLogNobody, sets, wanted);
+  for (uint32_t i = 0; i < handlers_.size(); ++i) {
+    if (assignment_.Summed(i)) NoteBest(i);
+  }
 }
 
 bool DecisionRound::OnlyTokenHolder(const Call& call, const Handler& holder, const std::vector<Handler*>& open) const {

@@ -22,7 +22,8 @@ class DecisionRound {
                 const std::vector<Handler*>& handlers)
       : settings_(settings), learned_(learned), search_(search), handlers_(handlers) {}
 
-  void Solve();
+  // For the calls sent before `until_ns`.
+  void Solve(uint64_t until_ns);
   struct Finding {
     Handler* handler = nullptr;  // null: nobody could have sent it
     Statement said;
