@@ -79,9 +79,12 @@ class Verdict:
 
 
 class Judge:
+    """`tls`: what goes between two Envoys cannot be read, so neither of them has a span of it."""
+
     FACTS = ("wire", "connection", "")
 
-    def __init__(self, spans):
+    def __init__(self, spans, tls):
+        self.tls = tls
         self.by_id = {s["span_id"]: s for s in spans}
         check_equal(len(self.by_id), len(spans), "span ids, against spans")
         self.children, self.of_trace = collections.defaultdict(list), collections.Counter()
@@ -96,13 +99,7 @@ class Judge:
         verdict = Verdict(requests=len(requests))
         for request in requests:
             faults, seen = [], []
-            root = self._server(request)
-            if root is None:
-                faults.append(("gateway", "no span"))
-            elif root["parent_span_id"]:
-                faults.append(("gateway", "has a parent"))
-            seen.append(root)
-            self._follow(request, root, seen, faults, verdict)
+            self._follow(request, None, seen, faults, verdict)
             if not faults:
                 self._check_trace(seen, faults)
             if faults:
@@ -111,39 +108,51 @@ class Judge:
             verdict.whole += not faults
         return verdict
 
-    def _follow(self, one, server, seen, faults, verdict):
-        """Everything below the server span of `one`."""
-        client = self.by_id.get(one.span)
-        self._link(f"{one.proxy} {one.side}", client, server, seen, faults, verdict)
+    def _follow(self, one, above, seen, faults, verdict):
+        """What is seen of a request from this Envoy on, below the span `above`."""
+        if one.side == "gateway":
+            above = self._root(one, seen, faults)
+        elif one.side == "out":
+            above = self._server(one)  # already linked to the application's call
+        elif not self.tls:
+            above = self._link(f"to {one.proxy}", self._server(one), above, seen, faults, verdict)
+        if one.side == "in" or not self.tls:
+            place = f"to {one.proxy}, from another's" if self.tls else f"{one.proxy} {one.side}"
+            above = self._link(place, self.by_id.get(one.span), above, seen, faults, verdict)
         if one.next is not None:
-            server = self._server(one.next)
-            self._link(f"{one.proxy} to {one.next.proxy}", server, client, seen, faults, verdict)
-            return self._follow(one.next, server, seen, faults, verdict)
-        application = self._application(one)
-        self._link(f"{one.proxy} to application", application, client, seen, faults, verdict)
+            return self._follow(one.next, above, seen, faults, verdict)
+        application = self._link(f"{one.proxy} to application", self._application(one), above, seen, faults, verdict)
         for call in one.calls:
             server = self._server(call)
             made = self.by_id.get(server["parent_span_id"]) if server else None
             where = f"{one.proxy.removesuffix('-proxy')} calls {call.next.proxy.removesuffix('-proxy')}"
-            self._link(f"{where} (connection)", server, made, seen, faults, verdict)
-            self._link(where, made, application, [], faults, verdict)
-            seen.append(made)
+            self._link(where, made, application, seen, faults, verdict)
+            self._link(f"{where}, to {call.proxy}", server, made, seen, faults, verdict)
             self._follow(call, server, seen, faults, verdict)
 
+    def _root(self, one, seen, faults):
+        root = self._server(one)
+        seen.append(root)
+        if root is None or root["parent_span_id"]:
+            faults.append(("gateway", "no span" if root is None else "has a parent"))
+        return root
+
     def _link(self, place, child, parent, seen, faults, verdict):
+        """Notes whether `child` hangs below `parent`, as it should; returns it."""
         seen.append(child)
         if child is None or parent is None:
             faults.append((place, "no span" if child is None else "no span of the parent"))
-            return
+            return child
         rule = child["attributes"].get("spantap.link.rule", "")
         verdict.links[place, rule or "none"] += 1
         verdict.inferred += rule not in self.FACTS
         if child["parent_span_id"] == parent["span_id"]:
-            return
+            return child
         wrong = child["parent_span_id"] in self.by_id
         verdict.wrong += wrong
         faults.append((place, "another's child" if wrong else "a foreign parent" if child["parent_span_id"]
                        else "no parent"))
+        return child
 
     def _check_trace(self, seen, faults):
         ids = {s["trace_id"] for s in seen}
