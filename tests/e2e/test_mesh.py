@@ -58,8 +58,9 @@ def tell(env, name, verdict):
         by_rule[place].append(f"{rule} {count}")
     for place, rules in by_rule.items():
         env.note(f"{place}: {', '.join(rules)}")
-    for (place, why), count in verdict.broken.most_common(12):
-        env.figure(f"  not whole {count}: {place}: {why}")
+    if verdict.faults:
+        env.figure(f"  not whole in {dict(verdict.kinds)}: "
+                   + "; ".join(f"{place}: {why} {count}" for (place, why), count in verdict.faults.most_common(12)))
     for text in verdict.examples[:5]:
         env.note(text[:600])
 

@@ -34,8 +34,8 @@ def _passes(proxy):
     for line in proxy.access_log():
         check_equal(str(line["status"]), "200", f"status of {line}")
         _, trace, span, _ = line["traceparent"].split("-")
-        one = Pass(proxy.name, line["side"], line["path"], int(line["peer"].rsplit(":", 1)[1]), int(line["upstream_local_port"]),
-                   int(line["port"]), trace, span)
+        one = Pass(proxy.name, line["side"], line["path"], int(line["peer"].rsplit(":", 1)[1]),
+                   int(line["upstream_local_port"]), int(line["port"]), trace, span)
         key = one.path, one.peer_port
         one.index, counted[key] = counted[key], counted[key] + 1
         yield one
@@ -74,7 +74,8 @@ class Verdict:
     inferred: int = 0       # links that are no fact of the wire
     wrong: int = 0          # of these, to a span of the sink that is not the cause
     links: collections.Counter = dataclasses.field(default_factory=collections.Counter)   # (place, rule)
-    broken: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # (place, why), first of each
+    faults: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # (place, why)
+    kinds: collections.Counter = dataclasses.field(default_factory=collections.Counter)   # places of one request
     examples: list = dataclasses.field(default_factory=list)
 
 
@@ -103,7 +104,8 @@ class Judge:
             if not faults:
                 self._check_trace(seen, faults)
             if faults:
-                verdict.broken[faults[0]] += 1
+                verdict.faults.update(faults)
+                verdict.kinds[kind_of(faults)] += 1
                 verdict.examples.append(f"{request.path}: {faults}")
             verdict.whole += not faults
         return verdict
@@ -171,6 +173,12 @@ class Judge:
         found = [s for s in self.children[one.span] if s["kind"] == "SERVER"
                  and s["attributes"]["network.peer.port"] == one.upstream_local_port]
         return found[0] if len(found) == 1 else None
+
+
+def kind_of(faults):
+    """Where a request broke: in applications, in proxies, or in both."""
+    kinds = {"applications" if " calls " in place else "proxies" for place, _ in faults}
+    return " and ".join(sorted(kinds))
 
 
 def service_of(span):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The services, one row a runtime, and the mesh that they form: gateway -> front -> cart -> stock, each with its sidecar."""
+"""The services, one row a runtime, and the mesh that they form: gateway -> front -> cart -> stock, each with its
+sidecar.
+"""
 import json
 import os
 import pathlib
