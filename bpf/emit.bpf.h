@@ -122,11 +122,15 @@ EMIT_SUBPROGRAM int emit_open(const struct sock *sk, struct spantap_conn *conn, 
 		flags |= SPANTAP_F_READ_FROM_START;
 	if (conn->flags & CONN_WRITE_START)
 		flags |= SPANTAP_F_WRITE_FROM_START;
+	if (conn->flags & CONN_COUNTED)
+		flags |= SPANTAP_F_COUNTED;
 	emit_header(&event->header, sizeof(*event), SPANTAP_EVENT_OPEN, flags, mono_ns, conn->id, conn->tgid,
 		    tid);
 	event->family = conn->family;
 	event->role = conn->role;
 	event->pad = 0;
+	event->dialled_by = conn->connect_tgid;
+	event->turns = conn->connect_turns;
 	event->pad2 = 0;
 	event->read_position = conn->direction[0].position;
 	event->write_position = conn->direction[1].position;

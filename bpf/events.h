@@ -5,8 +5,9 @@
  * changes alone.
  *
  * Rules of change: enum values are permanent and never reused; new fields take over padding or come
- * after the last field together with a new SPANTAP_EVENT_VERSION. The version is stored in record
- * files and compared by the loader.
+ * after the last field together with a new SPANTAP_EVENT_VERSION, 0 meaning "not known". The version is
+ * stored in record files and compared by the loader.
+ * Version 2: open events tell who dialled (dialled_by, turns).
  *
  * All integers are host byte order; addresses and nothing else are network byte order.
  */
@@ -23,7 +24,9 @@
 #define SPANTAP_STATIC_ASSERT _Static_assert
 #endif
 
-#define SPANTAP_EVENT_VERSION 1u
+#define SPANTAP_EVENT_VERSION 2u
+/* Record files from this version on can be read: what their records lack is 0. */
+#define SPANTAP_EVENT_VERSION_OLDEST 1u
 
 /* ------------------------------------------------------------------ limits */
 
@@ -71,7 +74,7 @@ struct spantap_event_header {
 enum spantap_event_flag {
 	SPANTAP_F_WRITE = 1u << 0,	/* data, end: outgoing direction; otherwise incoming */
 	SPANTAP_F_HEAD = 1u << 1,	/* data: begins like an HTTP/1 message */
-	SPANTAP_F_COUNTED = 1u << 2,	/* data: the thread's counters are valid */
+	SPANTAP_F_COUNTED = 1u << 2,	/* data, open: the thread's counters are valid */
 	SPANTAP_F_CALL_START = 1u << 3, /* data: first byte of a system call's bytes */
 	SPANTAP_F_CALL_END = 1u << 4,	/* data: last byte of a system call's bytes */
 	SPANTAP_F_UNREADABLE = 1u << 5, /* data: bytes wanted, user memory not readable (counted) */
@@ -82,9 +85,18 @@ enum spantap_event_flag {
 };
 
 /*
- * What a thread had done when it read or wrote a message head (for linking).
- * Valid only with SPANTAP_F_COUNTED, which only heads carry; the head itself is counted. Wrap-around is
- * harmless: only differences are used.
+ * What a thread had done when it read or wrote a message head, or called connect() (for linking).
+ * Valid only with SPANTAP_F_COUNTED, which only heads and open events carry; the head itself is counted.
+ * Wrap-around is harmless: only differences are used.
+ *
+ * A head is what looks like one where a call's bytes begin (or behind the bytes an order mutes). So
+ *  - a head read in several calls counts once, at its first byte; only if a later of these calls begins
+ *    like a request line itself (a header value "ABC d..." cut there) it counts again. A request behind
+ *    a body's last byte, if that was a capital letter read alone, is taken for its rest: not counted;
+ *  - several heads in one call (pipelining) count once, all of them at that moment. A head behind the
+ *    end of a body in one call counts not at all;
+ *  - an interim response (1xx) in a call of its own counts, as does a short body of capital letters;
+ *  - inside HTTP/2 and TLS nothing counts, nor does the preface of HTTP/2.
  */
 struct spantap_turns {
 	__u32 turn;   /* returns from epoll/poll/select */
@@ -106,7 +118,11 @@ enum spantap_role {
 	SPANTAP_ROLE_ACCEPTED = 2,  /* this end came out of accept() while observed */
 };
 
-/* First sight of a connection: at connect, or before its first data record. */
+/*
+ * First sight of a connection: when a connect() that was seen succeeds, else before its first data record.
+ * With `dialled_by`, header.mono_ns, header.tid and `turns` are those of the connect() call, however long
+ * the handshake took and whenever the record was made.
+ */
 struct spantap_open_event {
 	struct spantap_event_header header;
 	__u8 family;	  /* enum spantap_family */
@@ -116,10 +132,12 @@ struct spantap_open_event {
 	__u16 pad;
 	__u8 local_addr[16]; /* IPv4 in the first four bytes; v4-mapped stays as the kernel has it */
 	__u8 peer_addr[16];
-	__u64 read_position;  /* position of the next incoming byte */
-	__u64 write_position; /* position of the next outgoing byte */
-	__u64 unix_pair;      /* Unix: equal at both ends of one pair, else 0 */
-	__u32 netns;	      /* inode number of the network namespace; 0 if unknown */
+	__u64 read_position;	    /* position of the next incoming byte */
+	__u64 write_position;	    /* position of the next outgoing byte */
+	__u64 unix_pair;	    /* Unix: equal at both ends of one pair, else 0 */
+	__u32 netns;		    /* inode number of the network namespace; 0 if unknown */
+	__u32 dialled_by;	    /* tgid that called connect() while observed, else 0; TCP only */
+	struct spantap_turns turns; /* of header.tid; nothing counts connects */
 	__u32 pad2;
 };
 
@@ -222,7 +240,8 @@ struct spantap_order {
 /* ------------------------------------------------------------------ checks */
 
 SPANTAP_STATIC_ASSERT(sizeof(struct spantap_event_header) == 32, "header");
-SPANTAP_STATIC_ASSERT(sizeof(struct spantap_open_event) == 104, "open");
+SPANTAP_STATIC_ASSERT(sizeof(struct spantap_open_event) == 128, "open");
+SPANTAP_STATIC_ASSERT(__builtin_offsetof(struct spantap_open_event, turns) == 104, "open of version 1");
 SPANTAP_STATIC_ASSERT(sizeof(struct spantap_data_event) == 72, "data");
 SPANTAP_STATIC_ASSERT(__builtin_offsetof(struct spantap_data_event, position) == 32, "data.position");
 SPANTAP_STATIC_ASSERT(__builtin_offsetof(struct spantap_data_event, turns) == 48, "data.turns");

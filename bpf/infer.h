@@ -19,6 +19,7 @@ enum spantap_guess {
 	SPANTAP_INFER_NO = 0,
 	SPANTAP_INFER_REQUEST = 1,
 	SPANTAP_INFER_RESPONSE = 2,
+	SPANTAP_INFER_PREFACE = 3, /* a client begins HTTP/2: no message */
 };
 
 /* A token character that occurs in method names in use: upper case, digits not, '-' (M-SEARCH) yes. */
@@ -45,6 +46,8 @@ spantap_infer(const __u8 bytes[SPANTAP_INFER_BYTES], __u32 length)
 	__u32 method = 0, matched = 0;
 	int response = 1;
 
+	if (bytes[0] == 'P' && bytes[1] == 'R' && bytes[2] == 'I' && bytes[3] == ' ' && bytes[4] == '*')
+		return SPANTAP_INFER_PREFACE;
 	for (__u32 i = 0; i < SPANTAP_INFER_BYTES; i++) {
 		__u8 c = bytes[i];
 

@@ -37,14 +37,17 @@ enum spantap_conn_flag {
 	CONN_READ_START = 1u << 6, /* first seen before its first incoming byte was read */
 	CONN_WRITE_START = 1u << 7,
 	CONN_WRITE_FINAL = 1u << 8, /* TCP_CLOSE: nothing can be written any more */
+	CONN_COUNTED = 1u << 9,	    /* connect_turns is valid */
 };
 
 /* A connection. Index 0 of `direction`: incoming, 1: outgoing. */
 struct spantap_conn {
 	u64 id;		/* conn_id of its records */
 	u64 generation; /* inode number of the socket (syscall family: an address may be reused) */
-	u64 connect_ns; /* when connect() began, 0 if not seen */
+	u64 connect_ns; /* when connect() was called, 0 if not seen */
 	u32 connect_tid;
+	u32 connect_tgid;
+	struct spantap_turns connect_turns; /* of that thread at that moment */
 	u32 tgid; /* the target that used it last: whose END it is when an interrupt closes it */
 	u32 flags;
 	u8 family;
@@ -135,7 +138,8 @@ SPANTAP_MAP struct {
 
 /*
  * Counters of threads of targets with SPANTAP_TARGET_TURNS. Key: tid. Written by turns.bpf.c and the
- * selector; evicted as the least recently used (a thread then starts at 0 again: one unsure link).
+ * selector, read by process.bpf.c too; evicted as the least recently used (a thread then starts at 0 again:
+ * one unsure link).
  */
 SPANTAP_MAP struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -4,7 +4,7 @@
  * families need them. Attached as long as something may become a target.
  */
 #include "bpf/conn.bpf.h"
-#include "bpf/target.bpf.h"
+#include "bpf/thread.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 /* ------------------------------------------------------------------ processes */
@@ -88,13 +88,35 @@ static __always_inline void state_end(const struct sock *sk, struct spantap_conn
 		conn->flags |= CONN_CLOSED;
 }
 
-/* A target calls connect(): port and sequence are not chosen yet, so only the moment is noted. */
+static __always_inline void state_note_dial(struct spantap_conn *conn, u64 pid_tgid, u32 target)
+{
+	struct spantap_thread *thread;
+
+	conn->connect_ns = bpf_ktime_get_ns();
+	conn->connect_tid = pid_tgid;
+	conn->connect_tgid = conn->tgid = pid_tgid >> 32;
+	conn->connect_turns = (struct spantap_turns){};
+	if (!thread_is_counted(target))
+		return;
+	thread = thread_counters(pid_tgid);
+	if (!thread)
+		return;
+	conn->connect_turns = thread->turns;
+	conn->flags |= CONN_COUNTED;
+}
+
+/*
+ * A target calls connect(): port and sequence are not chosen yet, so only the moment is noted. This runs
+ * inside the call before the SYN leaves, so the thread has done nothing since it called, and of a
+ * non-blocking connect this is the call, too, not its completion.
+ */
 static __always_inline void state_connect(struct sock *sk)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
+	u32 target = target_current(pid_tgid >> 32);
 	struct spantap_conn *conn;
 
-	if (!target_current(pid_tgid >> 32) || !conn_is_stream(sk) || conn_is_kernel_socket(sk))
+	if (!target || !conn_is_stream(sk) || conn_is_kernel_socket(sk))
 		return;
 	conn = state_create(sk);
 	if (!conn)
@@ -103,9 +125,7 @@ static __always_inline void state_connect(struct sock *sk)
 	conn->error = 0;
 	conn->flags = CONN_SEQUENCED | CONN_READ_START | CONN_WRITE_START;
 	conn->direction[0] = conn->direction[1] = (struct spantap_direction){};
-	conn->connect_ns = bpf_ktime_get_ns();
-	conn->connect_tid = pid_tgid;
-	conn->tgid = pid_tgid >> 32;
+	state_note_dial(conn, pid_tgid, target);
 	conn->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	conn->role = SPANTAP_ROLE_CONNECTED;
 }

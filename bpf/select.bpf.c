@@ -6,6 +6,7 @@
  */
 #include "bpf/infer.h"
 #include "bpf/select.bpf.h"
+#include "bpf/thread.bpf.h"
 
 /* "\r\n\r\n" as a little-endian word: a call that ends so ends its head. */
 #define SELECT_HEAD_END 0x0a0d0a0du
@@ -37,19 +38,13 @@ static __always_inline u32 select_min(u32 a, u32 b)
 
 static __always_inline void select_count_head(struct select_walk *walk, enum spantap_guess kind)
 {
-	struct spantap_thread *thread, fresh = {};
-	u32 tid = walk->call.tid;
+	struct spantap_thread *thread;
 
-	if (!setting_turns || !(walk->call.target & SPANTAP_TARGET_TURNS))
+	if (kind == SPANTAP_INFER_PREFACE || !thread_is_counted(walk->call.target))
 		return;
-	thread = bpf_map_lookup_elem(&threads, &tid);
-	if (!thread) {
-		bpf_map_update_elem(&threads, &tid, &fresh, BPF_NOEXIST);
-		thread = bpf_map_lookup_elem(&threads, &tid);
-		if (!thread)
-			return;
-	}
-	/* Only the thread itself writes its entry: no atomics. */
+	thread = thread_counters(walk->call.tid);
+	if (!thread)
+		return;
 	if (walk->call.write)
 		thread->turns.nwrite++;
 	else
@@ -100,13 +95,22 @@ static __always_inline enum spantap_guess select_infer(const struct select_walk 
 	return spantap_infer(peek, length);
 }
 
+/*
+ * The call before held one byte that may begin a head (Go's server reads the next request's first byte
+ * alone): "OST /a" after "P" is the rest of it, not another request.
+ */
+static __always_inline int select_is_rest(const struct spantap_direction *direction, enum spantap_guess kind)
+{
+	return kind == SPANTAP_INFER_REQUEST && direction->head_left == setting_head_bytes - 1;
+}
+
 /* At the first byte that is not muted: what is it? */
 static __always_inline void select_decide(struct select_walk *walk, struct spantap_direction *direction)
 {
 	enum spantap_guess kind = select_infer(walk);
 	u32 first = SPANTAP_BODY_FIRST;
 
-	if (kind != SPANTAP_INFER_NO) {
+	if (kind != SPANTAP_INFER_NO && !select_is_rest(direction, kind)) {
 		direction->head_left = setting_head_bytes;
 		walk->piece.flags |= SPANTAP_F_HEAD;
 		select_count_head(walk, kind);

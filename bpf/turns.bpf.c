@@ -2,25 +2,10 @@
 /*
  * Loop turns: how often a thread came back from epoll, poll or select, and how often it could have
  * slept there. Attached only if BpfSettings::turns, because every system call of every process pays
- * the number switch twice. No record per wait: the next message head carries the counters.
+ * the number switch twice. No record per wait: the next message head, or connection dialled, carries the
+ * counters.
  */
-#include "bpf/frame.bpf.h"
-#include "bpf/target.bpf.h"
-
-static __always_inline struct spantap_thread *turns_thread(u32 tid)
-{
-	struct spantap_thread *thread = bpf_map_lookup_elem(&threads, &tid), fresh = {};
-
-	if (thread)
-		return thread;
-	bpf_map_update_elem(&threads, &tid, &fresh, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&threads, &tid);
-}
-
-static __always_inline int turns_wanted(u64 pid_tgid)
-{
-	return (target_flags(pid_tgid >> 32) & SPANTAP_TARGET_TURNS) && !frame_is_32bit();
-}
+#include "bpf/thread.bpf.h"
 
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_wait_enter, struct pt_regs *regs, long number)
@@ -31,9 +16,9 @@ int BPF_PROG(on_wait_enter, struct pt_regs *regs, long number)
 	if (!frame_is_wait(number))
 		return 0;
 	pid_tgid = bpf_get_current_pid_tgid();
-	if (!turns_wanted(pid_tgid))
+	if (!thread_is_counted(target_flags(pid_tgid >> 32)))
 		return 0;
-	thread = turns_thread(pid_tgid);
+	thread = thread_counters(pid_tgid);
 	if (thread)
 		thread->could_sleep = frame_wait_could_sleep(number, regs);
 	return 0;
@@ -48,9 +33,9 @@ int BPF_PROG(on_wait_exit, struct pt_regs *regs, long result)
 	if (!frame_is_wait(frame_number(regs)))
 		return 0;
 	pid_tgid = bpf_get_current_pid_tgid();
-	if (!turns_wanted(pid_tgid))
+	if (!thread_is_counted(target_flags(pid_tgid >> 32)))
 		return 0;
-	thread = turns_thread(pid_tgid);
+	thread = thread_counters(pid_tgid);
 	if (!thread)
 		return 0;
 	thread->turns.turn++;

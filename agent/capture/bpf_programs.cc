@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <tuple>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -134,8 +135,16 @@ struct BpfPrograms::State {
   uint32_t target_flags = 0;
   std::unique_ptr<spantap_bpf, SkeletonDeleter> skeleton;
   std::unique_ptr<ring_buffer, RingDeleter> ring;
-  std::vector<bpf_program*> data_programs;  // loaded, of the family in use
-  std::vector<std::unique_ptr<bpf_link, LinkDeleter>> data_links;
+  // Loaded, attached as needed.
+  struct Group {
+    std::vector<bpf_program*> programs;
+    std::vector<std::unique_ptr<bpf_link, LinkDeleter>> links;
+
+    absl::Status Attach(bool attached);
+  };
+  Group data;              // of the family in use
+  Group waits;             // those that count turns
+  bool uncounted = false;  // some target's turns are not to be counted
   bool cgroups = false;
 
   // Valid during Consume().
@@ -150,13 +159,15 @@ struct BpfPrograms::State {
     return ++self->consumed >= self->limit ? -E2BIG : 0;
   }
 
-  void FillSettings(const BpfSettings& settings, const KernelTargets& targets) const;
+  void FillSettings(const BpfSettings& settings, const KernelTargets& targets);
   void ChoosePrograms(const BpfSettings& settings, bool raw_exit);
   absl::Status Open(const BpfSettings& settings, const KernelTargets& targets, bool raw_exit);
   absl::Status FillMaps(const KernelTargets& targets) const;
 };
 
-void BpfPrograms::State::FillSettings(const BpfSettings& settings, const KernelTargets& targets) const {
+void BpfPrograms::State::FillSettings(const BpfSettings& settings, const KernelTargets& targets) {
+  target_flags =
+      SPANTAP_TARGET_OBSERVE | SPANTAP_TARGET_DESCENDANTS | (settings.turns ? uint32_t{SPANTAP_TARGET_TURNS} : 0);
   auto* rodata = skeleton->rodata;
   rodata->setting_family = family == HookFamily::kSocket ? kFamilySocket : kFamilySyscall;
   rodata->setting_head_bytes = settings.head_bytes;
@@ -175,19 +186,19 @@ void BpfPrograms::State::FillSettings(const BpfSettings& settings, const KernelT
 void BpfPrograms::State::ChoosePrograms(const BpfSettings& settings, bool raw_exit) {
   const auto& programs = skeleton->progs;
   const bool socket = family == HookFamily::kSocket;
-  const std::pair<bpf_program*, bool> data[] = {
-      {programs.on_sock_send, socket},
-      {programs.on_sock_recv, socket},
-      {programs.on_sys_exit, !socket && !raw_exit},
-      {programs.on_sys_exit_raw, !socket && raw_exit},
-      {programs.on_wait_enter, settings.turns},
-      {programs.on_wait_exit, settings.turns},
+  const std::tuple<bpf_program*, Group*, bool> all[] = {
+      {programs.on_sock_send, &data, socket},
+      {programs.on_sock_recv, &data, socket},
+      {programs.on_sys_exit, &data, !socket && !raw_exit},
+      {programs.on_sys_exit_raw, &data, !socket && raw_exit},
+      {programs.on_wait_enter, &waits, settings.turns},
+      {programs.on_wait_exit, &waits, settings.turns},
   };
-  data_programs.clear();
-  for (const auto& [program, wanted] : data) {
+  for (Group* const group : {&data, &waits}) group->programs.clear();
+  for (const auto& [program, group, wanted] : all) {
     bpf_program__set_autoload(program, wanted);
     bpf_program__set_autoattach(program, false);
-    if (wanted) data_programs.push_back(program);
+    if (wanted) group->programs.push_back(program);
   }
 }
 
@@ -215,7 +226,7 @@ absl::Status BpfPrograms::State::FillMaps(const KernelTargets& targets) const {
 
 absl::Status BpfPrograms::State::Open(const BpfSettings& settings, const KernelTargets& targets, bool raw_exit) {
   libbpf_log.clear();
-  data_links.clear();
+  for (Group* const group : {&data, &waits}) group->links.clear();
   cgroups = !targets.cgroups.empty();
   skeleton.reset(spantap_bpf::open());
   if (skeleton == nullptr) return LoadError("opening the eBPF object", -errno);
@@ -241,12 +252,14 @@ absl::StatusOr<std::unique_ptr<BpfPrograms>> BpfPrograms::Load(const BpfSettings
   SPANTAP_ASSIGN_OR_RETURN(const HookFamily family, ChooseFamily(settings.hooks));
   auto state = std::make_unique<State>();
   state->family = family;
-  state->target_flags =
-      SPANTAP_TARGET_OBSERVE | SPANTAP_TARGET_DESCENDANTS | (settings.turns ? SPANTAP_TARGET_TURNS : 0);
   absl::Status status = state->Open(settings, targets, false);
-  // Permission does not change with the kind of program; anything else might.
-  if (!status.ok() && family == HookFamily::kSyscall && !absl::IsPermissionDenied(status)) {
-    if (state->Open(settings, targets, true).ok()) status = absl::OkStatus();
+  // Permission does not change with the kind of program; anything else might. Heads without counters are worth having.
+  BpfSettings without = settings;
+  without.turns = false;
+  for (const auto& [wanted, raw_exit] : {std::pair(&settings, true), {&without, false}, {&without, true}}) {
+    if (status.ok() || absl::IsPermissionDenied(status)) break;
+    if ((raw_exit && family != HookFamily::kSyscall) || (wanted == &without && !settings.turns)) continue;
+    if (state->Open(*wanted, targets, raw_exit).ok()) status = absl::OkStatus();
   }
   SPANTAP_RETURN_IF_ERROR(status);
   return std::unique_ptr<BpfPrograms>(new BpfPrograms(std::move(state)));
@@ -262,41 +275,61 @@ absl::Status BpfPrograms::AddTarget(uint32_t tgid, uint32_t flags) {
       absl::StrCat("process ", tgid, " is not observed: the target map is full (", strerror(-error), ")"));
 }
 
-bool BpfPrograms::IsTarget(uint32_t tgid) const {
+uint32_t BpfPrograms::FlagsOf(uint32_t tgid) const {
   uint32_t flags = 0;
-  return bpf_map__lookup_elem(state_->skeleton->maps.targets, &tgid, sizeof(tgid), &flags, sizeof(flags), 0) == 0 &&
-         (flags & SPANTAP_TARGET_OBSERVE) != 0;
+  const auto* targets = state_->skeleton->maps.targets;
+  return bpf_map__lookup_elem(targets, &tgid, sizeof(tgid), &flags, sizeof(flags), 0) == 0 ? flags : 0;
 }
 
-bool BpfPrograms::HasTargets() const {
-  uint32_t key = 0, next = 0;
+bool BpfPrograms::IsTarget(uint32_t tgid) const { return (FlagsOf(tgid) & SPANTAP_TARGET_OBSERVE) != 0; }
+
+// A walk over the map costs two system calls an entry; it ends where nothing more can be learned.
+uint32_t BpfPrograms::TargetFlags() const {
+  const uint32_t wanted =
+      SPANTAP_TARGET_OBSERVE | (state_->uncounted ? state_->target_flags & SPANTAP_TARGET_TURNS : 0);
+  uint32_t key = 0, next = 0, found = 0;
   const uint32_t* previous = nullptr;
   while (bpf_map__get_next_key(state_->skeleton->maps.targets, previous, &next, sizeof(next)) == 0) {
-    if (IsTarget(next)) return true;
+    found |= FlagsOf(next);
+    if ((found & wanted) == wanted) break;
     key = next;
     previous = &key;
   }
-  return false;
+  return state_->uncounted || !(found & SPANTAP_TARGET_OBSERVE) ? found : found | state_->target_flags;
 }
 
-absl::Status BpfPrograms::AttachData(bool attached) {
-  State& state = *state_;
-  if (attached == !state.data_links.empty()) return absl::OkStatus();
-  state.data_links.clear();
+absl::Status BpfPrograms::State::Group::Attach(bool attached) {
+  if (attached == !links.empty()) return absl::OkStatus();
+  links.clear();
   if (!attached) return absl::OkStatus();
-  for (bpf_program* program : state.data_programs) {
+  for (bpf_program* program : programs) {
     bpf_link* link = bpf_program__attach(program);
     if (link == nullptr) {
       const int error = -errno;
-      state.data_links.clear();
+      links.clear();
       return LoadError(absl::StrCat("attaching the eBPF program ", bpf_program__name(program)), error);
     }
-    state.data_links.emplace_back(link);
+    links.emplace_back(link);
   }
   return absl::OkStatus();
 }
 
-bool BpfPrograms::NeedsData() const { return state_->cgroups || HasTargets(); }
+// A membership in a target cgroup shows only at a call: then the data hooks are needed all the time.
+absl::Status BpfPrograms::AttachAsNeeded() {
+  const uint32_t flags = TargetFlags();
+  SPANTAP_RETURN_IF_ERROR(state_->data.Attach(state_->cgroups || (flags & SPANTAP_TARGET_OBSERVE)));
+  return state_->waits.Attach(flags & SPANTAP_TARGET_TURNS);
+}
+
+void BpfPrograms::CountTurns(uint32_t tgid, bool on) {
+  const uint32_t turns = state_->target_flags & SPANTAP_TARGET_TURNS;
+  const uint32_t before = FlagsOf(tgid);
+  const uint32_t after = on ? before | turns : before & ~turns;
+  if (!(before & SPANTAP_TARGET_OBSERVE) || after == before) return;
+  state_->uncounted |= !on;
+  // Fails if it has gone meanwhile.
+  (void)bpf_map__update_elem(state_->skeleton->maps.targets, &tgid, sizeof(tgid), &after, sizeof(after), BPF_EXIST);
+}
 
 void BpfPrograms::SetOrder(uint64_t conn_id, const spantap_order& order) {
   (void)bpf_map__update_elem(state_->skeleton->maps.orders, &conn_id, sizeof(conn_id), &order, sizeof(order), BPF_ANY);
@@ -336,7 +369,7 @@ void BpfPrograms::Sleep(int timeout_ms) {
 
 void BpfPrograms::Detach() {
   if (state_->skeleton == nullptr) return;
-  state_->data_links.clear();
+  for (State::Group* const group : {&state_->data, &state_->waits}) group->links.clear();
   spantap_bpf::detach(state_->skeleton.get());
   // Hooks run inside RCU read sections: afterwards no program is running, and the counters are final.
   (void)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);

@@ -41,11 +41,11 @@ class BpfPrograms {
 
   absl::Status AddTarget(uint32_t tgid, uint32_t flags);
   bool IsTarget(uint32_t tgid) const;
-  bool HasTargets() const;  // the agent itself is none
-  // Attaches or detaches the hooks that every socket call (or system call) of the machine pays for.
-  absl::Status AttachData(bool attached);
-  // A membership in a target cgroup shows only at a call: then they are needed all the time.
-  bool NeedsData() const;
+  // Attaches or detaches the hooks that every socket call (or system call) of the machine pays for: those that take
+  // data while there is a target, those that count turns while a target's are counted.
+  absl::Status AttachAsNeeded();
+  // Of a target; its children are as it is when they are forked. Without effect if nothing is counted.
+  void CountTurns(uint32_t tgid, bool on);
   void SetOrder(uint64_t conn_id, const spantap_order& order);
   std::array<uint64_t, SPANTAP_COUNT_MAX> ReadCounters() const;
 
@@ -58,6 +58,9 @@ class BpfPrograms {
   void Detach();
 
  private:
+  uint32_t FlagsOf(uint32_t tgid) const;
+  uint32_t TargetFlags() const;  // those that any target has; the agent itself is none
+
   struct State;
   explicit BpfPrograms(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

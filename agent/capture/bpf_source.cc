@@ -99,7 +99,7 @@ absl::Status BpfSource::State::LookForTargets() {
   if (stopped || (!task_seen && now_ns < next_look_ns)) return absl::OkStatus();
   task_seen = false;
   next_look_ns = now_ns + kLookNs;
-  return programs->AttachData(programs->NeedsData());
+  return programs->AttachAsNeeded();
 }
 
 void BpfSource::State::WriteClock() {
@@ -178,6 +178,10 @@ absl::StatusOr<int> BpfSource::Poll(EventSink& sink, int timeout_ms) {
 bool BpfSource::Finished() const { return state_->targets.Exhausted(); }
 
 void BpfSource::Order(uint64_t conn_id, const spantap_order& order) { state_->programs->SetOrder(conn_id, order); }
+
+bool BpfSource::counts_turns() const { return state_->programs->target_flags() & SPANTAP_TARGET_TURNS; }
+
+void BpfSource::CountTurns(uint32_t tgid, bool on) { state_->programs->CountTurns(tgid, on); }
 
 SourceCounters BpfSource::Counters() const {
   const auto kernel = state_->programs->ReadCounters();

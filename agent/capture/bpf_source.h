@@ -26,7 +26,7 @@ struct BpfSettings {
   HookFamily hooks = HookFamily::kAuto;
   uint32_t ring_bytes = 16 << 20;  // a power of two, at least one page
   uint32_t head_bytes = SPANTAP_HEAD_BYTES;
-  bool turns = false;  // count loop turns (linking), costs every epoll wait of the targets
+  bool turns = true;  // count loop turns (linking), costs every system call a little while a target needs them
 };
 
 class BpfSource final : public EventSource {
@@ -39,8 +39,10 @@ class BpfSource final : public EventSource {
   absl::StatusOr<int> Poll(EventSink& sink, int timeout_ms) override;
   bool Finished() const override;  // true when every --pid target (and its descendants) has exited
   void Order(uint64_t conn_id, const spantap_order& order) override;
+  void CountTurns(uint32_t tgid, bool on) override;
   SourceCounters Counters() const override;
   void StopCapture() override;
+  bool counts_turns() const;  // false if they were not asked for, or this kernel does not allow it
 
  private:
   struct State;

@@ -63,6 +63,8 @@ class EventSource {
   // Tells the kernel which bytes of a connection need not be copied. Best effort, never fails;
   // a no-op for a replay. Cost: one map update, so call it per large body, not per message.
   virtual void Order(uint64_t conn_id, const spantap_order& order) = 0;
+  // Whether a process's heads are to carry counters; from the start they do, if BpfSettings::turns. As above.
+  virtual void CountTurns(uint32_t tgid, bool on) {}
   virtual SourceCounters Counters() const = 0;
   // Stops capturing: detaches everything; what is already in the ring can still be polled.
   virtual void StopCapture() = 0;

@@ -3,7 +3,8 @@
 // Record files: captured events as they came, for replay, bug reports and tests.
 //
 // Layout: "SPANTAP1", u32 event version, u32 bytes of this file header (16), then records: the
-// contract's structs as they are, each padded to 8 bytes. A record never lies across the end: a cut file
+// contract's structs as they are, each padded to 8 bytes. Files of earlier versions replay; what their records lack
+// is 0. A record never lies across the end: a cut file
 // replays up to its last whole record. Little endian.
 //
 // One thread. Mode 0600. Values of secret headers, and body bytes, are overwritten before they reach the

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <vector>
 
@@ -20,6 +21,7 @@ namespace {
 constexpr size_t kReadBufferBytes = 512 * 1024;
 constexpr uint32_t kMaxFileHeaderBytes = 4096;
 constexpr int kBatch = 1024;
+constexpr size_t kOpenBytesVersion1 = offsetof(spantap_open_event, turns);
 static_assert(kReadBufferBytes >= 2 * kMaxRecordBytes);
 
 ssize_t ReadRetrying(int fd, char* data, size_t bytes) {
@@ -42,6 +44,7 @@ struct ReplaySource::State {
   uint64_t last_time_ns = 0;
   uint64_t records = 0;
   SourceCounters counters;
+  spantap_open_event completed = {};
 
   char* data() { return reinterpret_cast<char*>(storage.data()); }
   size_t available() const { return end - begin; }
@@ -74,10 +77,10 @@ struct ReplaySource::State {
     if (!whole || memcmp(header.magic, kRecordFileMagic, sizeof(kRecordFileMagic)) != 0) {
       return absl::InvalidArgumentError(absl::StrCat(path, " is not a spantap record file"));
     }
-    if (header.event_version != SPANTAP_EVENT_VERSION) {
-      return absl::InvalidArgumentError(absl::StrCat(path, " was written by event version ", header.event_version,
-                                                     ", this spantap reads ", SPANTAP_EVENT_VERSION,
-                                                     ": replay it with the spantap that wrote it"));
+    if (header.event_version < SPANTAP_EVENT_VERSION_OLDEST || header.event_version > SPANTAP_EVENT_VERSION) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          path, " was written by event version ", header.event_version, ", this spantap reads ",
+          SPANTAP_EVENT_VERSION_OLDEST, " to ", SPANTAP_EVENT_VERSION, ": replay it with the spantap that wrote it"));
     }
     const bool sane = header.header_bytes >= sizeof(header) && header.header_bytes <= kMaxFileHeaderBytes;
     if (!sane || header.header_bytes % 8 != 0) {
@@ -122,8 +125,19 @@ struct ReplaySource::State {
     counters.iovecs = loss.counters[SPANTAP_COUNT_IOVECS];
   }
 
+  // A record of an earlier version gets the fields it lacks, as 0; behind us every struct is whole.
+  absl::string_view Complete(absl::string_view record) {
+    const bool open = reinterpret_cast<const spantap_event_header*>(record.data())->type == SPANTAP_EVENT_OPEN;
+    if (!open || record.size() < kOpenBytesVersion1 || record.size() >= sizeof(completed)) return record;
+    completed = {};
+    memcpy(&completed, record.data(), record.size());
+    completed.header.size = sizeof(completed);
+    return absl::string_view(reinterpret_cast<const char*>(&completed), sizeof(completed));
+  }
+
   // True if it was delivered.
-  bool Deliver(absl::string_view record, EventSink& sink) {
+  bool Deliver(absl::string_view stored, EventSink& sink) {
+    const absl::string_view record = Complete(stored);
     if (CheckRecord(record) != RecordVerdict::kGood) {
       ++counters.drop_malformed;
       return false;

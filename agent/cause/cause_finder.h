@@ -34,7 +34,7 @@ struct CauseSettings {
   size_t max_processes = 1024;
   size_t max_incoming = 1024;  // a process, held; beyond it the newest are not followed
   size_t max_outgoing = 4096;  // a process, undecided
-  uint32_t max_hypotheses = 48;    // a handler's possible timelines
+  uint32_t max_hypotheses = 32;    // a handler's possible timelines
   uint32_t max_steps = 600;        // of the search for them
   // Parts of the method, to see what each is worth.
   bool use_tokens = true;
@@ -63,33 +63,34 @@ struct CauseCounters {
   uint64_t forgotten = 0;   // routes or processes that were evicted
 };
 
+// Virtual, so that the tests of those who ask can answer.
 class CauseFinder {
  public:
   explicit CauseFinder(const CauseSettings& settings);
-  ~CauseFinder();
+  virtual ~CauseFinder();
 
   // Every request is told before its response, and that before its end; all in capture order. Unknown ids are ignored.
-  void OnIncoming(uint32_t tgid, IncomingRequest request);
-  void OnOutgoing(uint32_t tgid, OutgoingRequest request);
-  void OnResponse(uint32_t tgid, uint64_t id, const Moment& at);  // of either: its head was written or read
+  virtual void OnIncoming(uint32_t tgid, IncomingRequest request);
+  virtual void OnOutgoing(uint32_t tgid, OutgoingRequest request);
+  virtual void OnResponse(uint32_t tgid, uint64_t id, const Moment& at);  // of either: its head was written or read
   // It is over; without a response before, nothing is learned from it.
-  void OnOver(uint32_t tgid, uint64_t id, uint64_t ns);
+  virtual void OnOver(uint32_t tgid, uint64_t id, uint64_t ns);
   // The cause of an outgoing request is certain (0: certainly none): no decision will follow, others learn from it.
-  void OnKnown(uint32_t tgid, uint64_t outgoing, uint64_t incoming);
+  virtual void OnKnown(uint32_t tgid, uint64_t outgoing, uint64_t incoming);
   // The process is gone or runs another program: what is open is decided now, what was learned is forgotten.
-  void OnProcessEnd(uint32_t tgid);
-  void OnTime(uint64_t ns);
+  virtual void OnProcessEnd(uint32_t tgid);
+  virtual void OnTime(uint64_t ns);
   // Decides everything that is open.
-  void Flush();
+  virtual void Flush();
 
   // Decisions since the last call, in the order they were made. Each outgoing request gets exactly one, unless its
   // cause was told to be known before.
-  std::vector<CauseDecision> TakeDecisions();
+  virtual std::vector<CauseDecision> TakeDecisions();
   // Incoming requests that no decision will name any more, since the last call; each that was told comes up once.
   // A decision never names one that was released by an earlier call.
-  std::vector<uint64_t> TakeReleased();
+  virtual std::vector<uint64_t> TakeReleased();
 
-  const CauseCounters& counters() const;
+  virtual const CauseCounters& counters() const;
 
  private:
   struct State;

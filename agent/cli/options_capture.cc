@@ -122,7 +122,7 @@ std::vector<Option> CaptureOptions() {
      "else --default-service-name, else executable:port)",
      {"NAME, or TARGET=NAME where TARGET is a pid, executable, port or cgroup given above", AddServiceName, ShowServiceNames}},
     {"hooks", "FAMILY", kForLive, kOnce, {}, "hook family: auto, socket or syscall", Hooks()},
-    {"turns", "on|off", kForLive, kOnce, {}, "count the event loop turns of targets, for linking",
+    {"turns", "on|off", kForLive, kOnce, {}, "count the event loop turns of targets while their links need them",
      forms::OnOff([](auto& d) -> auto& { return d.settings.capture.turns; })},
     {"ring-bytes", "BYTES", kForLive, kOnce, {}, "size of the ring buffer in bytes", RingBytes()},
     {"head-bytes", "N", kForLive, kOnce, {}, "most bytes copied of one message head",

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "agent/cli/forms.h"
 #include "agent/cli/option_tables.h"
 #include "agent/cli/standard_variables.h"
+#include "agent/protocols/http1_infer.h"
 #include "exporter/model/resource_attributes.h"
 
 namespace spantap {
@@ -18,6 +21,7 @@ namespace {
 using forms::Bad;
 
 constexpr uint64_t kMaxLimit = 1'000'000;
+constexpr size_t kMaxTokenHeaders = 16;
 
 Form SamplerForm() {
   return forms::OneOf<Sampler>(
@@ -41,6 +45,36 @@ Form Sample() {
         return percent / 100;
       },
       [](double ratio) { return forms::ShowNumber(ratio * 100); });
+}
+
+Form LinkConfidence() {
+  return forms::One(
+      "a number from 0 to 1", [](auto& d) -> auto& { return d.settings.links.threshold; },
+      [](absl::string_view word) -> absl::StatusOr<double> {
+        double confidence = 0;
+        if (!absl::SimpleAtod(word, &confidence)) return Bad("is not a number");
+        if (!(confidence >= 0 && confidence <= 1)) return Bad("is not between 0 and 1");
+        return confidence;
+      },
+      forms::ShowNumber);
+}
+
+// Lower case, each once.
+Form LinkTokenHeaders() {
+  return {absl::StrCat("names of headers, separated by commas, at most ", kMaxTokenHeaders, " of them"),
+          [](absl::string_view word, Draft& draft) {
+            auto& headers = draft.settings.links.tokens.headers;
+            for (const absl::string_view part : absl::StrSplit(word, ',')) {
+              const std::string name = absl::AsciiStrToLower(absl::StripAsciiWhitespace(part));
+              if (name.empty()) return Bad("has an empty name");
+              if (!std::all_of(name.begin(), name.end(), IsTokenChar)) return Bad("has a name that no header can have");
+              if (std::find(headers.begin(), headers.end(), name) != headers.end()) continue;
+              if (headers.size() == kMaxTokenHeaders) return Bad("is one too many");
+              headers.push_back(name);
+            }
+            return absl::OkStatus();
+          },
+          [](const Draft& draft) { return draft.settings.links.tokens.headers; }};
 }
 
 Form ResourceAttribute() {
@@ -96,6 +130,13 @@ std::vector<Option> SpanOptions() {
      "share of traces that a traceidratio sampler keeps", Sample()},
     {"adopt", "on|off", kForSpans, kOnce, {}, "give what an inferred link connects one trace id",
      forms::OnOff([](auto& d) -> auto& { return d.settings.links.adopt; })},
+    {"link-confidence", "P", kForSpans, kOnce, {}, "draw an inferred link only if it is right with at least this probability", LinkConfidence()},
+    {"link-tokens", "on|off", kForSpans, kOnce, {}, "let rare values that an incoming and an outgoing request share count for links",
+     forms::OnOff([](auto& d) -> auto& { return d.settings.links.tokens.on; })},
+    {"link-token-headers", "NAME,...", kForSpans, kRepeatable, {},
+     "headers whose values count besides those of path and query, kept as hashes; secret ones only if named (default: none)", LinkTokenHeaders()},
+    {"link-candidates", "on|off", kForSpans, kOnce, {}, "what is not sure enough for a parent becomes a span link, with its confidence",
+     forms::OnOff([](auto& d) -> auto& { return d.settings.links.candidates; })},
     {"query-values", "MODE", kForSpans, kOnce, {}, "URL query values in spans: redacted (known secrets) or none",
      forms::OneOf<SpanStyle::QueryValues>([](auto& d) -> auto& { return d.settings.style.query_values; },
                                           {{"redacted", SpanStyle::QueryValues::kRedacted}, {"none", SpanStyle::QueryValues::kNone}}, "such mode")},

@@ -51,6 +51,12 @@ void Connection::OnOpen(const spantap_open_event& open) {
   const bool write_start = (open.header.flags & SPANTAP_F_WRITE_FROM_START) != 0;
   if (read_start || open.read_position != 0) streams_[kIn].Expect(open.read_position, read_start);
   if (write_start || open.write_position != 0) streams_[kOut].Expect(open.write_position, write_start);
+  if (open.dialled_by != 0 && write_start) {
+    const bool counted = (open.header.flags & SPANTAP_F_COUNTED) != 0;
+    const uint64_t ns = open.header.mono_ns;
+    dial_ = HeadStamp{ns, ns, open.write_position, open.header.tid, counted, open.turns};
+    dial_tgid_ = open.dialled_by;
+  }
 }
 
 void Connection::OnData(const EventView& event) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,8 @@ class Connection {
   State state_ = State::kDeciding;
   Role role_ = Role::kServer;
   bool opened_ = false;            // the open record was seen
+  std::optional<HeadStamp> dial_;  // its connect() was seen
+  uint32_t dial_tgid_ = 0;
   uint64_t request_ended_ns_ = 0;  // the requests' direction ended
   uint32_t undecided_pieces_ = 0;
   spantap_order order_ = {};

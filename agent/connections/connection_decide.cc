@@ -89,6 +89,7 @@ void Connection::Become(const WireProtocol& protocol, Role role, Direction direc
                                : whole          ? Pairing::Start::kWhole
                                                 : Pairing::Start::kJoined;
   pairing_ = std::make_unique<Pairing>(env_, endpoint_, role, start);
+  if (dial_.has_value()) pairing_->SetDial(*dial_, dial_tgid_);
   for (const Direction d : {kIn, kOut}) {
     const bool requests = IsRequest(d);
     ParserSink& sink = requests ? pairing_->requests() : pairing_->responses();

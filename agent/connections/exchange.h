@@ -41,6 +41,8 @@ struct HeadStamp {
   uint64_t position = 0;     // of the first byte; low 32 bits are the TCP sequence number
   uint32_t tid = 0;
   bool counted = false;  // `turns` is valid
+  // The thread's counters at the call that carried the first byte, this head included. Heads that came in one call
+  // have its time and were counted once, together: they have equal counters, or none in later records of the call.
   spantap_turns turns = {};
 };
 
@@ -77,6 +79,11 @@ struct Exchange {
   // Requests read (or written) on this connection and not yet answered when this one came, itself
   // excluded: > 0 means pipelining.
   uint32_t pipelined_behind = 0;
+  // The connect() that was made for this request: set if this process dialled the connection while observed and this is
+  // the first message on it. mono_ns, tid and turns are the call's (non-blocking: not of its completion); `counted`
+  // as there. The connection is then as old as dial->mono_ns; a pool that dials ahead makes that long ago, so whoever
+  // takes it for the request's cause limits its age. `position` is the request's, end_mono_ns is mono_ns.
+  std::optional<HeadStamp> dial;
   // Bytes were lost while this exchange was open; times and sizes may be low, identity is sure.
   bool had_gap = false;
 

@@ -132,6 +132,9 @@ void Pairing::Report(HttpHead head, Request kind) {
   exchange->request = std::move(head);
   exchange->request_stamp = requests_.stamp;
   exchange->pipelined_behind = static_cast<uint32_t>(slots_.size());
+  // Another process may use what this one dialled, and a first request that was lost had the dial.
+  const bool dialled = role_ == Role::kClient && dial_.has_value() && dial_tgid_ == call_.tgid;
+  if (dialled && dial_->position == requests_.stamp.position) exchange->dial = dial_;
   open_request_ = exchange.get();
   slots_.push_back({std::move(exchange), kind, true});
   ++env_.counters.exchanges;

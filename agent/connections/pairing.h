@@ -64,6 +64,8 @@ class Pairing final : public MessageContext {
   ParserSink& responses() { return responses_; }
   // The parser of the responses, to ask whether the end of one is hidden.
   void SetResponseParser(const Parser* parser) { response_parser_ = parser; }
+  // The connect() of the process `tgid`; its position is that of the first byte written afterwards.
+  void SetDial(const HeadStamp& dial, uint32_t tgid) { dial_ = dial, dial_tgid_ = tgid; }
 
   // Before bytes are parsed: the call they came with. `end`: no bytes, the direction ended.
   void SetCall(const CallStamp& call, bool end) { call_ = call, at_end_ = end; }
@@ -137,6 +139,8 @@ class Pairing final : public MessageContext {
   Side requests_;
   Side responses_;
   const Parser* response_parser_ = nullptr;
+  std::optional<HeadStamp> dial_;
+  uint32_t dial_tgid_ = 0;
   CallStamp call_;
   bool at_end_ = false;
   uint64_t last_ns_[2] = {};  // of bytes, by direction

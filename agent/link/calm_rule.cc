@@ -30,11 +30,11 @@ class CalmRule final : public InferenceRule {
   LinkDecision Decide(const LinkQuestion& question) override {
     const ProcessState& process = question.process;
     if (!question.first || process.unanswered != 1 || process.open_count != 1) return LinkDecision::NotMine();
-    if (process.proxy_class.may_be_proxy(process.arrivals)) return LinkDecision::Refuse("other_head");
+    if (process.proxy_class.may_be_proxy(process.arrivals)) return LinkDecision::Exclude("other_head");
     Member* const server = process.open.front();
     if (server->id > question.client.id) return LinkDecision::NotMine();
     const Background::Cell& cell = CellOf(question.process, question.client);
-    if (cell.alone >= kAloneMin && cell.alone * kAloneShare > cell.total) return LinkDecision::Refuse("background");
+    if (cell.alone >= kAloneMin && cell.alone * kAloneShare > cell.total) return LinkDecision::Exclude("background");
     return LinkDecision::Link(server, kConfidence);
   }
 

@@ -36,6 +36,7 @@ void Linker::State::CheckReady(Node& root) {
 }
 
 void Linker::State::Pump() {
+  PumpCauses();
   while (!due.empty() && due.top().first <= now_ns) {
     const auto [when, id] = due.top();
     due.pop();
@@ -49,12 +50,18 @@ void Linker::State::Pump() {
       Deliver(*root);
     }
   }
-  while (oldest != nullptr && oldest->finished_at + settings.decision_limit_ns <= now_ns) DeliverPartOf(*oldest);
+  const auto overdue = [this] {
+    return oldest != nullptr && oldest->finished_at + settings.decision_limit_ns <= now_ns;
+  };
+  if (overdue()) AskCauses();
+  while (overdue()) DeliverPartOf(*oldest);
 }
 
 void Linker::State::Flush() {
   flushing = true;
   FlushSpans();
+  causes.finder().Flush();
+  PumpCauses();
   for (Node* node = oldest; node != nullptr; node = node->newer) Ask(*node, true);
   while (oldest != nullptr) DeliverPartOf(*oldest);
   for (PendingSpan* const span : handed.All()) GiveUp(*span);
@@ -80,11 +87,13 @@ void Linker::State::FixIds(Node& root, std::vector<Node*>& members) {
     if (!node->fixed && node->candidate && node->role == Role::kServer) Reserve(*node);
   }
   trace_ids.Assign(members, now_ns);
+  for (Node* node : members) TellIds(*node);
 }
 
-// In a tree that others cannot wait for any longer: its span may still come.
+// In a tree that others cannot wait for any longer: its span, or what it caused, may still come.
 bool Linker::State::MayWait(const Node& node, const Node* wanted) const {
-  return node.awaits_span && !flushing && &node != wanted && node.finished_at + settings.decision_limit_ns > now_ns;
+  return (node.awaits_span || node.held) && !flushing && &node != wanted &&
+         node.finished_at + settings.decision_limit_ns > now_ns;
 }
 
 void Linker::State::Deliver(Node& root, const Node* wanted) {
@@ -143,6 +152,7 @@ LinkedExchange Linker::State::PlaceOf(Node& node) {
     linked.parent_is_remote = trace_ids.ClaimedBy(wire->parent_id) == 0;
   } else {
     ++counters.roots;
+    linked.candidate = CandidateOf(node);
   }
   if (linked.rule != LinkRule::kNone) ++counters.linked[static_cast<size_t>(linked.rule)];
   return linked;
@@ -155,6 +165,8 @@ LinkedExchange Linker::State::MakeLinked(Node& node) {
   if (!linked.sampled && linked.handed == nullptr) ++counters.unsampled;
   if (!node.joined && node.join_key != 0) join.NoteLonely(node, true);
   join.Forget(node);
+  Release(node);
+  AwaitNoIds(node);
   EndAbortedResponse(node);
   linked.exchange = std::move(node.owned);
   PopFinished(node);

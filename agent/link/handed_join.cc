@@ -213,6 +213,7 @@ void Linker::State::DrawHanded(Node& client, Node& server, bool own_parent) {
     CheckReady(client);
     client.cause = nullptr;
   }
+  AwaitNoIds(client);
   if (!Connect(client, server, LinkRule::kHandoff, 1.0)) return;
   client.cause = &server;
   client.refused = "";

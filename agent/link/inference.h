@@ -6,7 +6,7 @@
 //
 //   kNotMine ─► next rule        kLinked ─► drawn if confidence >= threshold, else refused
 //   kLater   ─► asked again when the rule wakes the client, at the latest with `final`
-//   kRefused ─► a root; counted by its reason
+//   kRefused ─► the cause finder is asked (cause_join.cc), unless it is for good: a root, counted by its reason
 //
 // Rules keep what they learn in ProcessState (process_state.h), never in a member that may be gone.
 // Pure with respect to their inputs: no I/O, no clock. Event thread only.
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/strings/string_view.h"
 #include "agent/connections/exchange.h"
 #include "agent/link/head_digest.h"
 #include "agent/link/linked_exchange.h"
@@ -40,6 +41,7 @@ enum Slot : uint8_t {
   kSlotJoin,       // both: the connection join's table
   kSlotOutgoing,   // client: those that wait for a handed-off span, by the parent-id they sent
   kSlotHandedId,   // both: those that wait for a handed-off span, by x-request-id
+  kSlotLikely,     // client: Node::likely_of of its best candidate
   kSlotHandedBy,   // client with a handed-off span: by the span it waits for, a parent of its own process
   kSlotCount,
 };
@@ -99,12 +101,16 @@ struct LinkDecision {
   enum class State : uint8_t { kNotMine, kLater, kLinked, kRefused } state = State::kNotMine;
   Member* server = nullptr;  // for kLinked
   double confidence = 0;
-  const char* reason = "";  // for kRefused: why nothing is claimed; a static name
+  absl::string_view reason;  // for kRefused: why nothing is claimed, for kLinked: why not more; a static name
+  bool for_good = false;     // for kRefused: none of the open requests caused it, whatever else may be found out
 
   static LinkDecision NotMine() { return {}; }
-  static LinkDecision Later() { return {State::kLater, nullptr, 0, ""}; }
-  static LinkDecision Link(Member* server, double confidence) { return {State::kLinked, server, confidence, ""}; }
-  static LinkDecision Refuse(const char* reason) { return {State::kRefused, nullptr, 0, reason}; }
+  static LinkDecision Later() { return {State::kLater, nullptr, 0, "", false}; }
+  static LinkDecision Link(Member* server, double confidence) {
+    return {State::kLinked, server, confidence, "", false};
+  }
+  static LinkDecision Refuse(const char* reason) { return {State::kRefused, nullptr, 0, reason, false}; }
+  static LinkDecision Exclude(const char* reason) { return {State::kRefused, nullptr, 0, reason, true}; }
 };
 
 class InferenceRule {

@@ -21,6 +21,12 @@ absl::string_view LinkRuleName(LinkRule rule) {
       return "calm";
     case LinkRule::kHandoff:
       return "handoff";
+    case LinkRule::kProgram:
+      return "program";
+    case LinkRule::kToken:
+      return "token";
+    case LinkRule::kJoint:
+      return "joint";
   }
   return "";
 }

@@ -4,8 +4,10 @@
 // view are made from. Owned by whoever receives it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -25,8 +27,20 @@ enum class LinkRule : uint8_t {
   kThread,      // "thread"
   kCalm,        // "calm"
   kHandoff,     // "handoff": the process itself says so, in a span that it handed off
+  kProgram,     // "program": what the handler was known to do next
+  kToken,       // "token": a rare value that both requests carry
+  kJoint,       // "joint": all open handlers together leave one
 };
+inline constexpr size_t kLinkRules = static_cast<size_t>(LinkRule::kJoint) + 1;
 absl::string_view LinkRuleName(LinkRule rule);
+
+// A link that is not drawn: where the parent may be.
+struct LinkCandidate {
+  TraceId trace_id;
+  SpanId span_id;
+  LinkRule rule = LinkRule::kNone;
+  double confidence = 0;
+};
 
 struct LinkedExchange {
   std::unique_ptr<Exchange> exchange;  // finished
@@ -44,6 +58,8 @@ struct LinkedExchange {
   // Why a client exchange has no parent although its process had requests open: a static name, the
   // one counted in LinkCounters::refused. "" for everything else.
   absl::string_view refused;
+  // Of a root, if asked for (LinkSettings::candidates): the best one, however unsure.
+  std::optional<LinkCandidate> candidate;
   // The span that the process handed off for this exchange, null if none came: it is what is exported, with the
   // ids above and what the exchange adds.
   std::unique_ptr<HandedSpan> handed;
@@ -58,6 +74,8 @@ class LinkedSink {
   // A span that was handed off and belongs to no exchange, to be exported with the ids it has, in the trace `trace_id`:
   // its own, or the one that the span it hangs on was moved to.
   virtual void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) = 0;
+  // Whether the links of a process need the counters of its threads; from the start they do.
+  virtual void OnTurns(uint32_t tgid, bool needed) {}
 };
 
 }  // namespace spantap

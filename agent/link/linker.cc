@@ -5,8 +5,8 @@
 
 namespace spantap {
 
-Linker::Linker(const LinkSettings& settings, IdGenerator& ids, LinkedSink& sink)
-    : state_(std::make_unique<State>(settings, ids, sink)) {}
+Linker::Linker(const LinkSettings& settings, IdGenerator& ids, LinkedSink& sink, std::unique_ptr<CauseFinder> finder)
+    : state_(std::make_unique<State>(settings, ids, sink, std::move(finder))) {}
 Linker::~Linker() = default;
 
 void Linker::OnRequest(Exchange& exchange) { state_->OnRequest(exchange); }
@@ -19,16 +19,20 @@ void Linker::OnProducers(const std::vector<uint32_t>& tgids) { state_->OnProduce
 
 void Linker::OnSpan(std::unique_ptr<HandedSpan> handed) { state_->OnSpan(std::move(handed)); }
 
-void Linker::OnProcessEnd(uint32_t tgid) { state_->processes.Forget(tgid); }
+void Linker::OnProcessEnd(uint32_t tgid) { state_->OnProcessEnd(tgid); }
 
 void Linker::OnTime(uint64_t mono_ns) {
   state_->Touch(mono_ns);
   state_->PumpSpans();
+  state_->AskCauses();
   state_->Pump();
 }
 
 void Linker::Flush() { state_->Flush(); }
 
-const LinkCounters& Linker::counters() const { return state_->counters; }
+const LinkCounters& Linker::counters() const {
+  state_->counters.cause = state_->causes.finder().counters();
+  return state_->counters;
+}
 
 }  // namespace spantap

@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "agent/cause/cause_finder.h"
+#include "agent/cause/tokens.h"
 #include "agent/connections/exchange.h"
 #include "agent/link/linked_exchange.h"
 #include "exporter/model/trace_context.h"
@@ -25,6 +27,7 @@ namespace spantap {
 
 struct LinkSettings {
   double threshold = 0.9;           // links below it are not drawn
+  bool candidates = false;          // but told (LinkedExchange::candidate)
   bool adopt = true;                // --adopt=on|off
   double sample_ratio = 1.0;        // of new roots; without sample_parent_based of all traces
   bool sample_parent_based = true;  // a decision that came in with a request is kept
@@ -32,6 +35,8 @@ struct LinkSettings {
   uint64_t settle_ns = 50'000'000;  // how long after a root's end stragglers may still arrive
   size_t max_exchanges = 65536;
   uint32_t request_id_reuse_limit = 64;  // roots a minute with one x-request-id: more, and it is no id
+  CauseSettings cause;
+  TokenSettings tokens;
 };
 
 // Spans that processes hand off, and their exchanges.
@@ -44,7 +49,7 @@ struct HandedCounters {
 };
 
 struct LinkCounters {
-  uint64_t linked[8] = {};  // by LinkRule
+  uint64_t linked[kLinkRules] = {};  // by LinkRule
   uint64_t roots = 0;
   uint64_t refused_ambiguous = 0;  // candidates, but none sure enough
   uint64_t refused_unknown = 0;    // no candidate
@@ -55,14 +60,19 @@ struct LinkCounters {
   uint64_t own_export_skipped = 0;  // OTLP export requests of observed processes: counted, never spans
   uint64_t late = 0;                // links found after the ids of one side were delivered: not drawn
   uint64_t parts = 0;               // trees delivered in more than one piece, pieces but the last
+  uint64_t candidates = 0;          // roots that tell their best candidate
+  uint64_t candidates_lost = 0;     // and those that do not, because its ids were not known in time
   HandedCounters handed;
   // Refusals by their static reason; a handful of entries, in order of first use.
   std::vector<std::pair<absl::string_view, uint64_t>> refused;
+  CauseCounters cause;
 };
 
 class Linker final : public ExchangeSink {
  public:
-  Linker(const LinkSettings& settings, IdGenerator& ids, LinkedSink& sink);
+  // `finder`: null for the real one.
+  Linker(const LinkSettings& settings, IdGenerator& ids, LinkedSink& sink,
+         std::unique_ptr<CauseFinder> finder = nullptr);
   ~Linker() override;
 
   void OnRequest(Exchange& exchange) override;
@@ -81,7 +91,7 @@ class Linker final : public ExchangeSink {
   void OnTime(uint64_t mono_ns);
   // Delivers everything that is finished; at the end of a run (every exchange has been finished then).
   void Flush();
-  const LinkCounters& counters() const;
+  const LinkCounters& counters() const;  // valid until the next call of any
 
  private:
   struct State;

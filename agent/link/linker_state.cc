@@ -40,6 +40,7 @@ void Linker::State::OnRequest(Exchange& exchange) {
   JoinConnection(node);
   for (const auto& rule : rules) rule->OnRequest(node);
   if (handed.HandsOff(exchange.tgid)) Expect(node);
+  Follow(node);
   if (node.role == Role::kServer) {
     OpenServer(node);
   } else {
@@ -56,6 +57,7 @@ void Linker::State::OnResponse(Exchange& exchange) {
   Wake wake;
   for (const auto& rule : rules) rule->OnResponse(*node, wake);
   AskAll(wake);
+  causes.OnResponse(*node);
   if (node->role == Role::kServer) AnswerServer(*node);
 }
 
@@ -72,6 +74,7 @@ void Linker::State::OnFinished(std::unique_ptr<Exchange> exchange) {
   Wake wake;
   for (const auto& rule : rules) rule->OnFinished(*node, wake);
   AskAll(wake);
+  causes.OnOver(*node);
   if (node->role == Role::kServer) {
     CloseServer(*node);
     if (!node->joined) JoinByIds(*node);
@@ -158,10 +161,12 @@ void Linker::State::AskFirst(Node& client) {
 
 void Linker::State::Ask(Node& client, bool final) {
   if (!client.undecided) return;
+  if (client.awaits_cause) return final ? Refuse(client, "undecided") : void();
   const bool first = !client.asked;
   client.asked = true;
   absl::InlinedVector<Member*, 4> narrowed;
   if (first && client.had_candidates) narrowed = Narrow(client);
+  client.narrowed |= !narrowed.empty();
   LinkQuestion question{client, *client.process, narrowed, first, final};
   for (; client.asking < rules.size(); ++client.asking) {
     InferenceRule& rule = *rules[client.asking];
@@ -173,11 +178,15 @@ void Linker::State::Ask(Node& client, bool final) {
         if (!final) return;
         return Refuse(client, "undecided");
       case LinkDecision::State::kLinked:
+        if (decision.confidence < settings.threshold && AwaitCause(client, "low_confidence", final)) return;
         return Draw(client, decision, rule.rule());
       case LinkDecision::State::kRefused:
+        if (!decision.for_good && AwaitCause(client, decision.reason, final)) return;
+        if (decision.for_good) TellCause(client, 0);
         return Refuse(client, decision.reason);
     }
   }
+  if (client.had_candidates && AwaitCause(client, "no_evidence", final)) return;
   Refuse(client, client.had_candidates ? "no_evidence" : "");
 }
 
@@ -189,10 +198,15 @@ void Linker::State::AskAll(Wake& wake) {
 }
 
 void Linker::State::Draw(Node& client, const LinkDecision& decision, LinkRule rule) {
-  if (decision.confidence < settings.threshold) return Refuse(client, "low_confidence");
   Node& server = static_cast<Node&>(*decision.server);
+  if (decision.confidence < settings.threshold) {
+    Suggest(client, server, rule, decision.confidence);
+    return Refuse(client, decision.reason.empty() ? "low_confidence" : decision.reason);
+  }
+  if (!IsFound(rule)) TellCause(client, server.id);
   if (!Connect(client, server, rule, decision.confidence)) return Refuse(client, "no_place");
   client.cause = &server;
+  client.refused = "";
   ++server.client_count;
   // A proxy that tells the next one to record nothing hands nothing off.
   if (server.awaits_span && client.request.traceparent && !client.request.traceparent->sampled()) ExpectNoMore(server);
@@ -219,7 +233,8 @@ void Linker::State::Refuse(Node& client, absl::string_view reason) {
 }
 
 void Linker::State::Decided(Node& client) {
-  client.undecided = false;
+  client.undecided = client.awaits_cause = false;
+  client.verdict = nullptr;
   for (const auto& rule : rules) rule->Forget(client);
   Node& root = RootOf(client);
   --root.blockers;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the linker holds and does; see linker.h for the outside. linker_state.cc has the life of an
-// exchange, delivery.cc that of a tree, handed_join.cc that of a span that was handed off.
+// exchange, cause_join.cc what becomes of those that no rule claims, delivery.cc the life of a tree, handed_join.cc
+// that of a span that was handed off.
 //
 // Event thread only.
 #pragma once
@@ -10,12 +11,14 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "agent/link/cause_feed.h"
 #include "agent/link/connection_join.h"
 #include "agent/link/forest.h"
 #include "agent/link/handed_spans.h"
@@ -28,8 +31,12 @@
 namespace spantap {
 
 struct Linker::State {
-  State(const LinkSettings& link_settings, IdGenerator& id_generator, LinkedSink& linked_sink)
-      : settings(link_settings), sink(linked_sink), trace_ids(link_settings, id_generator, counters) {}
+  State(const LinkSettings& link_settings, IdGenerator& id_generator, LinkedSink& linked_sink,
+        std::unique_ptr<CauseFinder> finder)
+      : settings(link_settings),
+        sink(linked_sink),
+        causes(link_settings, std::move(finder)),
+        trace_ids(link_settings, id_generator, counters) {}
 
   // The life of an exchange.
   void OnRequest(Exchange& exchange);
@@ -47,6 +54,23 @@ struct Linker::State {
   void Refuse(Node& client, absl::string_view reason);
   void Decided(Node& client);
   bool Connect(Node& child, Node& parent, LinkRule rule, double confidence);
+
+  // The cause finder.
+  void Follow(Node& node);
+  void TellTurns(ProcessState& process);
+  bool AwaitCause(Node& client, absl::string_view reason, bool final);
+  void TellCause(const Node& client, uint64_t server);
+  void AskCauses();
+  void PumpCauses();
+  void OnCause(const CauseDecision& decision);
+  void Release(Node& server);
+  void OnProcessEnd(uint32_t tgid);
+
+  // Candidates of roots.
+  void Suggest(Node& client, Node& server, LinkRule rule, double confidence);
+  void TellIds(Node& server);
+  void AwaitNoIds(Node& client);
+  std::optional<LinkCandidate> CandidateOf(const Node& root);
 
   // Spans that were handed off.
   void OnProducers(const std::vector<uint32_t>& tgids);
@@ -90,6 +114,7 @@ struct Linker::State {
   uint64_t now_ns = 0;
   Processes processes;
   std::vector<std::unique_ptr<InferenceRule>> rules = MakeRules();
+  CauseFeed causes;
   ConnectionJoin join;
   TraceIds trace_ids;
   MemberIndex clients_by_request_id;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "agent/cause/cause_finder.h"
 #include "agent/link/inference.h"
 #include "agent/link/linked_exchange.h"
 
@@ -42,8 +43,20 @@ struct Node : Member {
   bool undecided = false;
   bool asked = false;
   bool had_candidates = false;
-  uint8_t asking = 0;  // index of the rule that said kLater
+  bool narrowed = false;  // some of these shared an id with it
+  uint8_t asking = 0;     // index of the rule that said kLater
   absl::string_view refused;
+
+  // The cause finder (cause_join.cc).
+  bool followed = false;                   // it knows this exchange
+  bool held = false;                       // server, a blocker: it may still name this one
+  bool awaits_cause = false;               // client: no rule claims it, the finder is to decide
+  std::unique_ptr<CauseDecision> verdict;  // what it decided while a rule still waited
+
+  // The best candidate of a root, if it is to be told. Its ids are known when its tree is delivered.
+  std::unique_ptr<LinkCandidate> likely;  // client
+  bool awaits_likely = false;             // client, a blocker: its ids are not known yet
+  MemberList likely_of;                   // server: clients that wait for its ids
 
   // Over the tree, kept at its root. What is waited for, and (an upper bound of) its height.
   int height = 0;
@@ -87,7 +100,9 @@ struct Node : Member {
   std::vector<std::unique_ptr<HandedSpan>> below;  // unmatched spans that follow this one's trace
   std::vector<SpanId> also_named;                  // their ids
 
-  uint32_t OwnBlockers() const { return (finished ? 0 : 1) + undecided + awaits_span + awaits_parent; }
+  uint32_t OwnBlockers() const {
+    return (finished ? 0 : 1) + undecided + held + awaits_likely + awaits_span + awaits_parent;
+  }
 };
 
 }  // namespace spantap

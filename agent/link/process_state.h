@@ -4,7 +4,7 @@
 // what the rules have learned about it. One struct, so that an event costs one lookup.
 //
 // Event thread only. Memory: the indexes hold open exchanges only; learned parts are of fixed size,
-// except `threads` (kMaxThreads) and `crowds` (no larger than the open exchanges).
+// except `threads` (kMaxThreads), `crowds` (no larger than the open exchanges) and `routes` (RouteTable's own bound).
 #pragma once
 
 #include <array>
@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "absl/container/flat_hash_map.h"
+#include "agent/cause/routes.h"
 #include "agent/link/crowd.h"
 #include "agent/link/inference.h"
 #include "agent/link/member_list.h"
@@ -67,10 +68,17 @@ struct ProxyClass {
   uint32_t same_thread = 0;     // heads of one exchange that one thread handled
   bool crosses = false;         // some exchange was handled by two threads
   bool fans_out = false;        // some request had two outgoing ones at once (mirrors, hedges)
+  uint64_t crowded_at = 0;      // number of the last request when several equal heads, without ids, were one too many
   uint64_t distrust_until = 0;  // number of a request: until then, order and pair prove nothing
   bool one_thread() const { return !crosses && same_thread >= 16; }
   // Every outgoing request is some incoming one's.
   bool is_proxy() const { return marked > 0 || (agrees.total >= 8 && agrees.value() >= 0.8); }
+  // Its links need no counters of its threads: heads and ids alone tell. Not to change with every other request.
+  bool needs_no_turns(uint64_t arrivals, bool so_far) const {
+    constexpr uint64_t kQuiet = 256;
+    if (arrivals < crowded_at + kQuiet) return false;
+    return marked > 0 || (so_far ? agrees.value() >= 0.5 : agrees.total >= 64 && is_proxy());
+  }
   // While responses are being lost, incoming requests are too, and a proxy's heads match nothing that was seen: some
   // that do are enough to suspect it.
   bool may_be_proxy(uint64_t arrivals) const {
@@ -109,6 +117,8 @@ struct ProcessState {
   ProxyClass proxy_class;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Crowd>> crowds;  // key: HeadDigest::Fingerprint()
   Background background;
+  std::unique_ptr<RouteTable> routes;  // null until the cause finder is told of it
+  bool no_turns = false;               // as told to LinkedSink::OnTurns()
 };
 
 uint64_t TraceKey(const TraceId& id);

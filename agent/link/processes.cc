@@ -38,16 +38,19 @@ void Processes::Leave(Member& member) {
   member.process = nullptr;
 }
 
-void Processes::Forget(uint32_t tgid) {
+bool Processes::Forget(uint32_t tgid) {
   const auto it = table_.find(tgid);
-  if (it == table_.end()) return;
+  if (it == table_.end()) return false;
+  const bool no_turns = std::exchange(it->second->no_turns, false);
   if (it->second->members == 0) {
     table_.erase(it);
-    return;
+    return no_turns;
   }
   it->second->thread_class = {};
   it->second->proxy_class = {};
   it->second->background = {};
+  it->second->routes = nullptr;
+  return no_turns;
 }
 
 // A quarter at once, so that the sort is rare. By age, so that a replay forgets what the run forgot.

@@ -22,7 +22,7 @@ class Processes {
   ProcessState& Enter(Member& member);
   // The member is gone.
   static void Leave(Member& member);
-  void Forget(uint32_t tgid);
+  bool Forget(uint32_t tgid);  // returns whether its turns were said not to be needed
   bool Knows(uint32_t tgid) const { return table_.contains(tgid); }  // exchanges of it were seen
 
  private:

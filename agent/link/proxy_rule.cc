@@ -91,6 +91,7 @@ class ProxyRule final : public InferenceRule {
     process.proxy_class.agrees.Add(true);
     if (Contradicted(question, *crowd)) return LinkDecision::NotMine();
     if (crowd->open_count > 1) {
+      process.proxy_class.crowded_at = process.arrivals;
       QueueClient(*crowd, client);
       return LinkDecision::Later();
     }

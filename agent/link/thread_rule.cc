@@ -29,7 +29,7 @@ namespace {
 constexpr uint32_t kKnown = 16;
 constexpr double kThreadShare = 0.97;
 constexpr double kConfidence = 0.99;
-constexpr double kNestedConfidence = 0.92;
+constexpr double kNestedConfidence = 0.98;
 
 ThreadState* FindThread(ProcessState& process, uint32_t tid) {
   const auto it = process.threads.find(tid);

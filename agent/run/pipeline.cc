@@ -21,6 +21,8 @@ Pipeline::~Pipeline() = default;
 
 void Pipeline::SetView(std::unique_ptr<TraceView> view) { view_ = std::move(view); }
 
+void Pipeline::SetTurns(TurnsFn turns) { turns_ = std::move(turns); }
+
 void Pipeline::OnEvent(const EventView& event) {
   // Before the events of a process that has begun to hand off.
   if (inbox_.ProducersChanged()) linker_.OnProducers(inbox_.TakeProducers());
@@ -130,6 +132,10 @@ void Pipeline::OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_i
     return;
   }
   lone_.push_back(LoneSpan(*handed, trace_id));
+}
+
+void Pipeline::OnTurns(uint32_t tgid, bool needed) {
+  if (turns_) turns_(tgid, needed);
 }
 
 void Pipeline::SendLone() {

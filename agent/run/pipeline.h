@@ -37,6 +37,9 @@ class Pipeline final : public EventSink, private LinkedSink {
            ConnTable::OrderFn order);
   ~Pipeline() override;
   void SetView(std::unique_ptr<TraceView> view);
+  // Called when it becomes known whether a process's links need the counters of its threads.
+  using TurnsFn = std::function<void(uint32_t tgid, bool on)>;
+  void SetTurns(TurnsFn turns);
   // Where the hand-off lays down the spans of observed processes.
   HandedInbox& inbox() { return inbox_; }
 
@@ -54,6 +57,7 @@ class Pipeline final : public EventSink, private LinkedSink {
  private:
   void OnTree(std::vector<LinkedExchange> tree) override;
   void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) override;
+  void OnTurns(uint32_t tgid, bool needed) override;
   void StageHanded(uint64_t mono_ns);
   void GiveHanded();
   void SendLone();
@@ -64,6 +68,7 @@ class Pipeline final : public EventSink, private LinkedSink {
   SpanQueue* queue_;
   ProcessTable processes_;
   std::unique_ptr<TraceView> view_;
+  TurnsFn turns_;
   uint64_t wall_minus_mono_ns_ = 0;
   uint64_t now_ns_ = 0;
   uint64_t events_processed_ = 0;

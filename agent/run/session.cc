@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <cstring>
 #include <iostream>
 #include <utility>
 
@@ -22,8 +23,16 @@ namespace {
 
 constexpr int kPollMs = 100;
 constexpr double kSlowDiskBytesPerS = 10e6;
-// Replays must give the same ids each time.
+// Replays must give the same ids, and the same links, each time.
 constexpr uint64_t kReplaySeed = 1;
+
+uint64_t RandomKey() {
+  const SpanId random = RandomIds().NewSpanId();
+  uint64_t key = 0;
+  static_assert(sizeof(key) == sizeof(random.bytes));
+  std::memcpy(&key, random.bytes.data(), sizeof(key));
+  return key;
+}
 
 uint64_t Ns(absl::Duration duration) { return static_cast<uint64_t>(absl::ToInt64Nanoseconds(duration)); }
 
@@ -153,7 +162,11 @@ absl::Status Session::OpenReplay() {
 
 absl::Status Session::OpenCapture() {
   if (settings_.targets.empty() && handoff_ != nullptr) return absl::OkStatus();
-  SPANTAP_ASSIGN_OR_RETURN(source_, BpfSource::Open(settings_.capture, settings_.targets));
+  SPANTAP_ASSIGN_OR_RETURN(auto source, BpfSource::Open(settings_.capture, settings_.targets));
+  if (settings_.capture.turns && !source->counts_turns()) {
+    Log(LogLevel::kWarn, "this kernel does not let loop turns be counted: fewer links without headers");
+  }
+  source_ = std::move(source);
   return absl::OkStatus();
 }
 
@@ -165,11 +178,13 @@ void Session::OpenPipeline() {
   }
   PipelineSettings pipeline;
   pipeline.links = settings_.links;
+  pipeline.links.tokens.key = replay_ != nullptr ? kReplaySeed : RandomKey();
   pipeline.style = settings_.style;
   pipeline.resource_attributes = settings_.resource_attributes;
   pipeline_ = std::make_unique<Pipeline>(
       pipeline, *ids_, ledger_, exporter_ != nullptr ? &exporter_->queue() : nullptr,
       [this](uint64_t conn_id, const spantap_order& order) { source_->Order(conn_id, order); });
+  pipeline_->SetTurns([this](uint32_t tgid, bool on) { source_->CountTurns(tgid, on); });
   if (!WantsView(settings_)) return;
   pipeline_->SetView(std::make_unique<TraceView>(ViewFor(settings_), std::cout,
                                                  [this](uint32_t tgid) { return pipeline_->ServiceName(tgid); }));

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/serve/ledger_line.h"
 
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 
 namespace spantap {
@@ -26,6 +28,26 @@ void AddSource(std::string& line, const SourceCounters& source) {
   AddIf(line, "calls_many_iovecs", source.iovecs);
 }
 
+void AddLinks(std::string& line, const LinkCounters& l) {
+  for (size_t i = 1; i < std::size(l.linked); ++i) {
+    AddIf(line, absl::StrCat("links.", LinkRuleName(static_cast<LinkRule>(i))), l.linked[i]);
+  }
+  AddIf(line, "links_ambiguous", l.refused_ambiguous);
+  AddIf(line, "links_unknown", l.refused_unknown);
+  for (const auto& [reason, count] : l.refused) {
+    AddIf(line, absl::StrCat("links_refused.", absl::StrReplaceAll(reason, {{" ", "_"}, {"=", "_"}})), count);
+  }
+  AddIf(line, "links_late", l.late);
+  AddIf(line, "link_candidates.told", l.candidates);
+  AddIf(line, "link_candidates.lost", l.candidates_lost);
+  AddIf(line, "causes_decided", l.cause.decided);
+  AddIf(line, "causes_overflow", l.cause.overflow);
+  AddIf(line, "cause_timelines", l.cause.timelines);
+  AddIf(line, "cause_searches_cut_short", l.cause.cut_short);
+  AddIf(line, "cause_forgotten", l.cause.forgotten);
+  AddIf(line, "adopted", l.adopted);
+}
+
 void AddPipeline(std::string& line, const ConnCounters& c, const LinkCounters& l) {
   Add(line, "connections", c.opened);
   AddIf(line, "connections_evicted", c.evicted);
@@ -38,9 +60,7 @@ void AddPipeline(std::string& line, const ConnCounters& c, const LinkCounters& l
   AddIf(line, "pending_overflow", c.pending_overflow);
   AddIf(line, "unsampled", l.unsampled);
   AddIf(line, "own_export_skipped", l.own_export_skipped);
-  AddIf(line, "links_ambiguous", l.refused_ambiguous);
-  AddIf(line, "links_unknown", l.refused_unknown);
-  AddIf(line, "adopted", l.adopted);
+  AddLinks(line, l);
 }
 
 void AddHanded(std::string& line, const HandedCounters& handed) {

@@ -64,7 +64,6 @@ void AddLinks(MetricFamilies& out, const LinkCounters& l) {
   Members linked;
   for (size_t i = 1; i < std::size(l.linked); ++i) {
     const absl::string_view rule = LinkRuleName(static_cast<LinkRule>(i));
-    if (rule.empty()) break;  // there are no more rules
     linked.emplace_back(std::string(rule), static_cast<double>(l.linked[i]));
   }
   out.Counter("links", "Exchanges linked to a parent, by rule.", "rule", linked);
@@ -74,6 +73,8 @@ void AddLinks(MetricFamilies& out, const LinkCounters& l) {
   for (const auto& [reason, count] : l.refused) refused.emplace_back(std::string(reason), static_cast<double>(count));
   if (!refused.empty()) out.Counter("links_refused", "Links not drawn, by reason.", "reason", refused);
   out.Counter("links_late", "Links found after the ids of one side were delivered: not drawn.", l.late);
+  out.Counter("link_candidates", "Roots with an unsure parent, as span links (--link-candidates), by outcome.",
+              "outcome", {{"told", l.candidates}, {"lost", l.candidates_lost}});
   out.Counter("roots", "Exchanges without a known parent.", l.roots);
   out.Counter("adopted", "Trees that took over their parent's trace id.", l.adopted);
   out.Counter("unsampled", "Exchanges that sampling left out.", l.unsampled);
@@ -81,6 +82,15 @@ void AddLinks(MetricFamilies& out, const LinkCounters& l) {
   out.Counter("tree_parts", "Pieces of trees delivered before their last.", l.parts);
   out.Counter("request_id_reused", "Request ids on too many roots to be ids.", l.request_id_reused);
   out.Counter("own_export_skipped", "Export requests of observed processes, never spans.", l.own_export_skipped);
+}
+
+void AddCauses(MetricFamilies& out, const CauseCounters& cause) {
+  out.Counter("causes_decided", "Requests without a certain cause that were decided, however sure.", cause.decided);
+  out.Counter("causes_overflow", "Requests whose cause was given up because a bound was reached.", cause.overflow);
+  out.Counter("cause_timelines", "Possible timelines of handlers that were looked at.", cause.timelines);
+  out.Counter("cause_searches_cut_short", "Searches for timelines that reached their bound.", cause.cut_short);
+  out.Counter("cause_forgotten", "Processes and routes whose handlers were forgotten for want of room.",
+              cause.forgotten);
 }
 
 void AddHanded(MetricFamilies& out, const HandedCounters& handed) {
@@ -183,6 +193,7 @@ std::string MetricsText(const RunStatus& status, const ProcessStats& process, co
   if (status.events.pipeline) {
     AddConnections(out, status.events.connections);
     AddLinks(out, status.events.links);
+    AddCauses(out, status.events.links.cause);
   }
   if (status.events.handoff) {
     AddHandoff(out, *status.events.handoff);

@@ -140,6 +140,17 @@ void CopyTraceState(const Parts& parts, Span* span) {
   if (ValidTraceState(state)) span->trace_state.assign(state.data(), state.size());
 }
 
+// The parent that it may have. Observed by us, in this process: it came in no header.
+void AddCandidate(const LinkCandidate& candidate, Span* span) {
+  SpanLink link;
+  link.trace_id = candidate.trace_id;
+  link.span_id = candidate.span_id;
+  link.is_remote = false;
+  link.attributes.AddString("spantap.link.rule", LinkRuleName(candidate.rule));
+  link.attributes.AddDouble("spantap.link.confidence", candidate.confidence);
+  span->links.push_back(std::move(link));
+}
+
 void SetIdentity(const LinkedExchange& linked, uint64_t wall_minus_mono_ns, Span* span) {
   const Exchange& exchange = *linked.exchange;
   span->trace_id = linked.trace_id;
@@ -172,13 +183,15 @@ void AddLinkFacts(const LinkedExchange& linked, Span* span) {
     span->attributes.AddString("spantap.link.rule", LinkRuleName(linked.rule));
     span->attributes.AddDouble("spantap.link.confidence", linked.confidence);
   }
-  if (!linked.wire_trace_id.valid()) return;
-  span->attributes.AddString("spantap.wire.trace_id", FormatHex(linked.wire_trace_id));
-  SpanLink link;
-  link.trace_id = linked.wire_trace_id;
-  link.span_id = linked.wire_parent_id;
-  link.is_remote = true;  // it came in a header
-  span->links.push_back(std::move(link));
+  if (linked.wire_trace_id.valid()) {
+    span->attributes.AddString("spantap.wire.trace_id", FormatHex(linked.wire_trace_id));
+    SpanLink link;
+    link.trace_id = linked.wire_trace_id;
+    link.span_id = linked.wire_parent_id;
+    link.is_remote = true;  // it came in a header
+    span->links.push_back(std::move(link));
+  }
+  if (linked.candidate) AddCandidate(*linked.candidate, span);
 }
 
 void AddDoubts(const Exchange& exchange, AttributeBlob* attributes) {

@@ -38,6 +38,7 @@ class Discard final : public ExchangeSink, public LinkedSink {
   void OnResponse(Exchange&) override {}
   void OnFinished(std::unique_ptr<Exchange>) override {}
   void OnTree(std::vector<LinkedExchange>) override {}
+  void OnSpan(std::unique_ptr<HandedSpan>, const TraceId&) override {}
 };
 
 // One round: events into connections, and on into the linker if there is one.

@@ -49,6 +49,7 @@ struct OpenOptions {
   uint64_t write_position = 5000;
   bool from_start = true;  // both directions
   uint64_t unix_pair = 0;
+  bool dialled = false;  // by the current process and thread, with the counters of Counted()
 };
 
 class EventBuilder {
@@ -59,7 +60,7 @@ class EventBuilder {
     tid_ = tid != 0 ? tid : tgid;
     return *this;
   }
-  // The thread's counters for the next data records; Uncounted() ends it.
+  // The thread's counters for the next data records (and dialled connections); Uncounted() ends it.
   EventBuilder& Counted(const spantap_turns& turns) {
     counted_ = true;
     turns_ = turns;
@@ -93,6 +94,11 @@ class EventBuilder {
     event.read_position = options.read_position;
     event.write_position = options.write_position;
     event.unix_pair = options.unix_pair;
+    if (options.dialled) event.dialled_by = tgid_;
+    if (options.dialled && counted_) {
+      event.header.flags |= SPANTAP_F_COUNTED;
+      event.turns = turns_;
+    }
     position(conn_id, false) = options.read_position;
     position(conn_id, true) = options.write_position;
     Add(event);

@@ -19,6 +19,8 @@
 namespace spantap {
 namespace {
 
+constexpr size_t kOpenBytes = sizeof(spantap_open_event);
+
 class TempDir {
  public:
   TempDir() {
@@ -103,7 +105,7 @@ TEST_CASE("record file: what was written is what is replayed", "[record]") {
   struct stat file;
   REQUIRE(stat(path.c_str(), &file) == 0);
   CHECK((file.st_mode & 0777) == 0600);
-  CHECK(bytes.substr(0, 16) == std::string("SPANTAP1\1\0\0\0\x10\0\0\0", 16));
+  CHECK(bytes.substr(0, 16) == std::string("SPANTAP1\2\0\0\0\x10\0\0\0", 16));
 
   auto source = ReplaySource::Open(path);
   REQUIRE(source.ok());
@@ -155,6 +157,35 @@ TEST_CASE("record file: the books of a replay balance", "[record]") {
   CHECK(counters.captured == 8);
 }
 
+TEST_CASE("record file: open records of version 1, which do not tell who dialled, are completed", "[record]") {
+  constexpr size_t kOldBytes = 104;
+  TempDir dir;
+  const std::string path = dir.File("a");
+  EventRecord open = MakeOpen(1, SPANTAP_ROLE_CONNECTED, true, 10);
+  EventRecord data = MakeData({1, 0, 0, SPANTAP_F_WRITE, 20}, "GET / HTTP/1.1\r\n\r\n");
+  open.header().size = kOldBytes;
+  const std::string file_header("SPANTAP1\1\0\0\0\x10\0\0\0", 16);
+  const std::string second = std::string(data.bytes(), data.size()) + std::string(-data.size() % 8, '\0');
+  Spit(path, file_header + std::string(open.bytes(), kOldBytes) + second);
+  auto source = ReplaySource::Open(path);
+  REQUIRE(source.ok());
+  Collector got;
+  Drain(**source, got);
+  open.header().size = kOpenBytes;  // all that it lacked is 0 in `open`, too
+  CHECK(got.records == std::vector<std::string>{std::string(open.view().record), std::string(data.view().record)});
+  CHECK((*source)->Counters().delivered == 2);
+
+  // Shorter than the first version's: no open record at all.
+  open.header().size = kOldBytes - 8;
+  Spit(path, file_header + std::string(open.bytes(), kOldBytes - 8) + second);
+  auto broken = ReplaySource::Open(path);
+  REQUIRE(broken.ok());
+  Collector rest;
+  Drain(**broken, rest);
+  CHECK(rest.records == std::vector<std::string>{std::string(data.view().record)});
+  CHECK((*broken)->Counters().drop_malformed == 1);
+}
+
 TEST_CASE("record file: cut at every byte, whole records are delivered", "[record]") {
   TempDir dir;
   const std::string path = dir.File("a");
@@ -187,7 +218,7 @@ TEST_CASE("record file: a size that cannot be ends the file", "[record]") {
   const std::string path = dir.File("a");
   for (uint32_t size : {0u, 1u, 31u, kMaxRecordBytes + 1, 0xffffffffu}) {
     std::string bytes = WriteSome(path, true);
-    memcpy(bytes.data() + 16 + 104, &size, sizeof(size));  // the second record's
+    memcpy(bytes.data() + 16 + kOpenBytes, &size, sizeof(size));  // the second record's
     Spit(path, bytes);
     auto source = ReplaySource::Open(path);
     REQUIRE(source.ok());
@@ -205,7 +236,10 @@ TEST_CASE("record file: bad files are refused with a reason", "[record]") {
   bytes[8] = 7;
   Spit(path, bytes);
   CHECK(ReplaySource::Open(path).status().message() ==
-        path + " was written by event version 7, this spantap reads 1: replay it with the spantap that wrote it");
+        path + " was written by event version 7, this spantap reads 1 to 2: replay it with the spantap that wrote it");
+  bytes[8] = 0;
+  Spit(path, bytes);
+  CHECK_FALSE(ReplaySource::Open(path).ok());
   bytes[8] = 1;
   bytes[12] = 15;
   Spit(path, bytes);
@@ -261,7 +295,7 @@ TEST_CASE("record file: a write error says after how many records", "[record]") 
   rlimit old_limit;
   REQUIRE(getrlimit(RLIMIT_FSIZE, &old_limit) == 0);
   const auto old_handler = signal(SIGXFSZ, SIG_IGN);
-  const rlimit limit = {16 + 104 * 10 + 50, old_limit.rlim_max};
+  const rlimit limit = {16 + kOpenBytes * 10 + 50, old_limit.rlim_max};
   REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
   auto writer = RecordWriter::Create(path, false);
   absl::Status status;
@@ -289,12 +323,12 @@ TEST_CASE("record file: what a killed recorder leaves", "[record]") {
   REQUIRE(writer.ok());
   (*writer)->OnEvent(MakeOpen(1, 0, false).view());
   (*writer)->OnTime(5'000'000'000);
-  CHECK(Slurp(path).size() == 16 + 104);
+  CHECK(Slurp(path).size() == 16 + kOpenBytes);
   (*writer)->OnEvent(MakeOpen(2, 0, false).view());
   (*writer)->OnTime(5'500'000'000);
-  CHECK(Slurp(path).size() == 16 + 104);
+  CHECK(Slurp(path).size() == 16 + kOpenBytes);
   (*writer)->OnTime(6'000'000'000);
-  CHECK(Slurp(path).size() == 16 + 208);
+  CHECK(Slurp(path).size() == 16 + 2 * kOpenBytes);
   EventRecord bad = MakeData({}, "abcd");
   bad.header().type = 77;
   (*writer)->OnEvent(bad.view());

@@ -72,6 +72,10 @@ const std::vector<Row>& Rows() {
      {"always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"}, {"jaeger_remote", "Always_On"}},
     {__LINE__, "sample", {"0", "12.5%", "0.07", "100"}, {"0", "12.5", "0.07", "100"}, {"101", "-1", "nan", "all"}},
     {__LINE__, "adopt", {"on", "off"}, {"on", "off"}, {"1", "maybe"}},
+    {__LINE__, "link-confidence", {"0", "0.95", "1"}, {"0", "0.95", "1"}, {"1.1", "-0.1", "nan", "90%", "sure"}},
+    {__LINE__, "link-tokens", {"on", "off"}, {"on", "off"}, {"1"}},
+    {__LINE__, "link-token-headers", {"x-order", "X-User"}, {"x-order", "x-user"}, {"a b", "x:"}},
+    {__LINE__, "link-candidates", {"on", "off"}, {"on", "off"}, {"best"}},
     {__LINE__, "query-values", {"redacted", "none"}, {"redacted", "none"}, {"all"}},
     {__LINE__, "attribute-count-limit", {"0", "1000000"}, {"0", "1000000"}, {"-1", "1000001"}},
     {__LINE__, "attribute-value-length-limit", {"0", "unlimited"}, {"0", "unlimited"}, {"-1", "infinite"}},
@@ -198,6 +202,20 @@ TEST_CASE("options: a bad value is refused with where, what and the accepted for
       }
     }
   }
+}
+
+TEST_CASE("options: names of headers, many in a word, each once", "[cli]") {
+  const Option& option = *FindOption("link-token-headers");
+  Draft draft;
+  for (const char* word : {"X-Order, x-cart", "x-cart,x-user"}) CHECK(option.form.apply(word, draft).ok());
+  CHECK(option.form.show(draft) == std::vector<std::string>{"x-order", "x-cart", "x-user"});
+  for (const char* word : {",", "a,,b", "a,"}) CHECK_FALSE(option.form.apply(word, draft).ok());
+  std::string many = "h0";
+  for (int i = 1; i < 13; ++i) absl::StrAppend(&many, ",h", i);
+  Draft full = {};
+  CHECK(option.form.apply(many + ",a,b,c", full).ok());
+  CHECK_FALSE(option.form.apply("d", full).ok());
+  CHECK(option.form.apply("h3", full).ok());
 }
 
 TEST_CASE("options: what takes one value takes no second", "[cli]") {

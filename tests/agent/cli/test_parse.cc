@@ -209,7 +209,7 @@ TEST_CASE("help: every option of a command is in its help, and no other", "[cli]
 }
 
 TEST_CASE("help: --version names the event version", "[cli]") {
-  CHECK(Has(World().Must({"--version"}).print.value(), "event version 1"));
+  CHECK(Has(World().Must({"--version"}).print.value(), "event version 2"));
 }
 
 }  // namespace

@@ -57,8 +57,8 @@ struct Tcp {
 
 class World final : public LinkedSink {
  public:
-  explicit World(const LinkSettings& settings = {}, uint64_t seed = 1)
-      : ids_(seed), linker_(std::make_unique<Linker>(settings, ids_, *this)) {}
+  explicit World(const LinkSettings& settings = {}, uint64_t seed = 1, std::unique_ptr<CauseFinder> finder = nullptr)
+      : ids_(seed), linker_(std::make_unique<Linker>(settings, ids_, *this, std::move(finder))) {}
 
   // IPv4 between two processes; 0: that end is not observed, and its Side is not to be used.
   Tcp Connect(uint32_t client_tgid, uint32_t server_tgid) {
@@ -167,11 +167,14 @@ class World final : public LinkedSink {
     TraceId trace_id;
   };
   const std::vector<Lone>& lone() const { return lone_; }
+  // Whose threads' counters were said to be needed, or not; in order.
+  const std::vector<std::pair<uint32_t, bool>>& turns() const { return turns_; }
 
  private:
   void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) override {
     lone_.push_back({std::move(handed), trace_id});
   }
+  void OnTurns(uint32_t tgid, bool needed) override { turns_.emplace_back(tgid, needed); }
   void OnTree(std::vector<LinkedExchange> tree) override {
     trees_.push_back(std::move(tree));
     for (const LinkedExchange& linked : trees_.back()) by_id_[linked.exchange->id] = &linked;
@@ -199,6 +202,7 @@ class World final : public LinkedSink {
   std::map<Exchange*, std::unique_ptr<Exchange>> open_;
   std::vector<std::vector<LinkedExchange>> trees_;
   std::vector<Lone> lone_;
+  std::vector<std::pair<uint32_t, bool>> turns_;
   std::map<uint64_t, const LinkedExchange*> by_id_;
   std::unique_ptr<Linker> linker_;
 };

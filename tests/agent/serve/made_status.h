@@ -55,6 +55,14 @@ inline EventStatus MadeEvents() {
   events.links.own_export_skipped = 418;
   events.links.late = 419;
   events.links.parts = 420;
+  events.links.linked[static_cast<size_t>(LinkRule::kJoint)] = 423;
+  events.links.candidates = 424;
+  events.links.candidates_lost = 425;
+  events.links.cause.decided = 426;
+  events.links.cause.overflow = 427;
+  events.links.cause.timelines = 428;
+  events.links.cause.cut_short = 429;
+  events.links.cause.forgotten = 430;
   events.links.refused = {{"several open", 421}, {"other \"reason\"\\", 422}};
   return events;
 }

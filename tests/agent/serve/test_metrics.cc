@@ -116,6 +116,16 @@ TEST_CASE("metrics: events, connections, links", "[serve]") {
   CHECK(all["spantap_links_refused_total{reason=\"several open\"}"] == 421);
   CHECK(all["spantap_links_refused_total{reason=\"other \\\"reason\\\"\\\\\"}"] == 422);
   CHECK(all["spantap_unsampled_total"] == 415);
+  CHECK(all["spantap_links_total{rule=\"program\"}"] == 0);
+  CHECK(all["spantap_links_total{rule=\"token\"}"] == 0);
+  CHECK(all["spantap_links_total{rule=\"joint\"}"] == 423);
+  CHECK(all["spantap_link_candidates_total{outcome=\"told\"}"] == 424);
+  CHECK(all["spantap_link_candidates_total{outcome=\"lost\"}"] == 425);
+  CHECK(all["spantap_causes_decided_total"] == 426);
+  CHECK(all["spantap_causes_overflow_total"] == 427);
+  CHECK(all["spantap_cause_timelines_total"] == 428);
+  CHECK(all["spantap_cause_searches_cut_short_total"] == 429);
+  CHECK(all["spantap_cause_forgotten_total"] == 430);
 }
 
 TEST_CASE("metrics: exporter and spool", "[serve]") {
@@ -177,6 +187,15 @@ TEST_CASE("ledger: line and JSON have the same names and values, in the same ord
     CHECK(json.at("dropped.queue_full") == 100);
     CHECK(json.contains("dropped.encode") == false);
     CHECK(json.contains("exchanges") == pipeline);
+    CHECK(json.contains("links.calm") == false);
+    if (!pipeline) continue;
+    CHECK(json.at("links.wire") == 401);
+    CHECK(json.at("links.joint") == 423);
+    CHECK(json.at("links_refused.several_open") == 421);
+    CHECK(json.at("links_late") == 419);
+    CHECK(json.at("link_candidates.lost") == 425);
+    CHECK(json.at("causes_decided") == 426);
+    CHECK(json.at("cause_forgotten") == 430);
   }
 }
 

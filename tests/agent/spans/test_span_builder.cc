@@ -217,6 +217,23 @@ TEST_CASE("span: the link says its rule, and adoption leaves a trail", "[spans]"
   CHECK(span.parent_is_remote);
 }
 
+TEST_CASE("span: a parent that is not sure enough is a link", "[spans]") {
+  LinkedExchange linked = MakeLinked(Role::kClient, "GET", "/", 200);
+  linked.candidate = LinkCandidate{{}, {}, LinkRule::kJoint, 0.75};
+  linked.candidate->trace_id.bytes[0] = 0xab;
+  linked.candidate->span_id.bytes[0] = 0xcd;
+  const Span span = Build(linked);
+  REQUIRE(span.links.size() == 1);
+  CHECK(span.links[0].trace_id == linked.candidate->trace_id);
+  CHECK(span.links[0].span_id == linked.candidate->span_id);
+  CHECK(span.links[0].is_remote == false);
+  const AttributeReader of_link(span.links[0].attributes);
+  CHECK(of_link["spantap.link.rule"] == "joint");
+  CHECK(of_link["spantap.link.confidence"] == "0.75");
+  CHECK_FALSE(AttributeReader(span.attributes).Has("spantap.link.rule"));
+  CHECK_FALSE(span.parent_span_id.valid());
+}
+
 TEST_CASE("span: tracestate stays with the trace id it came with", "[spans]") {
   const HeaderList headers = {{"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
                               {"tracestate", "vendor=1"}};

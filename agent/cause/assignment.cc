@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cause/assignment.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
+
+namespace spantap {
+namespace {
+
+constexpr double kNegligible = 1e-9;  // share of the best at which a set is dropped
+constexpr double kTooMuch = 1e-3;     // share of all at which dropping sets is told
+
+uint64_t HashOf(uint32_t call) {
+  uint64_t x = (call + 1) * 0x9e3779b97f4a7c15ull;
+  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+  return x ^ x >> 27;
+}
+
+uint32_t RootOf(std::vector<uint32_t>& parents, uint32_t at) {
+  while (parents[at] != at) at = parents[at] = parents[parents[at]];
+  return at;
+}
+
+}  // namespace
+
+// Which calls are taken, of those that later choosers may want.
+struct Assignment::Set {
+  absl::InlinedVector<uint32_t, 8> taken;
+  double forward = 0;
+  double backward = 0;
+};
+
+struct Assignment::Move {
+  uint32_t from, to;
+  uint32_t choice;
+  double weight;
+};
+
+uint32_t Assignment::AddChooser(std::vector<Choice> choices) {
+  Chooser chooser;
+  chooser.probability.resize(choices.size());
+  chooser.choices = std::move(choices);
+  choosers_.push_back(std::move(chooser));
+  return static_cast<uint32_t>(choosers_.size()) - 1;
+}
+
+void Assignment::Solve(uint32_t calls, double log_nobody) {
+  log_nobody_ = log_nobody;
+  of_call_.assign(calls, {});
+  last_.assign(calls, 0);
+  std::vector<uint32_t> parents(choosers_.size());
+  std::iota(parents.begin(), parents.end(), 0);
+  for (uint32_t i = 0; i < choosers_.size(); ++i) {
+    for (const Choice& choice : choosers_[i].choices) {
+      for (const uint32_t call : choice.calls) {
+        auto& of = of_call_[call];
+        if (!of.empty() && of.back() == i) continue;
+        if (!of.empty()) parents[RootOf(parents, of.front())] = RootOf(parents, i);
+        of.push_back(i);
+        last_[call] = i;
+      }
+    }
+  }
+  std::vector<std::vector<uint32_t>> groups(choosers_.size());
+  for (uint32_t i = 0; i < choosers_.size(); ++i) groups[RootOf(parents, i)].push_back(i);
+  for (const auto& group : groups) {
+    if (!group.empty()) SolveGroup(group);
+  }
+}
+
+void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
+  std::vector<std::vector<Set>> steps(1, std::vector<Set>(1));
+  std::vector<std::vector<Move>> moves;
+  steps[0][0].forward = 1;
+  for (const uint32_t number : group) {
+    const Chooser& chooser = choosers_[number];
+    double most = -1e300;
+    for (const Choice& choice : chooser.choices) {
+      most = std::max(most, choice.log_weight - log_nobody_ * static_cast<double>(choice.calls.size()));
+    }
+    std::vector<double> weight(chooser.choices.size());
+    for (size_t k = 0; k < weight.size(); ++k) {
+      const Choice& choice = chooser.choices[k];
+      weight[k] = std::exp(choice.log_weight - log_nobody_ * static_cast<double>(choice.calls.size()) - most);
+    }
+    std::vector<Set> next;
+    std::vector<Move> made;
+    absl::flat_hash_map<uint64_t, uint32_t> known;
+    const std::vector<Set>& now = steps.back();
+    for (uint32_t s = 0; s < now.size(); ++s) {
+      for (uint32_t k = 0; k < weight.size(); ++k) {
+        if (weight[k] <= 0) continue;
+        const auto& calls = chooser.choices[k].calls;
+        const bool clash = std::any_of(calls.begin(), calls.end(), [&](uint32_t call) {
+          return std::find(now[s].taken.begin(), now[s].taken.end(), call) != now[s].taken.end();
+        });
+        if (clash) continue;
+        uint64_t hash = 0;
+        for (const uint32_t call : now[s].taken) hash ^= last_[call] > number ? HashOf(call) : 0;
+        for (const uint32_t call : calls) hash ^= last_[call] > number ? HashOf(call) : 0;
+        const auto [it, fresh] = known.try_emplace(hash, static_cast<uint32_t>(next.size()));
+        if (fresh) {
+          Set& set = next.emplace_back();
+          for (const uint32_t call : now[s].taken) {
+            if (last_[call] > number) set.taken.push_back(call);
+          }
+          for (const uint32_t call : calls) {
+            if (last_[call] > number) set.taken.push_back(call);
+          }
+        }
+        next[it->second].forward += now[s].forward * weight[k];
+        made.push_back({s, it->second, k, weight[k]});
+      }
+    }
+    double all = 0, best = 0;
+    for (const Set& set : next) all += set.forward, best = std::max(best, set.forward);
+    double floor = best * kNegligible;
+    if (next.size() > kMaxSets) {
+      std::vector<double> sorted;
+      for (const Set& set : next) sorted.push_back(set.forward);
+      std::nth_element(sorted.begin(), sorted.begin() + kMaxSets, sorted.end(), std::greater<>());
+      floor = std::max(floor, sorted[kMaxSets]);
+    }
+    double dropped = 0;
+    for (Set& set : next) {
+      if (set.forward <= floor && set.forward < best) dropped += set.forward, set.forward = 0;
+      set.forward /= all;
+    }
+    if (dropped > kTooMuch * all) Crowd(group, number, next);
+    made.erase(std::remove_if(made.begin(), made.end(), [&](const Move& move) { return next[move.to].forward == 0; }),
+               made.end());
+    // What was dropped is not gone on from.
+    std::vector<uint32_t> place(next.size(), UINT32_MAX);
+    std::vector<Set> kept;
+    for (uint32_t i = 0; i < next.size(); ++i) {
+      if (next[i].forward == 0) continue;
+      place[i] = static_cast<uint32_t>(kept.size());
+      kept.push_back(std::move(next[i]));
+    }
+    for (Move& move : made) move.to = place[move.to];
+    steps.push_back(std::move(kept));
+    moves.push_back(std::move(made));
+  }
+  for (Set& set : steps.back()) set.backward = 1;
+  for (size_t i = group.size(); i-- > 0;) {
+    Chooser& chooser = choosers_[group[i]];
+    double all = 0;
+    for (const Move& move : moves[i]) {
+      const double onward = move.weight * steps[i + 1][move.to].backward;
+      steps[i][move.from].backward += onward;
+      const double through = steps[i][move.from].forward * onward;
+      chooser.probability[move.choice] += through;
+      all += through;
+    }
+    for (double& p : chooser.probability) p /= all;
+    double most = 0;
+    for (const Set& set : steps[i]) most = std::max(most, set.backward);
+    for (Set& set : steps[i]) set.backward /= most;
+  }
+}
+
+// All that compete for what was open when sets were dropped.
+void Assignment::Crowd(const std::vector<uint32_t>& group, uint32_t at, const std::vector<Set>& sets) {
+  uint32_t first = at, last = at;
+  for (const Set& set : sets) {
+    for (const uint32_t call : set.taken) {
+      first = std::min(first, of_call_[call].front());
+      last = std::max(last, last_[call]);
+    }
+  }
+  for (const uint32_t number : group) choosers_[number].crowded |= number >= first && number <= last;
+}
+
+double Assignment::Of(uint32_t chooser, uint32_t call) const {
+  const Chooser& one = choosers_[chooser];
+  double with = 0;
+  for (size_t i = 0; i < one.choices.size(); ++i) {
+    const auto& calls = one.choices[i].calls;
+    if (std::find(calls.begin(), calls.end(), call) != calls.end()) with += one.probability[i];
+  }
+  return with;
+}
+
+double Assignment::LocalOdds(const Chooser& chooser, uint32_t call) const {
+  double most = -1e300, with = 0, without = 0;
+  for (const Choice& choice : chooser.choices) most = std::max(most, choice.log_weight);
+  for (const Choice& choice : chooser.choices) {
+    const bool has = std::find(choice.calls.begin(), choice.calls.end(), call) != choice.calls.end();
+    (has ? with : without) += std::exp(choice.log_weight - most);
+  }
+  return with / std::max(without, 1e-12);
+}
+
+double Assignment::Local(uint32_t chooser, uint32_t call) const {
+  double mine = 0, all = std::exp(log_nobody_);
+  for (const uint32_t other : of_call_[call]) {
+    const double odds = LocalOdds(choosers_[other], call);
+    all += odds;
+    if (other == chooser) mine = odds;
+  }
+  return mine / all;
+}
+
+std::vector<Assignment::Claim> Assignment::ClaimsOf(uint32_t call) const {
+  std::vector<Claim> claims;
+  if (call >= of_call_.size()) return claims;
+  for (const uint32_t chooser : of_call_[call]) claims.push_back({chooser, Of(chooser, call)});
+  return claims;
+}
+
+}  // namespace spantap

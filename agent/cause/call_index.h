@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The calls of one process, to be found by label and time, or by the turn of a thread's loop in which they were sent.
+// Owns nothing. Event thread. Memory: two pointers a call.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/types/span.h"
+#include "agent/cause/window.h"
+
+namespace spantap {
+
+bool SentBefore(const Call* a, const Call* b);
+
+class CallIndex {
+ public:
+  using Calls = absl::Span<Call* const>;
+
+  void Add(Call& call);
+  // In order of sending: those sent at or after `from` and not later than `until`.
+  Calls Between(Label label, uint64_t from_ns, uint64_t until_ns) const;
+  // Those a thread sent in this turn of its loop.
+  Calls InTurn(Label label, uint32_t tid, uint32_t turn) const;
+  // Those that waited for a connection.
+  Calls Dequeued(Label label, uint64_t from_ns, uint64_t until_ns) const;
+  // All of one thread, whatever their label.
+  Calls OfThread(uint32_t tid) const;
+  size_t threads() const { return threads_.size(); }
+  size_t labels() const { return by_label_.size(); }
+  // Drops all that were sent before.
+  void Trim(uint64_t before_ns);
+
+ private:
+  using List = std::vector<Call*>;
+  std::vector<List> by_label_;
+  std::vector<List> dequeued_;
+  absl::flat_hash_map<uint64_t, List> by_thread_;  // by label and thread
+  absl::flat_hash_map<uint32_t, List> threads_;
+};
+
+}  // namespace spantap

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cause/learned.h"
+
+#include <cmath>
+
+namespace spantap {
+namespace {
+
+constexpr double kTokenPrior = 2;
+constexpr double kCommon = 0.98;
+constexpr double kRareToken = 0.02;
+
+uint32_t UseKey(const Handler& handler, const Call& call) {
+  return static_cast<uint32_t>(handler.route) << 8 | call.label;
+}
+
+bool Has(const Handler& handler, uint64_t token) {
+  return std::binary_search(handler.tokens.begin(), handler.tokens.end(), token);
+}
+
+}  // namespace
+
+// Tokens of one call may say the same thing twice (a list and its parts): only the rarest counts.
+double Learned::TokenOdds(const Handler& handler, const Call& call) const {
+  if (call.tokens.empty()) return 0;
+  double shared = 1, rarest = 1;
+  for (const uint64_t token : call.tokens) {
+    const double share = token_counts.ShareOf(token);
+    rarest = std::min(rarest, share);
+    if (Has(handler, token)) shared = std::min(shared, share);
+  }
+  const auto it = token_use_.find(UseKey(handler, call));
+  const double with = it == token_use_.end() ? 0 : it->second.with;
+  const double same = it == token_use_.end() ? 0 : it->second.same;
+  const double match = std::clamp((same + kTokenPrior / 2) / (with + kTokenPrior), 0.005, 0.995);
+  if (shared < kCommon) return std::log(match / shared);
+  return std::log((1 - match) / (1 - std::min(rarest, kCommon)));
+}
+
+double Learned::ProposalOdds(const Handler& handler, const Call& call) const {
+  if (call.proposed == nullptr) return 0;
+  const double right = proposals[static_cast<size_t>(call.proposal)].value();
+  return std::log((call.proposed == &handler ? right : 1 - right) / 0.5);
+}
+
+bool Learned::ShareToken(const Handler& handler, const Call& call) const {
+  return std::any_of(call.tokens.begin(), call.tokens.end(), [&](uint64_t token) {
+    return Has(handler, token) && token_counts.ShareOf(token) < kRareToken;
+  });
+}
+
+void Learned::LearnToken(const Handler& handler, const Call& call, double weight) {
+  if (call.tokens.empty()) return;
+  const uint32_t key = UseKey(handler, call);
+  if (token_use_.size() >= kMaxTokenUses && !token_use_.contains(key)) return;
+  TokenUse& use = token_use_[key];
+  use.with += static_cast<float>(weight);
+  const bool same =
+      std::any_of(call.tokens.begin(), call.tokens.end(), [&](uint64_t token) { return Has(handler, token); });
+  if (same) use.same += static_cast<float>(weight);
+}
+
+}  // namespace spantap

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How much more likely a sight is if the step is really this handler's than if some other open handler had done it. That
+// is what makes steps comparable at any load: the busier a process, the more strangers look near, the less nearness
+// tells.
+//
+//   true      a mixture: the handler goes straight on (as often as this context does), or waits for something and comes back
+//             after this context's gaps
+//   stranger  measured all the time on handlers that are known not to have done it
+//
+// A context is (route, what was last, what is next). What is learned of contexts holds at any load; what strangers and
+// immediate steps look like is relearned as the load changes. One per process; event thread. Memory: kMaxContexts of
+// 100 bytes, and 12 KiB.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "absl/container/flat_hash_map.h"
+#include "agent/cause/steps.h"
+
+namespace spantap {
+
+using Label = uint8_t;                   // a call's number in its process
+inline constexpr Label kReply = 63;      // instead of a call: the handler replies
+inline constexpr size_t kMaxLabels = 63;  // different calls of a process
+
+struct StepContext {
+  uint16_t route = 0;
+  Last last = Last::kRequest;
+  Label last_label = 0;  // of the call that was sent or answered
+  Label next = 0;
+  bool dequeued = false;  // the call went out on a connection that had just become free: it may have waited for that
+
+  uint32_t key() const {
+    return static_cast<uint32_t>(route) << 16 | static_cast<uint32_t>(last) << 14 | last_label << 8 | next << 1 | dequeued;
+  }
+  // Steps of one kind look alike.
+  size_t kind() const { return (static_cast<size_t>(last) * 2 + (next == kReply)) * 2 + dequeued; }
+};
+inline constexpr size_t kStepKinds = 12;
+
+class Odds {
+ public:
+  static constexpr size_t kMaxContexts = 1024;
+  struct Parts {
+    bool adjacency = true;
+    bool gaps = true;
+  };
+  explicit Odds(Parts parts) : parts_(parts) {}
+
+  // Turns that this step always takes, or kAnyHop.
+  uint8_t HopOf(const StepContext& context) const;
+  // Natural logarithm of true to stranger, within +-6, less what is not known about the context (up to -12).
+  double Of(const StepContext& context, const Sight& sight) const;
+  // Whether the step usually follows at once.
+  bool Immediate(const StepContext& context) const;
+  // Where the end of the step is to be looked for.
+  struct Reach {
+    uint8_t hop = kAnyHop;  // in exactly this turn of the loop, unless it waited for a connection
+    uint64_t ns = UINT64_MAX;  // or at most this much later
+  };
+  Reach ReachOf(const StepContext& context) const;
+  double Seen(const StepContext& context) const;
+
+  // `lasting`: weight for what holds at any load; `present`: for what immediate steps look like now.
+  void LearnTrue(const StepContext& context, const Sight& sight, double lasting, double present);
+  void LearnStranger(const StepContext& context, const Sight& sight);
+  void ForgetRoute(uint16_t route);
+
+ private:
+  struct Context {
+    float seen = 0;
+    float immediate = 0;
+    std::array<float, kHops> hops = {};  // of the immediate ones
+    std::array<float, kGaps> gaps = {};  // of the others
+  };
+  struct Kind {
+    std::array<float, kGaps> gaps = {};
+    std::array<std::array<float, kNearness>, kGapBands> nearness = {};
+    float total = 0;
+    void Add(const Sight& sight, float weight);
+    double Gap(uint8_t gap) const;
+    double Nearness(const Sight& sight) const;
+  };
+  // Of P(sight | immediate) and of P(gap | delayed) to strangers.
+  double ImmediateRatio(const StepContext& context, const Sight& sight) const;
+  double DelayedRatio(const StepContext& context, const Context* learned, const Sight& sight) const;
+  double StrangerGap(size_t kind, uint8_t gap) const;
+  double StrangerNearness(size_t kind, const Sight& sight) const;
+  const Context* Find(const StepContext& context) const;
+
+  const Parts parts_;
+  absl::flat_hash_map<uint32_t, Context> contexts_;
+  std::array<Kind, kStepKinds> immediate_;
+  std::array<Kind, kStepKinds> strangers_;
+  Kind all_strangers_;
+};
+
+}  // namespace spantap

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cause/process_causes.h"
+
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/cause/learning.h"
+
+namespace spantap {
+namespace {
+
+constexpr uint64_t kRoundNs = 20'000'000;
+constexpr uint64_t kReuseNs = 1'000'000;  // a connection that became free this short before was waited for
+constexpr uint32_t kReuseTurns = 6;
+constexpr size_t kMaxRoutes = 128;
+constexpr size_t kMaxAnswered = 8192;
+constexpr size_t kKept = 64;  // handlers that stay as strangers
+constexpr double kLogUnknown = -3;  // of a handler having done something that no timeline shows
+constexpr double kStrong = 6;  // nats
+constexpr double kLearnable = 0.99;
+constexpr double kBusyWeight = 0.02;
+
+// Whether the call went out because its connection had just become free.
+bool Dequeued(const Moment& freed, const Moment& sent) {
+  if (freed.tid != sent.tid) return sent.ns < freed.ns + kReuseNs;
+  if (!freed.counted || !sent.counted || freed.burst != sent.burst) return false;
+  return (freed.turn == sent.turn && freed.reads == sent.reads) ||
+         (sent.turn != freed.turn && sent.turn - freed.turn <= kReuseTurns);
+}
+
+}  // namespace
+
+ProcessCauses::ProcessCauses(uint32_t tgid, const CauseSettings& settings, CauseCounters& counters, CauseOutput& output)
+    : tgid_(tgid), settings_(settings), counters_(counters), output_(output), learned_(settings), simulation_(settings, learned_, open_) {}
+
+Label ProcessCauses::LabelOf(uint64_t call) {
+  const auto it = labels_.find(call);
+  if (it != labels_.end()) return it->second;
+  if (labels_.size() + 1 >= kMaxLabels) return kMaxLabels - 1;
+  const auto label = static_cast<Label>(labels_.size());
+  labels_[call] = label;
+  return label;
+}
+
+uint16_t ProcessCauses::RouteOf(uint64_t route) {
+  const auto it = routes_.find(route);
+  if (it != routes_.end()) return it->second;
+  if (routes_.size() >= kMaxRoutes) return kMaxRoutes;
+  const auto number = static_cast<uint16_t>(routes_.size());
+  routes_[route] = number;
+  return number;
+}
+
+void ProcessCauses::OnIncoming(IncomingRequest request) {
+  now_ns_ = std::max(now_ns_, request.at.ns);
+  if (handlers_.size() >= settings_.max_incoming) {
+    output_.released.push_back(request.id);
+    return;
+  }
+  auto handler = std::make_unique<Handler>();
+  handler->id = request.id;
+  handler->route = RouteOf(request.route);
+  handler->begin = request.at;
+  handler->tokens = std::move(request.tokens);
+  handler->alone = open_.empty();
+  learned_.token_counts.Add(handler->tokens);
+  for (Handler* other : open_) other->alone = false;
+  open_.push_back(handler.get());
+  simulation_.OnIncoming(*handler);
+  handlers_[request.id] = std::move(handler);
+}
+
+void ProcessCauses::OnOutgoing(OutgoingRequest request) {
+  now_ns_ = std::max(now_ns_, request.at.ns);
+  if (calls_.size() >= settings_.max_outgoing) {
+    ++counters_.decided, ++counters_.overflow;
+    output_.decisions.push_back({tgid_, request.id, 0, 0, CauseRule::kJoint, "too_many_calls"});
+    return;
+  }
+  auto call = std::make_unique<Call>();
+  call->id = request.id;
+  call->label = LabelOf(request.call);
+  call->sent = request.at;
+  call->connection = request.connection;
+  call->destination = request.destination;
+  call->tokens = std::move(request.tokens);
+  const auto freed = answered_.find(request.connection);
+  call->dequeued = freed != answered_.end() && Dequeued(freed->second, call->sent);
+  index_.Add(*call);
+  simulation_.OnOutgoing(*call);
+  ++undecided_;
+  calls_[request.id] = std::move(call);
+}
+
+void ProcessCauses::OnResponse(uint64_t id, const Moment& at) {
+  now_ns_ = std::max(now_ns_, at.ns);
+  if (const auto it = calls_.find(id); it != calls_.end()) {
+    it->second->answered = true;
+    it->second->answer = at;
+    simulation_.OnAnswer(*it->second);
+    if (answered_.size() >= kMaxAnswered) answered_.clear();
+    answered_[it->second->connection] = at;
+    return;
+  }
+  const auto it = handlers_.find(id);
+  if (it == handlers_.end() || it->second->over) return;
+  it->second->replied = true;
+  it->second->reply = at;
+  Over(*it->second, at.ns);
+}
+
+void ProcessCauses::OnOver(uint64_t id, uint64_t ns) {
+  now_ns_ = std::max(now_ns_, ns);
+  if (const auto it = calls_.find(id); it != calls_.end()) {
+    Call& call = *it->second;
+    call.over = true;
+    if (call.answered) return;
+    call.answered = true;
+    call.answer.ns = ns;
+    simulation_.OnAnswer(call);
+    return;
+  }
+  const auto it = handlers_.find(id);
+  if (it == handlers_.end()) return;
+  if (!it->second->over) simulation_.Forget(*it->second);
+  Over(*it->second, ns);
+}
+
+void ProcessCauses::Over(Handler& handler, uint64_t ns) {
+  if (handler.over) return;
+  handler.over = true;
+  handler.end_ns = ns;
+  if (handler.replied) simulation_.OnReply(handler);
+  open_.erase(std::find(open_.begin(), open_.end(), &handler));
+  closed_.push_back(&handler);
+  MaybeRound();
+}
+
+void ProcessCauses::OnKnown(uint64_t outgoing, uint64_t incoming) {
+  const auto it = calls_.find(outgoing);
+  if (it == calls_.end() || it->second->decided) return;
+  Call& call = *it->second;
+  call.decided = true;
+  --undecided_;
+  const auto handler = handlers_.find(incoming);
+  simulation_.OnKnown(call, handler == handlers_.end() ? nullptr : handler->second.get());
+  if (handler == handlers_.end()) {
+    call.nobodys = true;
+  } else {
+    Give(call, *handler->second);
+  }
+}
+
+void ProcessCauses::Give(Call& call, Handler& handler) {
+  call.owner = &handler;
+  handler.own.insert(std::upper_bound(handler.own.begin(), handler.own.end(), &call, SentBefore), &call);
+}
+
+uint64_t ProcessCauses::Frontier(bool all) const {
+  if (all) return UINT64_MAX;
+  uint64_t frontier = now_ns_ + 1;
+  for (const Handler* handler : open_) {
+    if (handler->begin.ns + settings_.limit_ns > now_ns_) frontier = std::min(frontier, handler->begin.ns);
+  }
+  return frontier;
+}
+
+void ProcessCauses::OnTime(uint64_t ns) {
+  now_ns_ = std::max(now_ns_, ns);
+  MaybeRound();
+}
+
+void ProcessCauses::Flush() { Round(true); }
+
+void ProcessCauses::MaybeRound() {
+  if (now_ns_ < round_ns_ + kRoundNs) return;
+  round_ns_ = now_ns_;
+  Round(false);
+}
+
+// Calls that only a handler which went straight on explains well.
+void ProcessCauses::Reserve(Handler& handler) {
+  if (handler.timelines.empty() || handler.timelines[0].score < kStrong) return;
+  const Timeline& best = handler.timelines[0];
+  for (Call* call : best.calls) {
+    double without = kLogUnknown;
+    for (const Timeline& other : handler.timelines) {
+      if (std::find(other.calls.begin(), other.calls.end(), call) == other.calls.end()) {
+        without = std::max(without, other.score);
+        break;
+      }
+    }
+    if (best.score < without + kStrong) continue;
+    call->contested |= call->likely != nullptr;
+    call->likely = call->contested ? nullptr : &handler;
+  }
+}
+
+// Handlers that are over get their timelines, those that go straight on first. Returns until when calls can be decided:
+// one that waits is searched when all that were open with it are over.
+uint64_t ProcessCauses::Search(uint64_t frontier) {
+  TimelineSearch search(settings_, learned_, counters_);
+  for (Handler* handler : closed_) {
+    if (handler->resolved || handler->tried) continue;
+    search.Run(*handler, index_, false);
+    if (handler->searched) Reserve(*handler);
+  }
+  uint64_t searched = frontier;
+  for (Handler* handler : closed_) {
+    if (handler->resolved || handler->searched) continue;
+    if (handler->end_ns < frontier) {
+      search.Run(*handler, index_, true);
+    } else {
+      searched = std::min(searched, handler->begin.ns);
+    }
+  }
+  return searched;
+}
+
+void ProcessCauses::Round(bool all) {
+  const uint64_t frontier = Search(Frontier(all));
+  std::vector<Handler*> active;
+  for (Handler* handler : closed_) {
+    if (!handler->resolved && handler->searched) active.push_back(handler);
+  }
+  std::sort(active.begin(), active.end(), [](const Handler* a, const Handler* b) { return a->id < b->id; });
+  const TimelineSearch search(settings_, learned_, counters_);
+  DecisionRound round(settings_, learned_, search, active);
+  round.Solve();
+  DecideDue(round, frontier);
+  for (Handler* handler : active) {
+    if (handler->end_ns < frontier) Resolve(*handler);
+  }
+  Trim(frontier);
+}
+
+void ProcessCauses::DecideDue(const DecisionRound& round, uint64_t frontier) {
+  std::vector<Call*> due;
+  for (auto& [id, call] : calls_) {
+    if (!call->decided && call->sent.ns < frontier) due.push_back(call.get());
+  }
+  std::sort(due.begin(), due.end(), SentBefore);
+  for (Call* call : due) Decide(*call, round.Of(*call, open_));
+}
+
+void ProcessCauses::Decide(Call& call, const DecisionRound::Finding& found) {
+  call.decided = true;
+  --undecided_;
+  ++counters_.decided;
+  Handler* const handler = found.handler;
+  output_.decisions.push_back({tgid_, call.id, handler == nullptr ? 0 : handler->id, found.said.confidence,
+                               found.said.rule, found.said.reason});
+  if (handler != nullptr && call.proposed != nullptr) {
+    const bool same = call.proposed == handler;
+    if (call.proposal == Proposal::kDue) learned_.strain.disagreed.Add(!same);
+    learned_.proposals[static_cast<size_t>(call.proposal)].Add(same);
+  }
+  learned_.strain.open.Add(found.joint < kSure);
+  if (handler == nullptr || found.said.confidence <= kSure) return;
+  Give(call, *handler);
+  simulation_.OnKnown(call, handler);
+}
+
+// A handler that was alone made all calls that were sent while it was open.
+void ProcessCauses::TakeAll(Handler& handler) const {
+  Timeline all;
+  for (size_t label = 0; label < index_.labels(); ++label) {
+    for (Call* call : index_.Between(static_cast<Label>(label), handler.begin.ns, handler.reply.ns)) {
+      if (!call->nobodys) all.calls.push_back(call);
+    }
+  }
+  std::sort(all.calls.begin(), all.calls.end(), SentBefore);
+  handler.best = std::move(all);
+  handler.best_probability = 1;
+}
+
+void ProcessCauses::Resolve(Handler& handler) {
+  handler.resolved = true;
+  output_.released.push_back(handler.id);
+  if (!handler.replied) return;
+  if (handler.alone) {
+    TakeAll(handler);
+    LearnTimeline(learned_, handler, handler.best, 1, 1);
+    return;
+  }
+  const double sure = handler.best_probability;
+  if (!handler.best.calls.empty() || sure > kSure) {
+    LearnTimeline(learned_, handler, handler.best, sure > kLearnable ? kBusyWeight : 0, sure);
+  }
+  LearnStrangers(learned_, handler, closed_, draws_);
+}
+
+void ProcessCauses::Trim(uint64_t frontier) {
+  while (closed_.size() > kKept && closed_.front()->resolved) {
+    Handler* const handler = closed_.front();
+    closed_.pop_front();
+    for (auto& [id, call] : calls_) {
+      if (call->owner == handler) call->owner = nullptr, call->nobodys = true;
+      if (call->proposed == handler) call->proposed = nullptr;
+      if (call->likely == handler) call->likely = nullptr, call->nobodys |= call->decided;
+    }
+    simulation_.Forget(*handler);
+    handlers_.erase(handler->id);
+  }
+  uint64_t oldest = frontier;
+  for (const Handler* handler : closed_) oldest = std::min(oldest, handler->begin.ns);
+  for (const Handler* handler : open_) oldest = std::min(oldest, handler->begin.ns);
+  for (const auto& [id, call] : calls_) {
+    if (!call->decided) oldest = std::min(oldest, call->sent.ns);
+  }
+  index_.Trim(oldest);
+  absl::erase_if(calls_, [&](const auto& entry) {
+    const bool gone = entry.second->sent.ns < oldest;
+    if (gone) simulation_.Forget(*entry.second);
+    return gone;
+  });
+}
+
+}  // namespace spantap

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One process of a CauseFinder: its window, what was learned about it, and the rounds of decisions.
+//
+// A round: every handler that is over gets its timelines; all of them together with the calls they want are one
+// assignment; calls that nobody still open may have made are decided; what became certain limits the next round and is
+// learned from. Rounds are made at most every kRoundNs of the events' time. Event thread.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "agent/cause/cause_finder.h"
+#include "agent/cause/round.h"
+#include "agent/cause/simulation.h"
+#include "agent/cause/timelines.h"
+#include "agent/cause/window.h"
+
+namespace spantap {
+
+// Where decisions of all processes come together.
+struct CauseOutput {
+  std::vector<CauseDecision> decisions;
+  std::vector<uint64_t> released;
+};
+
+class ProcessCauses {
+ public:
+  ProcessCauses(uint32_t tgid, const CauseSettings& settings, CauseCounters& counters, CauseOutput& output);
+
+  void OnIncoming(IncomingRequest request);
+  void OnOutgoing(OutgoingRequest request);
+  void OnResponse(uint64_t id, const Moment& at);
+  void OnOver(uint64_t id, uint64_t ns);
+  void OnKnown(uint64_t outgoing, uint64_t incoming);
+  void OnTime(uint64_t ns);
+  void Flush();
+
+  size_t size() const { return handlers_.size() + calls_.size(); }
+  uint64_t last_used_ns() const { return now_ns_; }
+
+ private:
+  void Over(Handler& handler, uint64_t ns);
+  void MaybeRound();
+  void Round(bool all);
+  void Reserve(Handler& handler);
+  uint64_t Search(uint64_t frontier);
+  void DecideDue(const DecisionRound& round, uint64_t frontier);
+  void Decide(Call& call, const DecisionRound::Finding& found);
+  void Give(Call& call, Handler& handler);
+  void Resolve(Handler& handler);
+  void TakeAll(Handler& handler) const;
+  void Trim(uint64_t frontier);
+  uint64_t Frontier(bool all) const;
+  Label LabelOf(uint64_t call);
+  uint16_t RouteOf(uint64_t route);
+
+  const uint32_t tgid_;
+  const CauseSettings& settings_;
+  CauseCounters& counters_;
+  CauseOutput& output_;
+  Learned learned_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Handler>> handlers_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Call>> calls_;
+  std::vector<Handler*> open_;    // in order of arrival
+  std::deque<Handler*> closed_;   // in order of their end
+  Simulation simulation_;
+  CallIndex index_;
+  absl::flat_hash_map<uint64_t, Moment> answered_;  // connection -> when an answer was read from it last
+  absl::flat_hash_map<uint64_t, Label> labels_;
+  absl::flat_hash_map<uint64_t, uint16_t> routes_;
+  uint64_t undecided_ = 0;
+  uint64_t now_ns_ = 0;
+  uint64_t round_ns_ = 0;
+  uint64_t draws_ = 0;  // of strangers
+};
+
+}  // namespace spantap

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cause/progress.h"
+
+#include <algorithm>
+
+#include "agent/cause/window.h"
+
+namespace spantap {
+
+Progress::Progress(const Handler& handler) : at(handler.begin) { state.route = handler.route; }
+
+void Progress::ReadUntil(uint64_t ns) {
+  while (!outstanding.empty()) {
+    const auto when = [](const Call* call) { return call->answered ? call->answer.ns : UINT64_MAX; };
+    const auto first = std::min_element(outstanding.begin(), outstanding.end(),
+                                        [&](const Call* a, const Call* b) { return when(a) < when(b); });
+    Call* const call = *first;
+    if (when(call) > ns) return;
+    if (call->answer.ns >= at.ns) {
+      last = Last::kAnswer;
+      last_label = call->label;
+      at = call->answer;
+    }
+    outstanding.erase(first);
+    state.outstanding = !outstanding.empty();
+  }
+}
+
+void Progress::Send(Call& call) {
+  state.bag.Add(call.label, ++sent[call.label]);
+  outstanding.push_back(&call);
+  state.outstanding = true;
+  last = Last::kCall;
+  last_label = call.label;
+  at = call.sent;
+}
+
+void Progress::Imagine(Label label) {
+  state.bag.Add(label, ++sent[label]);
+  state.outstanding = true;
+  last = Last::kCall;
+  last_label = label;
+}
+
+StepContext Progress::Next(Label label, bool dequeued) const {
+  return {state.route, last, last_label, label, dequeued};
+}
+
+}  // namespace spantap

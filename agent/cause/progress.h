@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where a handler stands on a timeline: what it did last, what it has called so far, which answers are outstanding.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "absl/container/inlined_vector.h"
+#include "agent/cause/odds.h"
+#include "agent/cause/program.h"
+
+namespace spantap {
+
+struct Call;
+struct Handler;
+
+struct Progress {
+  HandlerState state;
+  Last last = Last::kRequest;
+  Label last_label = 0;
+  Moment at;
+  std::array<uint8_t, kMaxLabels + 1> sent = {};
+  absl::InlinedVector<Call*, 4> outstanding;
+
+  Progress() = default;
+  explicit Progress(const Handler& handler);
+  // Takes the answers that were read until `ns`; what has no answer yet stays outstanding.
+  void ReadUntil(uint64_t ns);
+  void Send(Call& call);
+  // A call that is expected: changes what is to follow, not what was last seen.
+  void Imagine(Label label);
+  StepContext Next(Label label, bool dequeued) const;
+};
+
+}  // namespace spantap

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One round of decisions in a process: the timelines of all handlers that are over become one assignment; for each call
+// that is due, who has it and what can be stated. Changes nothing but scratch fields of the window and Handler::best. Event
+// thread; lives as long as the round.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "agent/cause/assignment.h"
+#include "agent/cause/learned.h"
+#include "agent/cause/timelines.h"
+
+namespace spantap {
+
+class DecisionRound {
+ public:
+  // `handlers`: searched, in order of their begin.
+  DecisionRound(const CauseSettings& settings, const Learned& learned, const TimelineSearch& search,
+                const std::vector<Handler*>& handlers)
+      : settings_(settings), learned_(learned), search_(search), handlers_(handlers) {}
+
+  void Solve();
+  struct Finding {
+    Handler* handler = nullptr;  // null: nobody could have sent it
+    Statement said;
+    double joint = 0;  // probability, before the gates
+  };
+  // `open`: handlers that might have the call's tokens, too, and are not in this round.
+  Finding Of(const Call& call, const std::vector<Handler*>& open) const;
+
+ private:
+  void AddHandler(Handler& handler);
+  static bool Possible(const Handler& handler, const Timeline& timeline);
+  void NoteBest(uint32_t number);
+  bool OnlyTokenHolder(const Call& call, const Handler& holder, const std::vector<Handler*>& open) const;
+
+  const CauseSettings& settings_;
+  const Learned& learned_;
+  const TimelineSearch& search_;
+  const std::vector<Handler*>& handlers_;
+  Assignment assignment_;
+  std::vector<const Call*> calls_;                         // by number
+  std::deque<std::vector<uint32_t>> lists_;                // what choices point to
+  std::vector<std::vector<const Timeline*>> choices_;      // of each handler; null: something unknown
+};
+
+}  // namespace spantap

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cause/simulation.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace spantap {
+namespace {
+
+constexpr double kLikely = 0.3;  // share of what follows at which it is expected
+constexpr double kMostSure = 0.98;
+constexpr int kMostChained = 16;
+constexpr double kNever = -1e9;
+constexpr double kLogUnexpected = -6;  // of a call that no handler is known to make now
+constexpr double kLogWaited = -2;      // of one that somebody may make after having waited
+
+}  // namespace
+
+Simulation::Thread* Simulation::Advance(const Moment& at) {
+  if (!at.counted) return nullptr;
+  if (threads_.size() >= kMaxThreads && !threads_.contains(at.tid)) return nullptr;
+  Thread& thread = threads_[at.tid];
+  if (thread.turn != at.turn) {
+    Align(thread);
+    thread.turn = at.turn;
+  }
+  return &thread;
+}
+
+void Simulation::OnIncoming(Handler& handler) {
+  Advance(handler.begin);
+  handler.simulated = Progress(handler);
+  Expect(handler);
+}
+
+// What the handler is to do next, as long as that follows at once and always in the same number of turns.
+void Simulation::Expect(Handler& handler) {
+  Progress at = handler.simulated;
+  if (!at.at.counted || handler.over) return;
+  const auto thread = threads_.find(at.at.tid);
+  if (thread == threads_.end() || thread->second.expected.size() >= kMaxExpected) return;
+  double sure = 1;
+  uint32_t due = at.at.turn;
+  for (int i = 0; i < kMostChained; ++i) {
+    const Program::NextLabels* const labels = learned_.program.NextOf(at.state);
+    if (labels == nullptr) return;
+    float all = 0;
+    const std::pair<Label, float>* next = nullptr;
+    for (const auto& each : *labels) {
+      all += each.second;
+      const StepContext context = at.Next(each.first, false);
+      const bool known = learned_.odds.Immediate(context) && learned_.odds.HopOf(context) != kAnyHop;
+      if (known && (next == nullptr || each.second > next->second)) next = &each;
+    }
+    if (next == nullptr || next->second < kLikely * all) return;
+    sure *= std::min<double>(kMostSure, next->second / all);
+    due += learned_.odds.HopOf(at.Next(next->first, false));
+    thread->second.expected.push_back({&handler, next->first, at.at.tid, due, at.at.ns,
+                                       static_cast<float>(std::log(sure)), static_cast<float>(std::log(1 - sure))});
+    if (next->first == kReply) return;
+    at.Imagine(next->first);
+  }
+}
+
+void Simulation::Take(Call& call, Handler& handler, Proposal kind) {
+  call.proposed = &handler;
+  call.proposal = kind;
+  handler.proposed.push_back(&call);
+  handler.simulated.ReadUntil(call.sent.ns);
+  handler.simulated.Send(call);
+}
+
+void Simulation::OnOutgoing(Call& call) {
+  const auto found = threads_.find(call.sent.tid);
+  const bool past = found != threads_.end() && call.sent.counted &&
+                    static_cast<int32_t>(call.sent.turn - found->second.turn) < 0;
+  if (past) {  // it was dialled for: its turn is over
+    for (auto it = overdue_.begin(); it != overdue_.end(); ++it) {
+      if (it->label != call.label || it->due != call.sent.turn || it->tid != call.sent.tid || it->handler->over) continue;
+      Handler& handler = *it->handler;
+      overdue_.erase(it);
+      return Take(call, handler, Proposal::kDue);
+    }
+    return Place(call);
+  }
+  Thread* const thread = Advance(call.sent);
+  if (thread == nullptr || thread->written.size() >= kMaxTurn) return Place(call);
+  thread->written.push_back({&call, nullptr, call.sent.ns});
+}
+
+void Simulation::OnReply(Handler& handler) {
+  Thread* const thread = Advance(handler.reply);
+  overdue_.erase(std::remove_if(overdue_.begin(), overdue_.end(),
+                                [&](const Expected& entry) { return entry.handler == &handler; }),
+                 overdue_.end());
+  if (thread != nullptr && thread->written.size() < kMaxTurn) {
+    thread->written.push_back({nullptr, &handler, handler.reply.ns});
+  }
+}
+
+void Simulation::OnAnswer(Call& call) {
+  Advance(call.answer);
+  if (call.proposed == nullptr || call.proposed->over) return;
+  call.proposed->simulated.ReadUntil(call.answer.ns);
+  Expect(*call.proposed);
+}
+
+double Simulation::Match(const Expected& entry, const Written& written) const {
+  if (written.ns < entry.trigger_ns) return kNever;
+  if (written.reply != nullptr) {
+    return entry.label == kReply && entry.handler == written.reply ? entry.log_done : kNever;
+  }
+  if (entry.label != written.call->label) return kNever;
+  // Nothing is written for a request that has been answered.
+  if (entry.handler->over && entry.handler->end_ns < written.ns) return kNever;
+  return entry.log_done + (settings_.use_tokens ? learned_.TokenOdds(*entry.handler, *written.call) : 0);
+}
+
+double Simulation::Leave(const Written& written) const {
+  if (written.reply != nullptr) return 0;
+  if (written.call->proposed != nullptr) return 0;  // known
+  if (written.call->dequeued) return -1;
+  for (const Handler* handler : open_) {
+    const Program::NextLabels* const labels = learned_.program.NextOf(handler->simulated.state);
+    if (labels == nullptr) return kLogWaited;
+    for (const auto& [label, seen] : *labels) {
+      if (label == written.call->label && !learned_.odds.Immediate(handler->simulated.Next(label, false))) {
+        return kLogWaited;
+      }
+    }
+  }
+  return kLogUnexpected;
+}
+
+// The turn is over: the best alignment of what was due in it with what was written, both in order.
+void Simulation::Align(Thread& thread) {
+  std::vector<Expected> due, later;
+  for (Expected& entry : thread.expected) {
+    if (entry.due == thread.turn && due.size() < kMaxTurn) {
+      due.push_back(entry);
+    } else if (static_cast<int32_t>(entry.due - thread.turn) > 0) {
+      later.push_back(entry);
+    } else if (!entry.handler->over && entry.label != kReply) {
+      overdue_.push_back(entry);
+    }
+  }
+  thread.expected = std::move(later);
+  std::vector<Written> written = std::move(thread.written);
+  thread.written.clear();
+  std::stable_sort(due.begin(), due.end(),
+                   [](const Expected& a, const Expected& b) { return a.trigger_ns < b.trigger_ns; });
+  const size_t rows = due.size(), columns = written.size();
+  std::vector<double> leave(columns);
+  for (size_t j = 0; j < columns; ++j) leave[j] = rows == 0 ? 0 : Leave(written[j]);
+  std::vector<double> best((rows + 1) * (columns + 1), kNever);
+  std::vector<uint8_t> how((rows + 1) * (columns + 1), 0);
+  const auto at = [&](size_t i, size_t j) { return i * (columns + 1) + j; };
+  best[0] = 0;
+  for (size_t i = 0; i <= rows; ++i) {
+    for (size_t j = 0; j <= columns; ++j) {
+      double& here = best[at(i, j)];
+      if (i > 0 && best[at(i - 1, j)] + due[i - 1].log_left > here) {
+        here = best[at(i - 1, j)] + due[i - 1].log_left, how[at(i, j)] = 1;
+      }
+      if (j > 0 && best[at(i, j - 1)] + leave[j - 1] > here) here = best[at(i, j - 1)] + leave[j - 1], how[at(i, j)] = 2;
+      if (i > 0 && j > 0) {
+        const double match = best[at(i - 1, j - 1)] + Match(due[i - 1], written[j - 1]);
+        if (match > here) here = match, how[at(i, j)] = 3;
+      }
+    }
+  }
+  std::vector<Handler*> whose(columns, nullptr);
+  std::vector<bool> left(rows, false);
+  for (size_t i = rows, j = columns; i > 0 || j > 0;) {
+    const uint8_t step = how[at(i, j)];
+    if (step == 3) {
+      whose[--j] = due[--i].handler;
+    } else if (step == 1) {
+      left[--i] = true;
+    } else {
+      --j;
+    }
+  }
+  for (size_t i = 0; i < rows; ++i) {
+    if (left[i] && due[i].label != kReply && !due[i].handler->over && overdue_.size() < kMaxExpected) {
+      overdue_.push_back(due[i]);
+    }
+  }
+  for (size_t j = 0; j < columns; ++j) {
+    Call* const call = written[j].call;
+    if (call == nullptr || call->proposed != nullptr) continue;
+    if (whose[j] != nullptr) {
+      Take(*call, *whose[j], Proposal::kDue);
+    } else {
+      Place(*call);
+    }
+  }
+}
+
+// A call that was not due.
+void Simulation::Place(Call& call) {
+  if (call.proposed != nullptr) return;
+  if (call.dequeued) {
+    auto found = overdue_.end();
+    double most = kNever;
+    for (auto it = overdue_.begin(); it != overdue_.end(); ++it) {
+      if (it->label != call.label || it->handler->over) continue;
+      const double odds = settings_.use_tokens ? learned_.TokenOdds(*it->handler, call) : 0;
+      if (odds > most + 1e-6) most = odds, found = it;
+    }
+    if (found != overdue_.end()) {
+      Handler& handler = *found->handler;
+      overdue_.erase(found);
+      return Take(call, handler, Proposal::kQueue);
+    }
+  }
+  if (Handler* const only = OnlyOneWaiting(call.label)) Take(call, *only, Proposal::kAlone);
+}
+
+Handler* Simulation::OnlyOneWaiting(Label wanted) const {
+  Handler* only = nullptr;
+  for (Handler* handler : open_) {
+    const Progress& at = handler->simulated;
+    const Program::NextLabels* const labels = learned_.program.NextOf(at.state);
+    if (labels == nullptr) continue;
+    for (const auto& [label, seen] : *labels) {
+      if (label != wanted || learned_.odds.Immediate(at.Next(label, false))) continue;
+      if (only != nullptr) return nullptr;
+      only = handler;
+    }
+  }
+  return only;
+}
+
+void Simulation::OnKnown(Call& call, Handler* handler) {
+  if (call.proposed == handler) return;
+  if (Handler* const wrong = call.proposed; wrong != nullptr) {
+    wrong->proposed.erase(std::find(wrong->proposed.begin(), wrong->proposed.end(), &call));
+    Rebuild(*wrong);
+  }
+  call.proposed = nullptr;
+  if (handler == nullptr || handler->over) return;
+  const auto remove = [&](std::vector<Expected>& list) {
+    const auto it = std::find_if(list.begin(), list.end(), [&](const Expected& entry) {
+      return entry.handler == handler && entry.label == call.label;
+    });
+    if (it != list.end()) list.erase(it);
+  };
+  if (const auto thread = threads_.find(call.sent.tid); thread != threads_.end()) remove(thread->second.expected);
+  remove(overdue_);
+  call.proposed = handler;
+  call.proposal = Proposal::kKnown;
+  handler->proposed.insert(std::upper_bound(handler->proposed.begin(), handler->proposed.end(), &call, SentBefore), &call);
+  Rebuild(*handler);
+}
+
+void Simulation::Rebuild(Handler& handler) {
+  handler.simulated = Progress(handler);
+  for (Call* call : handler.proposed) {
+    handler.simulated.ReadUntil(call->sent.ns);
+    handler.simulated.Send(*call);
+  }
+  handler.simulated.ReadUntil(UINT64_MAX - 1);
+}
+
+void Simulation::Forget(const Handler& handler) {
+  const auto of = [&](const Expected& entry) { return entry.handler == &handler; };
+  for (auto& [tid, thread] : threads_) {
+    auto& list = thread.expected;
+    list.erase(std::remove_if(list.begin(), list.end(), of), list.end());
+    auto& written = thread.written;
+    written.erase(std::remove_if(written.begin(), written.end(),
+                                 [&](const Written& entry) { return entry.reply == &handler; }),
+                  written.end());
+  }
+  overdue_.erase(std::remove_if(overdue_.begin(), overdue_.end(), of), overdue_.end());
+}
+
+void Simulation::Forget(const Call& call) {
+  if (const auto it = threads_.find(call.sent.tid); it != threads_.end()) {
+    auto& written = it->second.written;
+    written.erase(std::remove_if(written.begin(), written.end(),
+                                 [&](const Written& entry) { return entry.call == &call; }),
+                  written.end());
+  }
+  if (Handler* const handler = call.proposed; handler != nullptr) {
+    auto& list = handler->proposed;
+    list.erase(std::remove(list.begin(), list.end(), &call), list.end());
+  }
+}
+
+}  // namespace spantap

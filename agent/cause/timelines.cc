@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cause/timelines.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace spantap {
+namespace {
+
+constexpr size_t kMostCalls = 24;       // of a timeline; handlers with more are left alone
+constexpr double kWorthwhile = 12;      // nats behind the best at which a timeline is dropped
+constexpr float kRareNext = 0.005f;      // share of what follows a state below which it is not looked for
+constexpr uint64_t kTakeOverNs = 4'000'000;
+constexpr size_t kNeighbours = 3;
+constexpr double kTrusted = 0.85;
+constexpr double kLeastStep = -8;       // a step that is so unlikely is not taken
+
+}  // namespace
+
+bool TimelineSearch::Mine(const Handler& handler, const Call& call) const {
+  if (call.nobodys || (call.owner != nullptr && call.owner != &handler)) return false;
+  if (handler.waits && call.likely != nullptr && call.likely != &handler) return false;
+  // What was answered after the reply was not waited for.
+  return call.answered && (!handler.replied || call.answer.ns <= handler.reply.ns);
+}
+
+double TimelineSearch::StepScore(const Handler& handler, const Progress& before, Label next, bool dequeued,
+                                 const Moment& to) const {
+  const StepContext context = before.Next(next, dequeued);
+  double score = 0;
+  if (settings_.use_program) score += learned_.program.LogOf(before.state, next);
+  if (next == kReply && !settings_.use_end) return score;
+  const Sight sight = See(before.at, to, handler.begin.tid, learned_.odds.HopOf(context));
+  return score + learned_.odds.Of(context, sight);
+}
+
+void TimelineSearch::Complete(Handler& handler, const Partial& from) {
+  if (from.calls.size() < handler.own.size()) return;
+  for (const Call* own : handler.own) {
+    if (std::find(from.calls.begin(), from.calls.end(), own) == from.calls.end()) return;
+  }
+  Progress end = from.progress;
+  double score = from.score;
+  if (handler.replied) {
+    end.ReadUntil(handler.reply.ns);
+    if (!end.outstanding.empty()) return;
+    score += StepScore(handler, end, kReply, false, handler.reply);
+  }
+  handler.timelines.push_back({score, from.calls, from.by_token});
+}
+
+bool TimelineSearch::Trusted(const Call& call) const {
+  return call.proposed != nullptr && learned_.proposals[static_cast<size_t>(call.proposal)].value() > kTrusted;
+}
+
+// Whether the call at `i` is worth a look: where the simulation has something to say, what it says and what is beside
+// that, since it errs by shifting neighbours; what it has no opinion on always is.
+bool TimelineSearch::Near(const Handler& handler, CallIndex::Calls calls, size_t i) const {
+  const size_t from = i < kNeighbours ? 0 : i - kNeighbours;
+  for (size_t k = from; k < calls.size() && k <= i + kNeighbours; ++k) {
+    if (calls[k]->proposed == &handler || (k == i && !Trusted(*calls[k]))) return true;
+  }
+  return false;
+}
+
+void TimelineSearch::Try(const Handler& handler, const Partial& from, const Progress& at, CallIndex::Calls calls,
+                         uint64_t from_ns, uint64_t until_ns, std::vector<Partial>& next) {
+  const bool told = settings_.use_order && calls.size() > kNeighbours &&
+                    std::any_of(calls.begin(), calls.end(), [&](const Call* call) { return call->proposed == &handler && Trusted(*call); });
+  for (size_t i = 0; i < calls.size(); ++i) {
+    Call* const call = calls[i];
+    if (call->sent.ns < from_ns || call->sent.ns > until_ns || !Mine(handler, *call)) continue;
+    if (call->sent.tid == skip_tid_ && (skip_whole_thread_ || call->sent.turn == skip_turn_)) continue;
+    if (skip_whole_thread_ && call->dequeued) continue;  // has been looked at
+    if (told && !Near(handler, calls, i)) continue;
+    if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
+    if (++steps_ > settings_.max_steps) return;
+    double step = StepScore(handler, at, call->label, call->dequeued, call->sent);
+    const double token = settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0;
+    step += token + learned_.ProposalOdds(handler, *call);
+    if (step < kLeastStep) continue;
+    Partial& more = next.emplace_back(Partial{from.score + step, from.by_token || token > 2, at, from.calls});
+    more.progress.Send(*call);
+    more.calls.push_back(call);
+  }
+}
+
+void TimelineSearch::Extend(const Handler& handler, const Partial& from, const CallIndex& calls,
+                            std::vector<Partial>& next) {
+  // The next call that is surely the handler's cannot be passed over.
+  uint64_t end = handler.replied ? handler.reply.ns : UINT64_MAX;
+  for (const Call* own : handler.own) {
+    if (std::find(from.calls.begin(), from.calls.end(), own) != from.calls.end()) continue;
+    end = std::min(end, own->sent.ns);
+    break;
+  }
+  // From answer to answer: each changes what the handler may do next.
+  Progress at = from.progress;
+  uint64_t begin = from.calls.empty() ? handler.begin.ns : from.calls.back()->sent.ns;
+  while (begin <= end) {
+    uint64_t until = end;
+    for (const Call* call : at.outstanding) until = std::min(until, call->answer.ns);
+    if (const Program::NextLabels* const labels = learned_.program.NextOf(at.state)) {
+      float all = 0;
+      for (const auto& [label, seen] : *labels) all += seen;
+      for (const auto& [label, seen] : *labels) {
+        if (label == kReply || seen < kRareNext * all) continue;
+        const Odds::Reach reach = learned_.odds.ReachOf(at.Next(label, false));
+        waits_ |= !learned_.odds.Immediate(at.Next(label, false));
+        if (reach.hop != kAnyHop) {
+          Try(handler, from, at, calls.InTurn(label, at.at.tid, at.at.turn + reach.hop), begin, until, next);
+          skip_turn_ = at.at.turn + reach.hop, skip_tid_ = at.at.tid;
+          Try(handler, from, at, calls.Dequeued(label, begin, until), begin, until, next);
+          if (calls.threads() > 1) {  // another thread may have taken it over
+            skip_whole_thread_ = true;
+            const uint64_t last = std::min(until, at.at.ns + kTakeOverNs);
+            Try(handler, from, at, calls.Between(label, begin, last), begin, last, next);
+            skip_whole_thread_ = false;
+          }
+          skip_tid_ = 0;
+        } else {
+          const uint64_t last = reach.ns > until - at.at.ns ? until : at.at.ns + reach.ns;
+          Try(handler, from, at, calls.Between(label, begin, last), begin, until, next);
+          if (last < until) Try(handler, from, at, calls.Dequeued(label, last + 1, until), begin, until, next);
+        }
+      }
+    }
+    if (at.outstanding.empty()) return;
+    begin = until + 1;
+    at.ReadUntil(until);
+  }
+}
+
+double TimelineSearch::WorstStep(const Handler& handler, absl::Span<Call* const> calls) const {
+  Progress at(handler);
+  double worst = 0;
+  for (Call* call : calls) {
+    at.ReadUntil(call->sent.ns);
+    worst = std::min(worst, StepScore(handler, at, call->label, call->dequeued, call->sent));
+    at.Send(*call);
+  }
+  if (!handler.replied) return worst;
+  at.ReadUntil(handler.reply.ns);
+  return std::min(worst, StepScore(handler, at, kReply, false, handler.reply));
+}
+
+void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting) {
+  handler.tried = true;
+  handler.timelines.clear();
+  steps_ = 0;
+  waits_ = false;
+  std::vector<Partial> level, next;
+  level.push_back({0, false, Progress(handler), {}});
+  const auto better = [](const Partial& a, const Partial& b) { return a.score > b.score; };
+  for (size_t depth = 0; !level.empty() && depth <= kMostCalls && steps_ <= settings_.max_steps; ++depth) {
+    next.clear();
+    for (const Partial& partial : level) {
+      Complete(handler, partial);
+      Extend(handler, partial, calls, next);
+      if (!waits_ || waiting) continue;
+      handler.waits = true;
+      handler.timelines.clear();
+      return;
+    }
+    std::stable_sort(next.begin(), next.end(), better);
+    if (next.size() > settings_.max_hypotheses) next.erase(next.begin() + settings_.max_hypotheses, next.end());
+    std::swap(level, next);
+  }
+  handler.searched = true;
+  handler.cut = steps_ > settings_.max_steps;
+  counters_.cut_short += steps_ > settings_.max_steps;
+  auto& found = handler.timelines;
+  std::stable_sort(found.begin(), found.end(), [](const Timeline& a, const Timeline& b) { return a.score > b.score; });
+  if (found.size() > settings_.max_hypotheses) found.resize(settings_.max_hypotheses);
+  while (!found.empty() && found.back().score < found.front().score - kWorthwhile) found.pop_back();
+  counters_.timelines += found.size();
+}
+
+}  // namespace spantap

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What one process has open or undecided: its handlers (incoming requests being served) and calls (outgoing requests).
+// A handler's timeline is a set of calls that it may have made. Owned by ProcessCauses; event thread.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "agent/cause/events.h"
+#include "agent/cause/odds.h"
+#include "agent/cause/progress.h"
+
+namespace spantap {
+
+struct Handler;
+inline constexpr uint32_t kNoNumber = 0xffffffff;
+
+// Why the simulation (simulation.h) thinks that a call is a handler's.
+enum class Proposal : uint8_t {
+  kDue,    // it was expected in this turn
+  kQueue,  // it was expected earlier, and waited for a connection
+  kAlone,  // one handler waits for something after which it is sent
+  kKnown,
+};
+inline constexpr size_t kProposals = 4;
+
+struct Call {
+  uint64_t id = 0;
+  Label label = 0;
+  bool dequeued = false;
+  bool answered = false;
+  bool over = false;
+  bool decided = false;  // a decision was made, or the cause is known
+  Moment sent;
+  Moment answer;
+  uint64_t connection = 0;
+  uint64_t destination = 0;
+  TokenList tokens;
+  Handler* owner = nullptr;  // for sure
+  Handler* likely = nullptr;  // a handler that went straight on has been found to have made it: nobody else looks
+  bool contested = false;     // by several of them
+  bool nobodys = false;      // certainly no handler's
+  Handler* proposed = nullptr;
+  Proposal proposal = Proposal::kDue;
+  uint32_t number = 0;       // scratch of one round of decisions
+};
+
+struct Timeline {
+  double score = 0;
+  absl::InlinedVector<Call*, 4> calls;  // in order of sending
+  bool by_token = false;                // a shared token speaks for it
+};
+
+struct Handler {
+  uint64_t id = 0;
+  uint16_t route = 0;
+  bool over = false;      // replied, or given up
+  bool replied = false;   // `reply` is valid
+  bool alone = true;      // no other was open while it was
+  bool searched = false;  // `timelines` is there
+  bool cut = false;       // the search was cut short
+  bool waits = false;     // for something that cannot be seen, before some call: searched after the others
+  bool tried = false;     // found to wait
+  bool resolved = false;  // nothing about it is open
+  Moment begin;
+  Moment reply;
+  uint64_t end_ns = 0;
+  TokenList tokens;
+  std::vector<Call*> own;  // for sure, in order of sending
+  std::vector<Timeline> timelines;
+  Progress simulated;
+  std::vector<Call*> proposed;
+  Timeline best;  // the likeliest, so far
+  double best_probability = 0;
+  double best_worst = 0;  // its least likely step, in nats
+};
+
+}  // namespace spantap
