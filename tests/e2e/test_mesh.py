@@ -35,7 +35,7 @@ def observe(env, mesh, tokens):
     """Runs the load under an agent; (spans, ledger, {reason: refused links})."""
     sink, port = OtlpSink(env), env.free_port()
     agent = Agent(env, *[word for pid in mesh.pids for word in ("--pid", pid)], "--endpoint", sink.endpoint,
-                  "--turns", "on", "--queue-spans", 200_000, "--queue-bytes", "256MiB", "--ring-bytes", "64MiB",
+                  "--queue-spans", 200_000, "--queue-bytes", "256MiB", "--ring-bytes", "64MiB",
                   "--listen", f"127.0.0.1:{port}")
     check_equal(mesh.load(1, CALM, tokens, seed=1), (CALM, 0), "answers while it is calm")
     check_equal(mesh.load(CLIENTS, BUSY, tokens, seed=2), (BUSY // CLIENTS * CLIENTS, 0), "answers")
