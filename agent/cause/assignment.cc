@@ -11,6 +11,8 @@
 namespace spantap {
 namespace {
 
+constexpr double kFarAhead = 8;        // nats
+constexpr double kNoRival = 0.02;      // odds
 constexpr double kNegligible = 1e-9;  // share of the best at which a set is dropped
 constexpr double kTooMuch = 1e-3;     // share of all at which dropping sets is told
 
@@ -43,24 +45,36 @@ struct Assignment::Move {
 uint32_t Assignment::AddChooser(std::vector<Choice> choices) {
   Chooser chooser;
   chooser.probability.resize(choices.size());
+  chooser.dropped.resize(choices.size());
   chooser.choices = std::move(choices);
   choosers_.push_back(std::move(chooser));
   return static_cast<uint32_t>(choosers_.size()) - 1;
 }
 
-void Assignment::Solve(uint32_t calls, double log_nobody) {
+void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets) {
   log_nobody_ = log_nobody;
+  max_sets_ = max_sets;
   of_call_.assign(calls, {});
   last_.assign(calls, 0);
-  std::vector<uint32_t> parents(choosers_.size());
-  std::iota(parents.begin(), parents.end(), 0);
   for (uint32_t i = 0; i < choosers_.size(); ++i) {
     for (const Choice& choice : choosers_[i].choices) {
       for (const uint32_t call : choice.calls) {
         auto& of = of_call_[call];
-        if (!of.empty() && of.back() == i) continue;
-        if (!of.empty()) parents[RootOf(parents, of.front())] = RootOf(parents, i);
-        of.push_back(i);
+        if (of.empty() || of.back() != i) of.push_back(i);
+      }
+    }
+  }
+  Settle();
+  std::vector<uint32_t> parents(choosers_.size());
+  std::iota(parents.begin(), parents.end(), 0);
+  std::vector<uint32_t> first(calls, UINT32_MAX);
+  for (uint32_t i = 0; i < choosers_.size(); ++i) {
+    if (choosers_[i].settled) continue;
+    for (size_t k = 0; k < choosers_[i].choices.size(); ++k) {
+      if (choosers_[i].dropped[k]) continue;
+      for (const uint32_t call : choosers_[i].choices[k].calls) {
+        if (first[call] == UINT32_MAX) first[call] = i;
+        parents[RootOf(parents, first[call])] = RootOf(parents, i);
         last_[call] = i;
       }
     }
@@ -68,7 +82,52 @@ void Assignment::Solve(uint32_t calls, double log_nobody) {
   std::vector<std::vector<uint32_t>> groups(choosers_.size());
   for (uint32_t i = 0; i < choosers_.size(); ++i) groups[RootOf(parents, i)].push_back(i);
   for (const auto& group : groups) {
-    if (!group.empty()) SolveGroup(group);
+    if (!group.empty() && !choosers_[group.front()].settled) SolveGroup(group);
+  }
+}
+
+// One choice far ahead of the others, and far ahead of all that others could do with its calls.
+bool Assignment::SettlesOn(uint32_t number) const {
+  const Chooser& chooser = choosers_[number];
+  if (chooser.dropped[0] || chooser.choices[0].calls.empty()) return false;
+  for (size_t k = 1; k < chooser.choices.size(); ++k) {
+    if (!chooser.dropped[k] && chooser.choices[k].log_weight > chooser.choices[0].log_weight - kFarAhead) return false;
+  }
+  for (const uint32_t call : chooser.choices[0].calls) {
+    for (const uint32_t other : of_call_[call]) {
+      if (other != number && LocalOdds(choosers_[other], call) > kNoRival) return false;
+    }
+  }
+  return true;
+}
+
+void Assignment::Drop(uint32_t number, uint32_t call) {
+  Chooser& chooser = choosers_[number];
+  for (size_t k = 0; k < chooser.choices.size(); ++k) {
+    const auto& calls = chooser.choices[k].calls;
+    if (std::find(calls.begin(), calls.end(), call) != calls.end()) chooser.dropped[k] = true;
+  }
+}
+
+void Assignment::Settle() {
+  for (bool again = true; again;) {
+    again = false;
+    for (uint32_t i = 0; i < choosers_.size(); ++i) {
+      Chooser& chooser = choosers_[i];
+      if (chooser.settled || !SettlesOn(i)) continue;
+      chooser.settled = again = true;
+      for (const uint32_t call : chooser.choices[0].calls) {
+        for (const uint32_t other : of_call_[call]) {
+          if (other != i) Drop(other, call);
+        }
+      }
+      double all = 0;
+      for (size_t k = 0; k < chooser.choices.size(); ++k) {
+        chooser.probability[k] = std::exp(chooser.choices[k].log_weight - chooser.choices[0].log_weight);
+        all += chooser.probability[k];
+      }
+      for (double& p : chooser.probability) p /= all;
+    }
   }
 }
 
@@ -79,13 +138,15 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
   for (const uint32_t number : group) {
     const Chooser& chooser = choosers_[number];
     double most = -1e300;
-    for (const Choice& choice : chooser.choices) {
-      most = std::max(most, choice.log_weight - log_nobody_ * static_cast<double>(choice.calls.size()));
+    for (size_t k = 0; k < chooser.choices.size(); ++k) {
+      const Choice& choice = chooser.choices[k];
+      if (!chooser.dropped[k]) most = std::max(most, choice.log_weight - log_nobody_ * choice.calls.size());
     }
     std::vector<double> weight(chooser.choices.size());
     for (size_t k = 0; k < weight.size(); ++k) {
+      if (chooser.dropped[k]) continue;
       const Choice& choice = chooser.choices[k];
-      weight[k] = std::exp(choice.log_weight - log_nobody_ * static_cast<double>(choice.calls.size()) - most);
+      weight[k] = std::exp(choice.log_weight - log_nobody_ * choice.calls.size() - most);
     }
     std::vector<Set> next;
     std::vector<Move> made;
@@ -119,11 +180,11 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
     double all = 0, best = 0;
     for (const Set& set : next) all += set.forward, best = std::max(best, set.forward);
     double floor = best * kNegligible;
-    if (next.size() > kMaxSets) {
+    if (next.size() > max_sets_) {
       std::vector<double> sorted;
       for (const Set& set : next) sorted.push_back(set.forward);
-      std::nth_element(sorted.begin(), sorted.begin() + kMaxSets, sorted.end(), std::greater<>());
-      floor = std::max(floor, sorted[kMaxSets]);
+      std::nth_element(sorted.begin(), sorted.begin() + max_sets_, sorted.end(), std::greater<>());
+      floor = std::max(floor, sorted[max_sets_]);
     }
     double dropped = 0;
     for (Set& set : next) {
@@ -187,8 +248,11 @@ double Assignment::Of(uint32_t chooser, uint32_t call) const {
 
 double Assignment::LocalOdds(const Chooser& chooser, uint32_t call) const {
   double most = -1e300, with = 0, without = 0;
-  for (const Choice& choice : chooser.choices) most = std::max(most, choice.log_weight);
+  for (size_t k = 0; k < chooser.choices.size(); ++k) {
+    if (!chooser.dropped[k]) most = std::max(most, chooser.choices[k].log_weight);
+  }
   for (const Choice& choice : chooser.choices) {
+    if (chooser.dropped[&choice - chooser.choices.data()]) continue;
     const bool has = std::find(choice.calls.begin(), choice.calls.end(), call) != choice.calls.end();
     (has ? with : without) += std::exp(choice.log_weight - most);
   }

@@ -3,8 +3,9 @@
 // Several handlers, each with several timelines that may have been its own; each call belongs to at most one handler.
 // How probable is it that a handler made a call? Summed over all joint choices: handlers are taken in order, what is
 // carried on is which of the calls that later ones may want are taken already. Exact as long as the sets fit into
-// kMaxSets; where they do not, the probabilities of that group are marked as crowded. Handlers that share no call are
-// separate groups. Pure: no state, nothing known of requests.
+// `max_sets`; where they do not, the probabilities of that group are marked as crowded. Handlers that share no call are
+// separate groups, and what is beyond doubt before any sum (one choice far ahead, nobody else wants its calls) is settled
+// first, which is most of it. Pure: no state, nothing known of requests.
 //
 // Sum-product messages along the same graph were tried: two handlers that may have swapped two calls are a cycle, on which
 // messages go to certainty whatever the odds.
@@ -29,7 +30,7 @@ class Assignment {
   // Adds a handler; it must choose one. In order of their begin. Returns its number.
   uint32_t AddChooser(std::vector<Choice> choices);
   // `log_nobody`: weight of the case that no chooser has a call.
-  void Solve(uint32_t calls, double log_nobody);
+  void Solve(uint32_t calls, double log_nobody, size_t max_sets = kMaxSets);
 
   // Probability that the chooser has the call.
   double Of(uint32_t chooser, uint32_t call) const;
@@ -50,18 +51,24 @@ class Assignment {
   struct Chooser {
     std::vector<Choice> choices;
     std::vector<double> probability;
+    std::vector<bool> dropped;  // choices that settled ones exclude
     bool crowded = false;
+    bool settled = false;
   };
   struct Set;
   struct Move;
   void Crowd(const std::vector<uint32_t>& group, uint32_t at, const std::vector<Set>& sets);
   double LocalOdds(const Chooser& chooser, uint32_t call) const;
+  void Settle();
+  bool SettlesOn(uint32_t chooser) const;
+  void Drop(uint32_t chooser, uint32_t call);
   void SolveGroup(const std::vector<uint32_t>& group);
 
   std::vector<Chooser> choosers_;
   std::vector<std::vector<uint32_t>> of_call_;  // choosers
   std::vector<uint32_t> last_;                  // of each call: the last chooser that may want it
   double log_nobody_ = 0;
+  size_t max_sets_ = kMaxSets;
 };
 
 }  // namespace spantap

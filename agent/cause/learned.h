@@ -44,6 +44,8 @@ struct Learned {
   TokenCounts token_counts;
   std::array<Trust, kProposals> proposals;  // how often a proposal of the simulation was right
   Strain strain;
+  // Where most is left open anyway, less is tried.
+  bool Strained() const { return strain.open.value() > 0.3; }
 
  private:
   // Of a route's calls with tokens, how many share one with the request.

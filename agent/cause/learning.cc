@@ -27,7 +27,7 @@ void DrawStrangers(Learned& learned, const Handler& handler, const std::deque<Ha
     if (&other == &handler || other.begin.ns >= to.ns || other.end_ns <= to.ns) continue;
     ++found;
     const Progress progress = StandOf(other, to.ns, call);
-    const StepContext context = progress.Next(call == nullptr ? kReply : call->label, call != nullptr && call->dequeued);
+    const StepContext context = progress.Next(call == nullptr ? kReply : call->label, call != nullptr && progress.Waited(*call));
     learned.odds.LearnStranger(context, See(progress.at, to, other.begin.tid, learned.odds.HopOf(context)));
   }
 }
@@ -36,19 +36,19 @@ void DrawStrangers(Learned& learned, const Handler& handler, const std::deque<Ha
 
 void LearnTimeline(Learned& learned, const Handler& handler, const Timeline& timeline, double lasting, double present) {
   Progress progress(handler);
-  const auto step = [&](Label next, bool dequeued, const Moment& to) {
+  const auto step = [&](Label next, const Call* call, const Moment& to) {
     progress.ReadUntil(to.ns);
-    const StepContext context = progress.Next(next, dequeued);
+    const StepContext context = progress.Next(next, call != nullptr && progress.Waited(*call));
     const Sight sight = See(progress.at, to, handler.begin.tid, learned.odds.HopOf(context));
     learned.odds.LearnTrue(context, sight, lasting, present);
     if (lasting > 0) learned.program.Learn(progress.state, next, lasting);
   };
   for (Call* call : timeline.calls) {
-    step(call->label, call->dequeued, call->sent);
+    step(call->label, call, call->sent);
     progress.Send(*call);
     if (lasting > 0) learned.LearnToken(handler, *call, lasting);
   }
-  step(kReply, false, handler.reply);
+  step(kReply, nullptr, handler.reply);
 }
 
 void LearnStrangers(Learned& learned, const Handler& handler, const std::deque<Handler*>& others, uint64_t& draws) {

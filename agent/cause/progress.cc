@@ -20,6 +20,7 @@ void Progress::ReadUntil(uint64_t ns) {
       last = Last::kAnswer;
       last_label = call->label;
       at = call->answer;
+      freed = call->connection;
     }
     outstanding.erase(first);
     state.outstanding = !outstanding.empty();
@@ -33,6 +34,7 @@ void Progress::Send(Call& call) {
   last = Last::kCall;
   last_label = call.label;
   at = call.sent;
+  freed = 0;
 }
 
 void Progress::Imagine(Label label) {
@@ -41,6 +43,8 @@ void Progress::Imagine(Label label) {
   last = Last::kCall;
   last_label = label;
 }
+
+bool Progress::Waited(const Call& call) const { return call.dequeued && call.connection != freed; }
 
 StepContext Progress::Next(Label label, bool dequeued) const {
   return {state.route, last, last_label, label, dequeued};

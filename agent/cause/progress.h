@@ -20,6 +20,7 @@ struct Progress {
   Last last = Last::kRequest;
   Label last_label = 0;
   Moment at;
+  uint64_t freed = 0;  // the connection that the answer read last came on, if nothing was done since
   std::array<uint8_t, kMaxLabels + 1> sent = {};
   absl::InlinedVector<Call*, 4> outstanding;
 
@@ -31,6 +32,8 @@ struct Progress {
   // A call that is expected: changes what is to follow, not what was last seen.
   void Imagine(Label label);
   StepContext Next(Label label, bool dequeued) const;
+  // Whether it waited for a connection. On one that its own answer has just freed it goes straight on.
+  bool Waited(const Call& call) const;
 };
 
 }  // namespace spantap

@@ -67,7 +67,8 @@ void DecisionRound::Solve() {
     }
   }
   for (Handler* handler : handlers_) AddHandler(*handler);
-  assignment_.Solve(static_cast<uint32_t>(calls_.size()), kLogNobody);
+  assignment_.Solve(static_cast<uint32_t>(calls_.size()), kLogNobody,
+                    learned_.Strained() ? Assignment::kMaxSets / 2 : Assignment::kMaxSets);
   for (uint32_t i = 0; i < handlers_.size(); ++i) NoteBest(i);
 }
 

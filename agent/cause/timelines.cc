@@ -74,8 +74,8 @@ void TimelineSearch::Try(const Handler& handler, const Partial& from, const Prog
     if (skip_whole_thread_ && call->dequeued) continue;  // has been looked at
     if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
-    if (++steps_ > settings_.max_steps) return;
-    double step = StepScore(handler, at, call->label, call->dequeued, call->sent);
+    if (++steps_ > max_steps_) return;
+    double step = StepScore(handler, at, call->label, at.Waited(*call), call->sent);
     const double token = settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0;
     step += token + learned_.ProposalOdds(handler, *call);
     if (step < kLeastStep) continue;
@@ -136,7 +136,7 @@ double TimelineSearch::WorstStep(const Handler& handler, absl::Span<Call* const>
   double worst = 0;
   for (Call* call : calls) {
     at.ReadUntil(call->sent.ns);
-    worst = std::min(worst, StepScore(handler, at, call->label, call->dequeued, call->sent));
+    worst = std::min(worst, StepScore(handler, at, call->label, at.Waited(*call), call->sent));
     at.Send(*call);
   }
   if (!handler.replied) return worst;
@@ -149,10 +149,13 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
   handler.timelines.clear();
   steps_ = 0;
   waits_ = false;
+  const bool strained = learned_.Strained();
+  max_steps_ = settings_.max_steps;
+  const uint32_t most = strained ? settings_.max_hypotheses * 2 / 3 : settings_.max_hypotheses;
   std::vector<Partial> level, next;
   level.push_back({0, false, Progress(handler), {}});
   const auto better = [](const Partial& a, const Partial& b) { return a.score > b.score; };
-  for (size_t depth = 0; !level.empty() && depth <= kMostCalls && steps_ <= settings_.max_steps; ++depth) {
+  for (size_t depth = 0; !level.empty() && depth <= kMostCalls && steps_ <= max_steps_; ++depth) {
     next.clear();
     for (const Partial& partial : level) {
       Complete(handler, partial);
@@ -163,15 +166,15 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
       return;
     }
     std::stable_sort(next.begin(), next.end(), better);
-    if (next.size() > settings_.max_hypotheses) next.erase(next.begin() + settings_.max_hypotheses, next.end());
+    if (next.size() > most) next.erase(next.begin() + most, next.end());
     std::swap(level, next);
   }
   handler.searched = true;
-  handler.cut = steps_ > settings_.max_steps;
-  counters_.cut_short += steps_ > settings_.max_steps;
+  handler.cut = steps_ > max_steps_;
+  counters_.cut_short += steps_ > max_steps_;
   auto& found = handler.timelines;
   std::stable_sort(found.begin(), found.end(), [](const Timeline& a, const Timeline& b) { return a.score > b.score; });
-  if (found.size() > settings_.max_hypotheses) found.resize(settings_.max_hypotheses);
+  if (found.size() > most) found.resize(most);
   while (!found.empty() && found.back().score < found.front().score - kWorthwhile) found.pop_back();
   counters_.timelines += found.size();
 }

@@ -45,6 +45,7 @@ class TimelineSearch {
   const Learned& learned_;
   CauseCounters& counters_;
   uint32_t steps_ = 0;
+  uint32_t max_steps_ = 0;
   bool waits_ = false;
   // What the next look leaves out, because it has been looked at.
   uint32_t skip_tid_ = 0;

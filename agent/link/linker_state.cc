@@ -82,6 +82,7 @@ void Linker::State::OnFinished(std::unique_ptr<Exchange> exchange) {
   PushFinished(*node);
   Node& root = RootOf(*node);
   --root.blockers;
+  if (node->process->undecided == 0) Release(*node);  // nothing is left that it could have caused
   if (!node->joined && node->join_key != 0) {
     const uint64_t wait = join.Lonely(*node) ? settings.settle_ns / kLonelyFraction : settings.settle_ns;
     root.settle_at = std::max(root.settle_at, node->owned->end_ns + wait);
@@ -154,6 +155,7 @@ void Linker::State::AskFirst(Node& client) {
     clients_by_request_id.Add(client.request.request_id_hash, client.hooks[kSlotRequestId]);
   }
   client.undecided = true;
+  client.process->undecided += client.followed;
   ++RootOf(client).blockers;
   client.had_candidates = client.process->open_count > 0;
   Ask(client, false);
@@ -234,6 +236,7 @@ void Linker::State::Refuse(Node& client, absl::string_view reason) {
 
 void Linker::State::Decided(Node& client) {
   client.undecided = client.awaits_cause = false;
+  client.process->undecided -= client.followed;
   client.verdict = nullptr;
   for (const auto& rule : rules) rule->Forget(client);
   Node& root = RootOf(client);

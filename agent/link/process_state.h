@@ -117,6 +117,7 @@ struct ProcessState {
   ProxyClass proxy_class;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Crowd>> crowds;  // key: HeadDigest::Fingerprint()
   Background background;
+  uint32_t undecided = 0;              // client exchanges that the cause finder may decide
   std::unique_ptr<RouteTable> routes;  // null until the cause finder is told of it
   bool no_turns = false;               // as told to LinkedSink::OnTurns()
 };
