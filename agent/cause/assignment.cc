@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kFarAhead = 8;        // nats
 constexpr double kNoRival = 0.02;      // odds
-constexpr double kNegligible = 1e-9;  // share of the best at which a set is dropped
+constexpr double kNegligible = 1e-7;  // share of the best at which a set is dropped
 constexpr double kTooMuch = 1e-3;     // share of all at which dropping sets is told
 
 uint64_t HashOf(uint32_t call) {

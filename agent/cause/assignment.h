@@ -25,7 +25,7 @@ struct Choice {
 
 class Assignment {
  public:
-  static constexpr size_t kMaxSets = 96;
+  static constexpr size_t kMaxSets = 64;
 
   // Adds a handler; it must choose one. In order of their begin. Returns its number.
   uint32_t AddChooser(std::vector<Choice> choices);

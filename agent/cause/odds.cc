@@ -40,10 +40,12 @@ double UniformNearness() { return 1.0 / kNearness; }
 void Odds::Kind::Add(const Sight& sight, float weight) {
   gaps[sight.gap] += weight;
   nearness[GapBand(sight.gap)][sight.nearness] += weight;
+  bands[GapBand(sight.gap)] += weight;
   total += weight;
   if (total < kFade) return;
   total /= 2;
   for (float& n : gaps) n /= 2;
+  for (float& n : bands) n /= 2;
   for (auto& band : nearness) {
     for (float& n : band) n /= 2;
   }
@@ -52,10 +54,8 @@ void Odds::Kind::Add(const Sight& sight, float weight) {
 double Odds::Kind::Gap(uint8_t gap) const { return (gaps[gap] + 1.0 / kGaps) / (total + 1); }
 
 double Odds::Kind::Nearness(const Sight& sight) const {
-  const auto& band = nearness[GapBand(sight.gap)];
-  double sum = 0;
-  for (float n : band) sum += n;
-  return (band[sight.nearness] + UniformNearness()) / (sum + 1);
+  const uint8_t band = GapBand(sight.gap);
+  return (nearness[band][sight.nearness] + UniformNearness()) / (bands[band] + 1);
 }
 
 double Odds::StrangerGap(size_t kind, uint8_t gap) const {
@@ -64,10 +64,10 @@ double Odds::StrangerGap(size_t kind, uint8_t gap) const {
 }
 
 double Odds::StrangerNearness(size_t kind, const Sight& sight) const {
-  const auto& band = strangers_[kind].nearness[GapBand(sight.gap)];
-  double sum = 0;
-  for (float n : band) sum += n;
-  return (band[sight.nearness] + kPriorWeight * all_strangers_.Nearness(sight)) / (sum + kPriorWeight);
+  const uint8_t band = GapBand(sight.gap);
+  const Kind& some = strangers_[kind];
+  return (some.nearness[band][sight.nearness] + kPriorWeight * all_strangers_.Nearness(sight)) /
+         (some.bands[band] + kPriorWeight);
 }
 
 double Odds::ImmediateRatio(const StepContext& context, const Sight& sight) const {

@@ -78,6 +78,7 @@ class Odds {
   struct Kind {
     std::array<float, kGaps> gaps = {};
     std::array<std::array<float, kNearness>, kGapBands> nearness = {};
+    std::array<float, kGapBands> bands = {};  // sums of nearness
     float total = 0;
     void Add(const Sight& sight, float weight);
     double Gap(uint8_t gap) const;
