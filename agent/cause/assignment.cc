@@ -51,8 +51,10 @@ uint32_t Assignment::AddChooser(std::vector<Choice> choices) {
   return static_cast<uint32_t>(choosers_.size()) - 1;
 }
 
-void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets, const std::vector<bool>& wanted) {
+void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets, const std::vector<bool>& wanted,
+                       size_t budget) {
   log_nobody_ = log_nobody;
+  budget_ = budget;
   max_sets_ = max_sets;
   of_call_.assign(calls, {});
   last_.assign(calls, 0);
@@ -86,7 +88,7 @@ void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets, const
     const bool asked = wanted.empty() || std::any_of(group.begin(), group.end(), [&](uint32_t chooser) {
       return Wants(chooser, wanted);
     });
-    if (asked) SolveGroup(group);
+    if (asked && !SolveGroup(group)) GuessGroup(group);
   }
 }
 
@@ -144,7 +146,7 @@ void Assignment::Settle() {
   }
 }
 
-void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
+bool Assignment::SolveGroup(const std::vector<uint32_t>& group) {
   std::vector<std::vector<Set>> steps(1, std::vector<Set>(1));
   std::vector<std::vector<Move>> moves;
   steps[0][0].forward = 1;
@@ -165,6 +167,8 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
     std::vector<Move> made;
     absl::flat_hash_map<uint64_t, uint32_t> known;
     const std::vector<Set>& now = steps.back();
+    if (now.size() * weight.size() > budget_) return false;
+    budget_ -= now.size() * weight.size();
     for (uint32_t s = 0; s < now.size(); ++s) {
       for (uint32_t k = 0; k < weight.size(); ++k) {
         if (weight[k] <= 0) continue;
@@ -235,6 +239,23 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
     double most = 0;
     for (const Set& set : steps[i]) most = std::max(most, set.backward);
     for (Set& set : steps[i]) set.backward /= most;
+  }
+  return true;
+}
+
+void Assignment::GuessGroup(const std::vector<uint32_t>& group) {
+  for (const uint32_t number : group) {
+    Chooser& chooser = choosers_[number];
+    double most = -1e300, all = 0;
+    for (size_t k = 0; k < chooser.choices.size(); ++k) {
+      if (!chooser.dropped[k]) most = std::max(most, chooser.choices[k].log_weight);
+    }
+    for (size_t k = 0; k < chooser.choices.size(); ++k) {
+      chooser.probability[k] = chooser.dropped[k] ? 0 : std::exp(chooser.choices[k].log_weight - most);
+      all += chooser.probability[k];
+    }
+    for (double& p : chooser.probability) p /= all;
+    chooser.crowded = chooser.summed = true;
   }
 }
 

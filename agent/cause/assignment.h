@@ -11,6 +11,7 @@
 // messages go to certainty whatever the odds.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -31,7 +32,9 @@ class Assignment {
   uint32_t AddChooser(std::vector<Choice> choices);
   // `log_nobody`: weight of the case that no chooser has a call.
   // `wanted`: calls whose claims will be asked for, all if empty; groups without any are not summed.
-  void Solve(uint32_t calls, double log_nobody, size_t max_sets = kMaxSets, const std::vector<bool>& wanted = {});
+  // `budget`: steps of the sums in all; groups for which none are left count as crowded, with local probabilities.
+  void Solve(uint32_t calls, double log_nobody, size_t max_sets = kMaxSets, const std::vector<bool>& wanted = {},
+             size_t budget = SIZE_MAX);
 
   // Probability that the chooser has the call.
   double Of(uint32_t chooser, uint32_t call) const;
@@ -66,13 +69,15 @@ class Assignment {
   bool SettlesOn(uint32_t chooser) const;
   bool Wants(uint32_t chooser, const std::vector<bool>& wanted) const;
   void Drop(uint32_t chooser, uint32_t call);
-  void SolveGroup(const std::vector<uint32_t>& group);
+  bool SolveGroup(const std::vector<uint32_t>& group);
+  void GuessGroup(const std::vector<uint32_t>& group);
 
   std::vector<Chooser> choosers_;
   std::vector<std::vector<uint32_t>> of_call_;  // choosers
   std::vector<uint32_t> last_;                  // of each call: the last chooser that may want it
   double log_nobody_ = 0;
   size_t max_sets_ = kMaxSets;
+  size_t budget_ = SIZE_MAX;
 };
 
 }  // namespace spantap

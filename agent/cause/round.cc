@@ -8,6 +8,8 @@ namespace {
 
 constexpr double kLogNobody = -7;    // of a call that no handler made
 constexpr double kLogUnknown = -6;   // of a handler having done something that no timeline shows
+constexpr size_t kBudget = 4000;     // steps of the sums in a round, 0.1 us each
+constexpr size_t kBudgetPerCall = 60;
 constexpr double kOutOfReach = 9;    // nats behind a handler's best timeline
 
 }  // namespace
@@ -70,7 +72,8 @@ void DecisionRound::Solve(uint64_t until_ns) {
   std::vector<bool> wanted(calls_.size());
   for (size_t i = 0; i < calls_.size(); ++i) wanted[i] = !calls_[i]->decided && calls_[i]->sent.ns < until_ns;
   const size_t sets = learned_.Strained() ? Assignment::kMaxSets / 2 : Assignment::kMaxSets;
-  assignment_.Solve(static_cast<uint32_t>(calls_.size()), kLogNobody, sets, wanted);
+  const size_t budget = kBudget + kBudgetPerCall * static_cast<size_t>(std::count(wanted.begin(), wanted.end(), true));
+  assignment_.Solve(static_cast<uint32_t>(calls_.size()), kLogNobody, sets, wanted, budget);
   for (uint32_t i = 0; i < handlers_.size(); ++i) {
     if (assignment_.Summed(i)) NoteBest(i);
   }

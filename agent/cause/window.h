@@ -70,6 +70,7 @@ struct Handler {
   TokenList tokens;
   std::vector<Call*> own;  // for sure, in order of sending
   std::vector<Timeline> timelines;
+  std::vector<Call*> reserved;  // those whose `likely` it was made
   Progress simulated;
   std::vector<Call*> proposed;
   Timeline best;  // the likeliest, so far
