@@ -2,7 +2,6 @@
 #include "agent/handoff/producer.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 namespace spantap {
@@ -20,9 +19,7 @@ RingReader::Turn Producer::Take(size_t max_records, RecordDecoder& decoder, std:
                                 std::vector<Span>* spans, std::vector<SpanConnection>* connections) {
   const RingReader::Turn turn = reader_.Take(max_records, scratch, [&](absl::string_view record) {
     SpanConnection connection;
-    std::optional<Span> span = decoder.RecordToSpan(record, resource_, connections != nullptr ? &connection : nullptr);
-    if (!span) return false;
-    spans->push_back(*std::move(span));
+    if (!decoder.AppendSpan(record, resource_, spans, connections != nullptr ? &connection : nullptr)) return false;
     if (connections != nullptr) connections->push_back(connection);
     return true;
   });

@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <optional>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -39,10 +38,7 @@ Source::Source(RingMemory memory, UniqueFd connection, std::shared_ptr<const Res
 RingReader::Turn Source::Take(size_t max_records, RecordDecoder& decoder, std::vector<char>& scratch,
                               std::vector<Span>* spans) {
   return reader_.Take(max_records, scratch, [&](absl::string_view record) {
-    std::optional<Span> span = decoder.RecordToSpan(record, resource_);
-    if (!span) return false;
-    spans->push_back(*std::move(span));
-    return true;
+    return decoder.AppendSpan(record, resource_, spans);
   });
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exporter/intake/attribute_names.h"
 
+#include <array>
 #include <iterator>
 
 #include "spantap/spantap.h"
@@ -53,10 +54,19 @@ constexpr bool InOrder() {
 }
 static_assert(InOrder());
 
+constexpr auto EncodeAll() {
+  std::array<EncodedName, std::size(kNames)> all;
+  for (size_t i = 0; i < all.size(); ++i) all[i] = EncodedName(kNames[i].name);
+  return all;
+}
+constexpr auto kEncoded = EncodeAll();
+
 }  // namespace
 
 absl::string_view AttributeName(uint16_t key) {
   return key < std::size(kNames) ? kNames[key].name : absl::string_view();
 }
+
+const EncodedName& EncodedAttributeName(uint16_t key) { return kEncoded[key]; }
 
 }  // namespace spantap

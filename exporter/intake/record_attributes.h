@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 #include "absl/strings/string_view.h"
 #include "exporter/intake/byte_cursor.h"
@@ -42,7 +43,6 @@ class RecordAttributes {
   void AppendTo(QueryValues query_values, AttributeBlob* blob) const;
 
  private:
-  [[nodiscard]] bool ReadOne(ByteCursor& cursor);
   bool Fresh(const RecordAttribute& attribute);
   void Keep(const RecordAttribute& attribute);
 
@@ -51,6 +51,13 @@ class RecordAttributes {
   uint64_t kept_ = 0;  // bits of the keys that are in the list
   uint32_t unknown_ = 0;
 };
+
+// The next attribute; its name is empty if its key is one that this version does not know. False if the bytes are not
+// what the layout says.
+[[nodiscard]] bool ReadAttribute(ByteCursor& cursor, RecordAttribute* attribute);
+
+// A text attribute's value as people may see it: what may be secret in a URL is left out, into *storage.
+absl::string_view RedactedText(const RecordAttribute& attribute, QueryValues query_values, std::string* storage);
 
 // As it is, whatever it means.
 void AppendAttribute(const RecordAttribute& attribute, AttributeBlob* blob);
