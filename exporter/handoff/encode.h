@@ -20,39 +20,41 @@ struct handoff_out {
 
 enum { HANDOFF_NAME_MAX = 255 }; /* spantap_attr_record.name_bytes */
 
-/* memcpy() without the call for what attributes mostly are. */
+/* memcpy() without the call for what attributes mostly are; the shortest are the most frequent. */
 static inline void handoff_copy(uint8_t* to, const void* from, size_t bytes) {
   const uint8_t* source = (const uint8_t*)from;
-  if (bytes > 64) {
-    memcpy(to, source, bytes);
-  } else if (bytes >= 32) {
-    uint64_t head[4], tail[4];
-    memcpy(head, source, 32);
-    memcpy(tail, source + bytes - 32, 32);
-    memcpy(to, head, 32);
-    memcpy(to + bytes - 32, tail, 32);
-  } else if (bytes >= 16) {
+  if (bytes <= 16) {
+    if (bytes >= 8) {
+      uint64_t head, tail;
+      memcpy(&head, source, 8);
+      memcpy(&tail, source + bytes - 8, 8);
+      memcpy(to, &head, 8);
+      memcpy(to + bytes - 8, &tail, 8);
+    } else if (bytes >= 4) {
+      uint32_t head, tail;
+      memcpy(&head, source, 4);
+      memcpy(&tail, source + bytes - 4, 4);
+      memcpy(to, &head, 4);
+      memcpy(to + bytes - 4, &tail, 4);
+    } else if (bytes != 0) {
+      to[0] = source[0];
+      to[bytes / 2] = source[bytes / 2];
+      to[bytes - 1] = source[bytes - 1];
+    }
+  } else if (bytes <= 32) {
     uint64_t head[2], tail[2];
     memcpy(head, source, 16);
     memcpy(tail, source + bytes - 16, 16);
     memcpy(to, head, 16);
     memcpy(to + bytes - 16, tail, 16);
-  } else if (bytes >= 8) {
-    uint64_t head, tail;
-    memcpy(&head, source, 8);
-    memcpy(&tail, source + bytes - 8, 8);
-    memcpy(to, &head, 8);
-    memcpy(to + bytes - 8, &tail, 8);
-  } else if (bytes >= 4) {
-    uint32_t head, tail;
-    memcpy(&head, source, 4);
-    memcpy(&tail, source + bytes - 4, 4);
-    memcpy(to, &head, 4);
-    memcpy(to + bytes - 4, &tail, 4);
-  } else if (bytes != 0) {
-    to[0] = source[0];
-    to[bytes / 2] = source[bytes / 2];
-    to[bytes - 1] = source[bytes - 1];
+  } else if (bytes <= 64) {
+    uint64_t head[4], tail[4];
+    memcpy(head, source, 32);
+    memcpy(tail, source + bytes - 32, 32);
+    memcpy(to, head, 32);
+    memcpy(to + bytes - 32, tail, 32);
+  } else {
+    memcpy(to, source, bytes);
   }
 }
 
