@@ -23,7 +23,8 @@ static inline uint8_t* put_common(uint8_t* at, const uint8_t* end, const spantap
 
 int handoff_put_attrs(struct handoff_out* out, const spantap_attr* attrs, uint32_t count, uint16_t* written,
                       uint32_t* dropped) {
-  uint32_t taken = count < SPANTAP_MAX_ATTRS ? count : SPANTAP_MAX_ATTRS;
+  uint32_t room = SPANTAP_MAX_ATTRS - *written;
+  uint32_t taken = count < room ? count : room;
   struct handoff_out mine = *out; /* a copy that no store into the record can change */
   uint32_t bad = 0;
   for (const spantap_attr *attr = attrs, *last = attrs + taken; attr < last; ++attr) {

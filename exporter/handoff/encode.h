@@ -109,7 +109,31 @@ static inline int handoff_put_attr(struct handoff_out* out, const spantap_attr* 
   return 1;
 }
 
-/* Up to `limit` good ones of an array. *written and *dropped (both increased) say how many; 0: does not fit. */
+/* What spantap_prepare() made: attributes as a record has them. */
+struct spantap_prepared {
+  uint64_t magic;
+  uint32_t bytes;
+  uint32_t count;
+  uint8_t attrs[];
+};
+static const uint64_t kHandoffPrepared = 0x3144455250505453u; /* "STPPRED1" */
+_Static_assert(sizeof(struct spantap_prepared) == SPANTAP_PREPARED_SIZE(0, 0), "as spantap.h says");
+
+/* A group of a span, by index; NULL: there is none, or it was never prepared, and is counted. */
+static inline const struct spantap_prepared* handoff_prepared(const spantap_span* span, uint32_t i, uint32_t* dropped) {
+  const struct spantap_prepared* group = span->prepared[i];
+  if (group == NULL || group->magic == kHandoffPrepared) return group;
+  ++*dropped;
+  return NULL;
+}
+
+/* All groups of a span, as handoff_put_attrs(). */
+int handoff_put_prepared(struct handoff_out* out, const spantap_span* span, uint16_t* written, uint32_t* dropped);
+/* At least what handoff_put_prepared() would write. */
+size_t handoff_prepared_bytes(const spantap_span* span);
+
+/* The good ones of an array, with those that are written up to SPANTAP_MAX_ATTRS. *written and *dropped (both
+ * increased) say how many; 0: does not fit. */
 int handoff_put_attrs(struct handoff_out* out, const spantap_attr* attrs, uint32_t count, uint16_t* written,
                       uint32_t* dropped);
 /* What handoff_put_attrs() would write. */
