@@ -363,6 +363,13 @@ typedef struct spantap_span {
  * did not make) is discarded and counted in the span. */
 SPANTAP_API spantap_status spantap_submit(spantap_producer* producer, const spantap_span* span);
 
+/** Whether a span that ended then is worth building. SPANTAP_OK: build and submit it, or do not. Otherwise what
+ * spantap_submit() would return, and the span is counted as dropped: do not submit it. So that a proxy without an agent
+ * does not gather what nobody takes. SPANTAP_NO_AGENT, SPANTAP_CLOSED, SPANTAP_WRONG_THREAD, SPANTAP_INVALID (NULL).
+ * Attaches as spantap_submit() does, and costs as little: some 3 ns while attached, 10 without an agent. Thread of the
+ * producer. */
+SPANTAP_API spantap_status spantap_wants(spantap_producer* producer, uint64_t end_unix_ns);
+
 /* ---------------------------------------------------------------- a span while it lives */
 
 /** Lives in the caller's memory (a request's pool, say): SPANTAP_LIVE_SIZE bytes hold about ten attributes; more memory

@@ -249,6 +249,7 @@ static void set_context(spantap_span* span, ngx_http_spantap_ctx_t* ctx) {
 static ngx_uint_t status_of(ngx_http_request_t* r) { return r->err_status ? r->err_status : r->headers_out.status; }
 
 static void submit_server(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint64_t end_ns) {
+  if (spantap_wants(ngx_http_spantap_producer, end_ns + ctx->wall_ns) != SPANTAP_OK) return;
   ngx_http_spantap_loc_conf_t* conf = ngx_http_get_module_loc_conf(r, ngx_http_spantap_module);
   ngx_http_core_loc_conf_t* core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
   spantap_span span = SPANTAP_SPAN_INIT;
@@ -302,7 +303,6 @@ ngx_int_t ngx_http_spantap_log_handler(ngx_http_request_t* r) {
   }
   if (!ngx_http_spantap_decide(r, ctx)) return NGX_OK;
   uint64_t end_ns = ngx_http_spantap_clock(CLOCK_MONOTONIC);
-  /* Whole spans also without an agent: they are counted as dropped, or find a ring that is attached just now. */
   ngx_http_spantap_submit_tries(r, ctx, end_ns);
   submit_server(r, ctx, end_ns);
   return NGX_OK;
