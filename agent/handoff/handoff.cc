@@ -42,10 +42,6 @@ HandoffSettings Fitting(HandoffSettings settings) {
   return settings;
 }
 
-HandoffDrops Minus(const HandoffDrops& a, const HandoffDrops& b) {
-  return {a.full - b.full, a.too_large - b.too_large, a.no_agent - b.no_agent, a.invalid - b.invalid};
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Handoff>> Handoff::Open(const HandoffSettings& settings, LogFn log) {
@@ -124,7 +120,7 @@ HandoffCounters Handoff::counters() const {
   counters.quarantined -= before_run_.quarantined;
   counters.spans -= before_run_.spans;
   counters.not_joined -= before_run_.not_joined;
-  counters.dropped = Minus(counters.dropped, before_run_.dropped);
+  counters.dropped = counters.dropped - before_run_.dropped;
   return counters;
 }
 
@@ -279,7 +275,7 @@ void Handoff::Quarantine(Producer& producer, const char* why, uint64_t now_ns) {
 }
 
 Handoff::Producers::iterator Handoff::Forget(Producers::iterator at) {
-  AddClaims(*at->second);
+  totals_.dropped += at->second->TakeClaims();
   admission_.Release(at->second->peer(), at->second->data_bytes());
   producer_changes_.emplace_back(static_cast<uint32_t>(at->second->peer().pid), -1);
   return producers_.erase(at);
@@ -376,7 +372,7 @@ bool Handoff::ReadOne(Producer& producer, uint64_t now_ns, double* fill, bool* m
     totals_.not_joined += spans.size();
   }
   if (!spans.empty()) Push(std::move(spans));
-  AddClaims(producer);
+  totals_.dropped += producer.TakeClaims();
   if (turn.lied) {
     Quarantine(producer, "its ring is not what the contract says", now_ns);
     return true;
@@ -391,14 +387,6 @@ void Handoff::Push(std::vector<Span> spans) {
   if (queue_ != nullptr) return queue_->PushAll(std::move(spans));
   ledger_->Created(spans.size());
   ledger_->Dropped(DropReason::kNoExporter, spans.size());
-}
-
-void Handoff::AddClaims(Producer& producer) {
-  const HandoffDrops claims = producer.TakeClaims();
-  totals_.dropped.full += claims.full;
-  totals_.dropped.too_large += claims.too_large;
-  totals_.dropped.no_agent += claims.no_agent;
-  totals_.dropped.invalid += claims.invalid;
 }
 
 void Handoff::Publish() {

@@ -54,6 +54,7 @@ class Pipeline final : public EventSink, private LinkedSink {
  private:
   void OnTree(std::vector<LinkedExchange> tree) override;
   void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) override;
+  void LearnProducers();
   void StageHanded(uint64_t mono_ns);
   void GiveHanded();
   void SendLone();
