@@ -37,8 +37,8 @@ class AttributeDecoder {
   const QueryValues query_values_;
   AttributeWriter writer_;
   std::string redacted_;
-  RecordAttributes list_;  // of the slow way
-  uint64_t keys_ = 0;      // bits of those that came
+  RecordAttributes list_;                                                  // of the slow way
+  uint64_t keys_ = 0;                                                      // bits of those that came
   std::array<absl::string_view, RecordAttributes::kMaxAttributes> names_;  // that came with a name of their own
   size_t names_size_ = 0;
   uint32_t unknown_ = 0;

@@ -8,12 +8,23 @@
 
 #include "absl/strings/string_view.h"
 #include "exporter/model/attribute_writer.h"
+#include "spantap/spantap.h"
 
 namespace spantap {
 
+// By key. Read as data, not by a call: each attribute of each span asks.
+struct KnownAttribute {
+  uint16_t key;
+  absl::string_view name;
+  EncodedName encoded;
+};
+extern const KnownAttribute kKnownAttributes[SPANTAP_KEY_COUNT_];
+
 // Empty for SPANTAP_KEY_NAMED and for keys that this version does not know.
-absl::string_view AttributeName(uint16_t key);
+inline absl::string_view AttributeName(uint16_t key) {
+  return key < SPANTAP_KEY_COUNT_ ? kKnownAttributes[key].name : absl::string_view();
+}
 // The same, ready to be written; for known keys.
-const EncodedName& EncodedAttributeName(uint16_t key);
+inline const EncodedName& EncodedAttributeName(uint16_t key) { return kKnownAttributes[key].encoded; }
 
 }  // namespace spantap

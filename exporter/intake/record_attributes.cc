@@ -2,12 +2,9 @@
 #include "exporter/intake/record_attributes.h"
 
 #include <bit>
-#include <cstring>
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "exporter/handoff/ring_layout.h"
-#include "exporter/intake/attribute_names.h"
 #include "exporter/model/url.h"
 #include "spantap/spantap.h"
 
@@ -74,26 +71,6 @@ bool RecordAttributes::Read(ByteCursor& cursor, size_t count) {
       Keep(attribute);
     }
   }
-  return true;
-}
-
-bool ReadAttribute(ByteCursor& cursor, RecordAttribute* attribute) {
-  spantap_attr_record record;
-  absl::string_view name, value;
-  if (!cursor.Read(&record) || !cursor.Take(record.name_bytes, &name) || !cursor.Take(record.value_bytes, &value)) {
-    return false;
-  }
-  if ((record.key == SPANTAP_KEY_NAMED) == name.empty()) return false;
-  attribute->key = record.key;
-  attribute->type = record.type;
-  attribute->name = name.empty() ? AttributeName(record.key) : name;
-  if (record.type == SPANTAP_STRING) {
-    attribute->text = value;
-    return true;
-  }
-  const bool known = record.type == SPANTAP_INT || record.type == SPANTAP_DOUBLE || record.type == SPANTAP_BOOL;
-  if (!known || value.size() != sizeof(attribute->number)) return false;
-  std::memcpy(&attribute->number, value.data(), sizeof(attribute->number));
   return true;
 }
 

@@ -126,7 +126,8 @@ bool RecordDecoder::ReadEvents(ByteCursor& cursor, size_t count, Span& span) {
     SpanEvent& event = span.events.emplace_back();
     event.time_unix_ns = record.time_unix_ns;
     event.name = Text(name);
-    if (!attributes_.Decode(cursor, record.attr_count, record.attr_bytes, &event.attributes, &event.dropped_attributes)) {
+    if (!attributes_.Decode(cursor, record.attr_count, record.attr_bytes, &event.attributes,
+                            &event.dropped_attributes)) {
       return false;
     }
   }

@@ -85,7 +85,9 @@ void AttributeWriter::AddStringArray1(const EncodedName& name, absl::string_view
   End(PutText(WriteHeader(out, kArrayValues, element), kAnyString, value));
 }
 
-void AttributeWriter::AddInt(const EncodedName& name, int64_t value) { End(PutInt(Begin(name, IntSize(value)), value)); }
+void AttributeWriter::AddInt(const EncodedName& name, int64_t value) {
+  End(PutInt(Begin(name, IntSize(value)), value));
+}
 void AttributeWriter::AddDouble(const EncodedName& name, double value) {
   End(PutDouble(Begin(name, kDoubleSize), value));
 }
