@@ -27,7 +27,8 @@ int handoff_put_attrs(struct handoff_out* out, const spantap_attr* attrs, uint32
   uint32_t taken = count < room ? count : room;
   struct handoff_out mine = *out; /* a copy that no store into the record can change */
   uint32_t bad = 0;
-  for (const spantap_attr *attr = attrs, *last = attrs + taken; attr < last; ++attr) {
+  for (uint32_t i = 0; i < taken; ++i) {
+    const spantap_attr* attr = &attrs[i];
     uint8_t* at = put_common(mine.at, mine.end, attr);
     if (__builtin_expect(at != NULL, 1)) {
       mine.at = at;

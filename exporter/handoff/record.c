@@ -80,8 +80,10 @@ uint32_t handoff_put_span(const spantap_span* span, uint8_t* to, size_t bytes) {
   if (bytes < sizeof(record) + texts) return 0;
   struct handoff_out out = {to + sizeof(record), to + bytes};
   handoff_put(&out, span->name.data, record.name_bytes);
-  handoff_put(&out, span->trace_state.data, record.trace_state_bytes);
-  handoff_put(&out, span->status_message.data, record.status_message_bytes);
+  if (__builtin_expect(texts != record.name_bytes, 0)) {
+    handoff_put(&out, span->trace_state.data, record.trace_state_bytes);
+    handoff_put(&out, span->status_message.data, record.status_message_bytes);
+  }
   if (span->prepared_count != 0 && !handoff_put_prepared(&out, span, &record.attr_count, &dropped_attrs)) return 0;
   if (!handoff_put_attrs(&out, span->attrs, span->attr_count, &record.attr_count, &dropped_attrs)) return 0;
   if (span->event_count != 0 && !put_events(&out, span, &record, &dropped_attrs)) return 0;
