@@ -8,9 +8,9 @@
 
 namespace spantap {
 
-// From now on the calling thread interrupts nobody when it wakes up: it gets its fair share at a tick, or a core that is
-// idle. (Woken a thousand times a second, it would otherwise cost a busy proxy as many switches.) Threads that somebody
-// gave another policy keep it.
+// From now on the calling thread interrupts nobody when it wakes up: it gets its fair share at a tick, or a core that
+// is idle. (Woken a thousand times a second, it would otherwise cost a busy proxy as many switches.) Threads that
+// somebody gave another policy keep it.
 inline void InterruptNobody() {
   const sched_param none = {};
   if (sched_getscheduler(0) == SCHED_OTHER) (void)sched_setscheduler(0, SCHED_BATCH, &none);

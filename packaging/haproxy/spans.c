@@ -236,7 +236,7 @@ void spans_submit(spantap_producer* producer, const struct context* context, con
   clock_gettime(CLOCK_REALTIME, &now);
   uint64_t end = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
   if (end < context->kept.begin_unix_ns) end = context->kept.begin_unix_ns; /* the clock was set back */
-  if (spantap_wants(producer, end) == SPANTAP_OK) { /* what is not taken is counted */
+  if (spantap_wants(producer, end) == SPANTAP_OK) {                         /* what is not taken is counted */
     draft_begin(&draft, context, result);
     server_span(&draft, end);
     (void)spantap_submit(producer, &draft.span);
