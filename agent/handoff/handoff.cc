@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/handoff/attach.h"
 #include "agent/handoff/peer_resource.h"
+#include "base/background.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "exporter/intake/welcome.h"
@@ -125,6 +126,7 @@ HandoffCounters Handoff::counters() const {
 }
 
 void Handoff::Run() {
+  InterruptNobody();
   epoll_event events[kEventsPerTurn];
   while (!stopping_.load(std::memory_order_acquire)) {
     const int count = epoll_wait(epoll_.get(), events, kEventsPerTurn, pace_.rest_ms());

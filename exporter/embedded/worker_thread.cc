@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/background.h"
 #include "base/clock.h"
 #include "exporter/embedded/log.h"
 #include "exporter/embedded/worker.h"
@@ -24,6 +25,7 @@ constexpr absl::Duration kIdleLook = absl::Milliseconds(500);  // without a prod
 // Nothing that is thrown, for want of memory say, may reach the host: the rings are closed, and it goes on without.
 void Worker::Run() {
   pthread_setname_np(pthread_self(), "spantap-read");
+  InterruptNobody();
   try {
     while (Work()) {
       if (!Leave()) continue;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exporter/intake/ring_intake.h"
 
-#include <optional>
 #include <utility>
 
 namespace spantap {
@@ -13,9 +12,7 @@ RingReader::Turn RingIntake::Take(size_t max_records, RecordDecoder& decoder, st
                                   std::vector<Span>* spans, std::vector<SpanConnection>* connections) {
   return reader_.Take(max_records, scratch, [&](absl::string_view record) {
     SpanConnection connection;
-    std::optional<Span> span = decoder.RecordToSpan(record, resource_, connections != nullptr ? &connection : nullptr);
-    if (!span) return false;
-    spans->push_back(*std::move(span));
+    if (!decoder.AppendSpan(record, resource_, spans, connections != nullptr ? &connection : nullptr)) return false;
     if (connections != nullptr) connections->push_back(connection);
     return true;
   });
