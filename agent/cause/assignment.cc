@@ -11,8 +11,8 @@
 namespace spantap {
 namespace {
 
-constexpr double kFarAhead = 8;        // nats
-constexpr double kNoRival = 0.02;      // odds
+constexpr double kFarAhead = 8;       // nats
+constexpr double kNoRival = 0.02;     // odds
 constexpr double kNegligible = 1e-7;  // share of the best at which a set is dropped
 constexpr double kTooMuch = 1e-3;     // share of all at which dropping sets is told
 
@@ -85,9 +85,8 @@ void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets, const
   for (uint32_t i = 0; i < choosers_.size(); ++i) groups[RootOf(parents, i)].push_back(i);
   for (const auto& group : groups) {
     if (group.empty() || choosers_[group.front()].settled) continue;
-    const bool asked = wanted.empty() || std::any_of(group.begin(), group.end(), [&](uint32_t chooser) {
-      return Wants(chooser, wanted);
-    });
+    const bool asked = wanted.empty() || std::any_of(group.begin(), group.end(),
+                                                     [&](uint32_t chooser) { return Wants(chooser, wanted); });
     if (asked && !SolveGroup(group)) GuessGroup(group);
   }
 }

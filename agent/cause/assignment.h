@@ -4,11 +4,11 @@
 // How probable is it that a handler made a call? Summed over all joint choices: handlers are taken in order, what is
 // carried on is which of the calls that later ones may want are taken already. Exact as long as the sets fit into
 // `max_sets`; where they do not, the probabilities of that group are marked as crowded. Handlers that share no call are
-// separate groups, and what is beyond doubt before any sum (one choice far ahead, nobody else wants its calls) is settled
-// first, which is most of it. Pure: no state, nothing known of requests.
+// separate groups, and what is beyond doubt before any sum (one choice far ahead, nobody else wants its calls) is
+// settled first, which is most of it. Pure: no state, nothing known of requests.
 //
-// Sum-product messages along the same graph were tried: two handlers that may have swapped two calls are a cycle, on which
-// messages go to certainty whatever the odds.
+// Sum-product messages along the same graph were tried: two handlers that may have swapped two calls are a cycle, on
+// which messages go to certainty whatever the odds.
 #pragma once
 
 #include <cstddef>

@@ -41,8 +41,12 @@ struct CauseFinder::State {
 CauseFinder::CauseFinder(const CauseSettings& settings) : state_(std::make_unique<State>(settings)) {}
 CauseFinder::~CauseFinder() = default;
 
-void CauseFinder::OnIncoming(uint32_t tgid, IncomingRequest request) { state_->Of(tgid).OnIncoming(std::move(request)); }
-void CauseFinder::OnOutgoing(uint32_t tgid, OutgoingRequest request) { state_->Of(tgid).OnOutgoing(std::move(request)); }
+void CauseFinder::OnIncoming(uint32_t tgid, IncomingRequest request) {
+  state_->Of(tgid).OnIncoming(std::move(request));
+}
+void CauseFinder::OnOutgoing(uint32_t tgid, OutgoingRequest request) {
+  state_->Of(tgid).OnOutgoing(std::move(request));
+}
 
 void CauseFinder::OnResponse(uint32_t tgid, uint64_t id, const Moment& at) {
   if (ProcessCauses* const process = state_->Find(tgid)) process->OnResponse(id, at);

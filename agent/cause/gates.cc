@@ -33,7 +33,11 @@ double Lately::value() const { return std::max(slow_.times / slow_.all, fast_.ti
 
 Statement State(const LinkEvidence& evidence) {
   const double sure = std::min({evidence.joint, kMost, evidence.crowded ? evidence.local : 1.0});
-  Statement said{sure, evidence.token ? CauseRule::kToken : evidence.agreed ? CauseRule::kProgram : CauseRule::kJoint, ""};
+  Statement said{sure,
+                 evidence.token    ? CauseRule::kToken
+                 : evidence.agreed ? CauseRule::kProgram
+                                   : CauseRule::kJoint,
+                 ""};
   if (sure <= kSure) {
     said.reason = evidence.crowded ? "crowded" : "ambiguous";
     return said;

@@ -102,16 +102,21 @@ double Odds::DelayedRatio(const StepContext& context, const Context* learned, co
   return (smooth + kGapPrior * stranger) / (delayed + kGapPrior) / stranger;
 }
 
+// A dialled connection is rare: until its steps are known, they are taken for the usual ones, turns aside.
 const Odds::Context* Odds::Find(const StepContext& context) const {
-  StepContext plain = context;
-  plain.dequeued = false;
-  const auto it = contexts_.find(plain.key());
+  auto it = contexts_.find(context.key());
+  if (context.dialled && (it == contexts_.end() || it->second.seen < kHopMin)) {
+    StepContext usual = context;
+    usual.dialled = false;
+    it = contexts_.find(usual.key());
+  }
   return it == contexts_.end() ? nullptr : &it->second;
 }
 
 uint8_t Odds::HopOf(const StepContext& context) const {
-  const Context* const learned = Find(context);
-  if (learned == nullptr) return kAnyHop;
+  const auto it = contexts_.find(context.key());
+  if (it == contexts_.end()) return kAnyHop;
+  const Context* const learned = &it->second;
   float sum = 0;
   size_t most = 0;
   for (size_t i = 0; i < kHops; ++i) {
@@ -129,7 +134,8 @@ double Odds::Of(const StepContext& context, const Sight& sight) const {
   if (context.dequeued && context.next != kReply) {
     odds = std::log(0.3 * ImmediateRatio(context, sight) + 0.7);
   } else {
-    odds = std::log(share * ImmediateRatio(context, sight) + (1 - share) * DelayedRatio(context, learned, sight) + 1e-9);
+    odds =
+        std::log(share * ImmediateRatio(context, sight) + (1 - share) * DelayedRatio(context, learned, sight) + 1e-9);
   }
   return std::clamp(odds, -kMostOdds, kMostOdds) - kUnsure / (1 + seen / 4);
 }
@@ -171,9 +177,9 @@ double Odds::Seen(const StepContext& context) const {
 void Odds::LearnTrue(const StepContext& context, const Sight& sight, double lasting, double present) {
   StepContext plain = context;
   plain.dequeued = false;
-  const auto it = contexts_.find(plain.key());
+  const auto it = contexts_.find(context.key());
   if (it == contexts_.end() && contexts_.size() >= kMaxContexts) return;
-  Context& learned = it == contexts_.end() ? contexts_[plain.key()] : it->second;
+  Context& learned = it == contexts_.end() ? contexts_[context.key()] : it->second;
   const double share = (learned.immediate + 0.5) / (learned.seen + 1);
   const double straight = share * ImmediateRatio(context, sight);
   const double later = (1 - share) * DelayedRatio(context, &learned, sight);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cause/process_causes.h"
 
-
 #include <algorithm>
 #include <utility>
 
@@ -18,9 +17,9 @@ constexpr size_t kMaxRoutes = 128;
 constexpr uint64_t kRouteIdleNs = 10'000'000'000;
 constexpr size_t kMaxAnswered = 8192;
 constexpr uint64_t kMostLimits = 4;  // as long a handler may be open and still have a timeline
-constexpr size_t kKept = 64;  // handlers that stay as strangers
-constexpr double kLogUnknown = -6;  // of a handler having done something that no timeline shows
-constexpr double kStrong = 6;  // nats
+constexpr size_t kKept = 64;         // handlers that stay as strangers
+constexpr double kLogUnknown = -6;   // of a handler having done something that no timeline shows
+constexpr double kStrong = 6;        // nats
 constexpr double kLearnable = 0.99;
 constexpr double kBusyWeight = 0.02;
 
@@ -35,7 +34,12 @@ bool Dequeued(const Moment& freed, const Moment& sent) {
 }  // namespace
 
 ProcessCauses::ProcessCauses(uint32_t tgid, const CauseSettings& settings, CauseCounters& counters, CauseOutput& output)
-    : tgid_(tgid), settings_(settings), counters_(counters), output_(output), learned_(settings), simulation_(settings, learned_, open_) {}
+    : tgid_(tgid),
+      settings_(settings),
+      counters_(counters),
+      output_(output),
+      learned_(settings),
+      simulation_(settings, learned_, open_) {}
 
 Label ProcessCauses::LabelOf(uint64_t call) {
   const auto it = labels_.find(call);
@@ -104,6 +108,7 @@ void ProcessCauses::OnOutgoing(OutgoingRequest request) {
   call->id = request.id;
   call->label = LabelOf(request.call);
   call->sent = request.at;
+  call->dialled = request.dialled;
   call->connection = request.connection;
   call->destination = request.destination;
   call->tokens = std::move(request.tokens);

@@ -67,8 +67,8 @@ class ProcessCauses {
   Learned learned_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Handler>> handlers_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Call>> calls_;
-  std::vector<Handler*> open_;    // in order of arrival
-  std::deque<Handler*> closed_;   // in order of their end
+  std::vector<Handler*> open_;   // in order of arrival
+  std::deque<Handler*> closed_;  // in order of their end
   Simulation simulation_;
   CallIndex index_;
   absl::flat_hash_map<uint64_t, Moment> answered_;  // connection -> when an answer was read from it last

@@ -6,11 +6,11 @@
 namespace spantap {
 namespace {
 
-constexpr double kLogNobody = -7;    // of a call that no handler made
-constexpr double kLogUnknown = -6;   // of a handler having done something that no timeline shows
-constexpr size_t kBudget = 4000;     // steps of the sums in a round, 0.1 us each
+constexpr double kLogNobody = -7;   // of a call that no handler made
+constexpr double kLogUnknown = -6;  // of a handler having done something that no timeline shows
+constexpr size_t kBudget = 4000;    // steps of the sums in a round, 0.1 us each
 constexpr size_t kBudgetPerCall = 60;
-constexpr double kOutOfReach = 9;    // nats behind a handler's best timeline
+constexpr double kOutOfReach = 9;  // nats behind a handler's best timeline
 
 }  // namespace
 
@@ -82,8 +82,8 @@ void DecisionRound::Solve(uint64_t until_ns) {
 bool DecisionRound::OnlyTokenHolder(const Call& call, const Handler& holder, const std::vector<Handler*>& open) const {
   if (!settings_.use_tokens || !learned_.ShareToken(holder, call)) return false;
   const auto other = [&](const Handler* handler) {
-    return handler != &holder && handler->begin.ns < call.sent.ns && (!handler->over || handler->end_ns > call.sent.ns) &&
-           learned_.ShareToken(*handler, call);
+    return handler != &holder && handler->begin.ns < call.sent.ns &&
+           (!handler->over || handler->end_ns > call.sent.ns) && learned_.ShareToken(*handler, call);
   };
   return std::none_of(handlers_.begin(), handlers_.end(), other) && std::none_of(open.begin(), open.end(), other);
 }

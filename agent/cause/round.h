@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One round of decisions in a process: the timelines of all handlers that are over become one assignment; for each call
-// that is due, who has it and what can be stated. Changes nothing but scratch fields of the window and Handler::best. Event
-// thread; lives as long as the round.
+// that is due, who has it and what can be stated. Changes nothing but scratch fields of the window and Handler::best.
+// Event thread; lives as long as the round.
 #pragma once
 
 #include <cstdint>
@@ -43,9 +43,9 @@ class DecisionRound {
   const TimelineSearch& search_;
   const std::vector<Handler*>& handlers_;
   Assignment assignment_;
-  std::vector<const Call*> calls_;                         // by number
-  std::deque<std::vector<uint32_t>> lists_;                // what choices point to
-  std::vector<std::vector<const Timeline*>> choices_;      // of each handler; null: something unknown
+  std::vector<const Call*> calls_;                     // by number
+  std::deque<std::vector<uint32_t>> lists_;            // what choices point to
+  std::vector<std::vector<const Timeline*>> choices_;  // of each handler; null: something unknown
 };
 
 }  // namespace spantap

@@ -79,11 +79,11 @@ struct Member {
   bool overlapped = false;  // server: another request was open when it came
   uint8_t target_seen = 0;  // server: recent requests with its method and target
   uint8_t request_id_seen = 0;
-  Crowd* crowd = nullptr;                 // server: the requests with an equal head
-  Lane* lane = nullptr;                   // both: those of one thread
-  Leg* leg = nullptr;             // both: equal heads at the two ends of encrypted connections (encrypted_rule.cc)
-  uint64_t order_choice = 0;              // client: id of the server exchange that order proposes; 0: none
-  bool order_sure = false;                // no other could have come next
+  Crowd* crowd = nullptr;     // server: the requests with an equal head
+  Lane* lane = nullptr;       // both: those of one thread
+  Leg* leg = nullptr;         // both: equal heads at the two ends of encrypted connections (encrypted_rule.cc)
+  uint64_t order_choice = 0;  // client: id of the server exchange that order proposes; 0: none
+  bool order_sure = false;    // no other could have come next
   TurnProof by_turns = TurnProof::kNone;  // what the thread's loop turns say to that
   Member* pair_choice = nullptr;          // client: the server exchange whose response followed, while it is told
   bool pair_sure = false;                 // no other response could have been meant
