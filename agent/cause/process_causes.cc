@@ -16,7 +16,6 @@ constexpr uint32_t kReuseTurns = 6;
 constexpr size_t kMaxRoutes = 128;
 constexpr uint64_t kRouteIdleNs = 10'000'000'000;
 constexpr size_t kMaxAnswered = 8192;
-constexpr uint64_t kMostLimits = 4;  // as long a handler may be open and still have a timeline
 constexpr size_t kKept = 64;         // handlers that stay as strangers
 constexpr double kLogUnknown = -6;   // of a handler having done something that no timeline shows
 constexpr double kStrong = 6;        // nats
@@ -202,7 +201,16 @@ void ProcessCauses::OnTime(uint64_t ns) {
   MaybeRound();
 }
 
-void ProcessCauses::Flush() { Round(true); }
+void ProcessCauses::Flush() {
+  Round(true);
+  for (Handler* handler : open_) Release(*handler);
+  for (Handler* handler : closed_) Release(*handler);
+}
+
+void ProcessCauses::Release(Handler& handler) {
+  if (std::exchange(handler.released, true)) return;
+  output_.released.push_back(handler.id);
+}
 
 void ProcessCauses::MaybeRound() {
   if (idle()) return;
@@ -246,7 +254,7 @@ uint64_t ProcessCauses::Search(uint64_t frontier) {
   uint64_t searched = frontier;
   for (Handler* handler : closed_) {
     if (handler->resolved || handler->searched) continue;
-    if (handler->end_ns < frontier) {
+    if (handler->end_ns < frontier || handler->begin.ns + settings_.limit_ns <= now_ns_) {
       search.Run(*handler, index_, true);
     } else {
       searched = std::min(searched, handler->begin.ns);
@@ -316,7 +324,7 @@ void ProcessCauses::Resolve(Handler& handler) {
   handler.resolved = true;
   ++resolved_;
   handler.timelines = {};
-  output_.released.push_back(handler.id);
+  Release(handler);
   if (!handler.replied || handler.begin.ns < trimmed_ns_) return;
   if (handler.alone) {
     TakeAll(handler);
@@ -362,13 +370,16 @@ void ProcessCauses::DropCall(Call& call) {
 void ProcessCauses::Trim(uint64_t frontier) {
   DropHandlers();
   uint64_t oldest = frontier;
-  const auto keep = [&](const Handler* handler) {
-    if (handler->begin.ns + kMostLimits * settings_.limit_ns > now_ns_) oldest = std::min(oldest, handler->begin.ns);
-  };
-  for (const Handler* handler : open_) keep(handler);
-  for (const Handler* handler : closed_) {
-    if (!handler->best.calls.empty() || !handler->timelines.empty()) oldest = std::min(oldest, handler->begin.ns);
-    if (!handler->resolved) keep(handler);
+  const auto recent = [&](const Handler* handler) { return handler->begin.ns + settings_.limit_ns > now_ns_; };
+  for (const Handler* handler : open_) {
+    if (recent(handler)) oldest = std::min(oldest, handler->begin.ns);
+  }
+  for (Handler* handler : closed_) {
+    if (!handler->resolved || recent(handler)) {
+      oldest = std::min(oldest, handler->begin.ns);
+    } else {
+      handler->best = {};
+    }
   }
   if (undecided_ > 0) {
     for (const auto& [id, call] : calls_) {

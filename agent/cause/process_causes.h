@@ -55,6 +55,7 @@ class ProcessCauses {
   void TakeAll(Handler& handler) const;
   void Trim(uint64_t frontier);
   void DropHandlers();
+  void Release(Handler& handler);
   void DropCall(Call& call);
   uint64_t Frontier(bool all) const;
   Label LabelOf(uint64_t call);

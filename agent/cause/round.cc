@@ -116,7 +116,7 @@ DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Han
   evidence.open = learned_.strain.open.value();
   found.joint = evidence.joint;
   found.said = State(evidence);
-  if (!settings_.use_gates) found.said.confidence = evidence.joint;
+  if (!settings_.use_gates) found.said.confidence = std::min(evidence.joint, 1.0);
   return found;
 }
 

@@ -18,7 +18,12 @@ constexpr double kLogWaited = -2;      // of one that somebody may make after ha
 
 Simulation::Thread* Simulation::Advance(const Moment& at) {
   if (!at.counted) return nullptr;
-  if (threads_.size() >= kMaxThreads && !threads_.contains(at.tid)) return nullptr;
+  if (threads_.size() >= kMaxThreads && !threads_.contains(at.tid)) {
+    absl::erase_if(threads_, [](const auto& entry) {
+      return entry.second.expected.empty() && entry.second.written.empty();
+    });
+    if (threads_.size() >= kMaxThreads) return nullptr;
+  }
   Thread& thread = threads_[at.tid];
   if (thread.turn != at.turn) {
     Align(thread);
@@ -141,7 +146,7 @@ void Simulation::Align(Thread& thread) {
       due.push_back(entry);
     } else if (static_cast<int32_t>(entry.due - thread.turn) > 0) {
       later.push_back(entry);
-    } else if (!entry.handler->over && entry.label != kReply) {
+    } else if (!entry.handler->over && entry.label != kReply && overdue_.size() < kMaxExpected) {
       overdue_.push_back(entry);
     }
   }

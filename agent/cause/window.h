@@ -65,6 +65,7 @@ struct Handler {
   bool waits = false;     // for something that cannot be seen, before some call: searched after the others
   bool tried = false;     // found to wait
   bool resolved = false;  // nothing about it is open
+  bool released = false;  // told so
   Moment begin;
   Moment reply;
   uint64_t end_ns = 0;
