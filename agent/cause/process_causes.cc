@@ -378,7 +378,7 @@ void ProcessCauses::Trim(uint64_t frontier) {
     if (!handler->resolved || recent(handler)) {
       oldest = std::min(oldest, handler->begin.ns);
     } else {
-      handler->best = {};
+      handler->best.calls.clear();
     }
   }
   if (undecided_ > 0) {
