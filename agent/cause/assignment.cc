@@ -193,20 +193,25 @@ bool Assignment::SolveGroup(const std::vector<uint32_t>& group) {
         made.push_back({s, it->second, k, weight[k]});
       }
     }
+    // What a later chooser may still take counts for nothing yet.
     double all = 0, best = 0;
-    for (const Set& set : next) all += set.forward, best = std::max(best, set.forward);
+    std::vector<double> merit(next.size());
+    for (size_t i = 0; i < next.size(); ++i) {
+      merit[i] = next[i].forward * std::exp(log_nobody_ * static_cast<double>(next[i].taken.size()));
+      all += merit[i], best = std::max(best, merit[i]);
+    }
     double floor = best * kNegligible;
     if (next.size() > max_sets_) {
-      std::vector<double> sorted;
-      for (const Set& set : next) sorted.push_back(set.forward);
+      std::vector<double> sorted = merit;
       std::nth_element(sorted.begin(), sorted.begin() + max_sets_, sorted.end(), std::greater<>());
       floor = std::max(floor, sorted[max_sets_]);
     }
-    double dropped = 0;
-    for (Set& set : next) {
-      if (set.forward <= floor && set.forward < best) dropped += set.forward, set.forward = 0;
-      set.forward /= all;
+    double dropped = 0, left = 0;
+    for (size_t i = 0; i < next.size(); ++i) {
+      if (merit[i] <= floor && merit[i] < best) dropped += merit[i], next[i].forward = 0;
+      left += next[i].forward;
     }
+    for (Set& set : next) set.forward /= left;
     if (dropped > kTooMuch * all) Crowd(group, number, next);
     made.erase(std::remove_if(made.begin(), made.end(), [&](const Move& move) { return next[move.to].forward == 0; }),
                made.end());

@@ -23,7 +23,7 @@ struct CauseFinder::State {
     const auto oldest = std::min_element(processes.begin(), processes.end(), [](const auto& a, const auto& b) {
       return a.second->last_used_ns() < b.second->last_used_ns();
     });
-    oldest->second->Flush();
+    oldest->second->End();
     processes.erase(oldest);
     ++counters.forgotten;
   }
@@ -58,7 +58,7 @@ void CauseFinder::OnKnown(uint32_t tgid, uint64_t outgoing, uint64_t incoming) {
   if (ProcessCauses* const process = state_->Find(tgid)) process->OnKnown(outgoing, incoming);
 }
 void CauseFinder::OnProcessEnd(uint32_t tgid) {
-  if (ProcessCauses* const process = state_->Find(tgid)) process->Flush();
+  if (ProcessCauses* const process = state_->Find(tgid)) process->End();
   state_->processes.erase(tgid);
 }
 void CauseFinder::OnTime(uint64_t ns) {

@@ -31,6 +31,8 @@ class Lately {
 struct Strain {
   Lately disagreed{0.01};  // of the simulation's proposals, those that the sums contradict
   Lately open{0.03};       // of all calls, those that the sums leave open
+  Lately refused{0.35};     // of all calls without a token, those that did not stand
+  Lately waited{0};        // of all calls, those that seem to have waited for a connection: a pool that is too small
 };
 
 struct LinkEvidence {
@@ -39,13 +41,17 @@ struct LinkEvidence {
   double worst_step = 0;  // of the timeline, in nats
   bool crowded = false;   // too many joint choices for the sum
   bool agreed = false;    // the simulation says the same
+  bool silent = false;    // the simulation says nothing
   bool token = false;     // a rare value that no other open request has
   double disagreed = 0;   // Strain
   double open = 0;
+  double refused = 0;
+  double waited = 0;
 };
 
 struct Statement {
   double confidence = 0;
+  bool stands = false;  // but for how much was refused lately
   CauseRule rule = CauseRule::kJoint;
   absl::string_view reason;  // why no more than kSure; "" if it is
 };

@@ -16,8 +16,8 @@ constexpr uint32_t kReuseTurns = 6;
 constexpr size_t kMaxRoutes = 128;
 constexpr uint64_t kRouteIdleNs = 10'000'000'000;
 constexpr size_t kMaxAnswered = 8192;
-constexpr size_t kKept = 64;         // handlers that stay as strangers
-constexpr double kStrong = 6;        // nats
+constexpr size_t kKept = 64;   // handlers that stay as strangers
+constexpr double kStrong = 6;  // nats
 constexpr double kLearnable = 0.99;
 constexpr double kBusyWeight = 0.02;
 
@@ -200,8 +200,10 @@ void ProcessCauses::OnTime(uint64_t ns) {
   MaybeRound();
 }
 
-void ProcessCauses::Flush() {
-  Round(true);
+void ProcessCauses::Flush() { Round(true); }
+
+void ProcessCauses::End() {
+  Flush();
   for (Handler* handler : open_) Release(*handler);
   for (Handler* handler : closed_) Release(*handler);
 }
@@ -300,7 +302,9 @@ void ProcessCauses::Decide(Call& call, const DecisionRound::Finding& found) {
     if (call.proposal == Proposal::kDue) learned_.strain.disagreed.Add(!same);
     learned_.proposals[static_cast<size_t>(call.proposal)].Add(same);
   }
-  learned_.strain.open.Add(found.joint < kSure);
+  learned_.strain.waited.Add(call.proposed != nullptr && call.proposal == Proposal::kQueue);
+  if (handler != nullptr && !found.by_token) learned_.strain.refused.Add(!found.said.stands);
+  if (handler != nullptr) learned_.strain.open.Add(found.joint < kSure);
   if (handler == nullptr || found.said.confidence <= kSure) return;
   Give(call, *handler);
   simulation_.OnKnown(call, handler);

@@ -37,6 +37,8 @@ class ProcessCauses {
   void OnKnown(uint64_t outgoing, uint64_t incoming);
   void OnTime(uint64_t ns);
   void Flush();
+  // Flush, and nothing will follow: all are released.
+  void End();
 
   // Nothing is open or undecided.
   bool idle() const { return undecided_ == 0 && open_.empty() && resolved_ == closed_.size(); }

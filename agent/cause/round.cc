@@ -6,8 +6,8 @@
 namespace spantap {
 namespace {
 
-constexpr double kLogNobody = -7;   // of a call that no handler made
-constexpr size_t kBudget = 4000;    // steps of the sums in a round, 0.1 us each
+constexpr double kLogNobody = -7;  // of a call that no handler made
+constexpr size_t kBudget = 4000;   // steps of the sums in a round, 0.1 us each
 constexpr size_t kBudgetPerCall = 60;
 constexpr double kOutOfReach = 9;  // nats behind a handler's best timeline
 
@@ -110,9 +110,13 @@ DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Han
   evidence.worst_step = found.handler->best_worst;
   evidence.agreed = call.proposed == found.handler && call.proposal == Proposal::kDue;
   evidence.token = OnlyTokenHolder(call, *found.handler, open);
+  evidence.silent = call.proposed == nullptr;
+  evidence.refused = learned_.strain.refused.value();
+  evidence.waited = learned_.strain.waited.value();
   evidence.disagreed = learned_.strain.disagreed.value();
   evidence.open = learned_.strain.open.value();
   found.joint = evidence.joint;
+  found.by_token = evidence.token;
   found.said = State(evidence);
   if (!settings_.use_gates) found.said.confidence = std::min(evidence.joint, 1.0);
   return found;
