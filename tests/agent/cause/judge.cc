@@ -53,7 +53,7 @@ void Judge::Tell(const Told& told) {
       }
       break;
   }
-  if (now_ns_ >= time_ns_ + kTickNs) {
+  if (ticks && now_ns_ >= time_ns_ + kTickNs) {
     time_ns_ = now_ns_;
     finder_.OnTime(now_ns_);
   }

@@ -31,6 +31,8 @@ class Judge {
   void End();
   void Take();
 
+  bool ticks = true;  // tells the time now and then
+
   CauseFinder& finder() { return finder_; }
   const std::vector<CauseDecision>& decisions() const { return decisions_; }
   const std::vector<uint64_t>& released() const { return released_; }
