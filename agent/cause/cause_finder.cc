@@ -2,6 +2,7 @@
 #include "agent/cause/cause_finder.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "agent/cause/process_causes.h"
@@ -12,9 +13,19 @@ struct CauseFinder::State {
   explicit State(const CauseSettings& cause_settings) : settings(cause_settings) {}
 
   ProcessCauses& Of(uint32_t tgid) {
+    if (processes.size() >= settings.max_processes && !processes.contains(tgid)) Evict();
     auto& process = processes[tgid];
     if (process == nullptr) process = std::make_unique<ProcessCauses>(tgid, settings, counters, output);
     return *process;
+  }
+  // The longest unused one; what is open there is decided.
+  void Evict() {
+    const auto oldest = std::min_element(processes.begin(), processes.end(), [](const auto& a, const auto& b) {
+      return a.second->last_used_ns() < b.second->last_used_ns();
+    });
+    oldest->second->Flush();
+    processes.erase(oldest);
+    ++counters.forgotten;
   }
   ProcessCauses* Find(uint32_t tgid) {
     const auto it = processes.find(tgid);
@@ -24,14 +35,18 @@ struct CauseFinder::State {
   const CauseSettings settings;
   CauseCounters counters;
   CauseOutput output;
-  absl::flat_hash_map<uint32_t, std::unique_ptr<ProcessCauses>> processes;
+  std::map<uint32_t, std::unique_ptr<ProcessCauses>> processes;  // in an order that a replay has, too
 };
 
 CauseFinder::CauseFinder(const CauseSettings& settings) : state_(std::make_unique<State>(settings)) {}
 CauseFinder::~CauseFinder() = default;
 
-void CauseFinder::OnIncoming(uint32_t tgid, IncomingRequest request) { state_->Of(tgid).OnIncoming(std::move(request)); }
-void CauseFinder::OnOutgoing(uint32_t tgid, OutgoingRequest request) { state_->Of(tgid).OnOutgoing(std::move(request)); }
+void CauseFinder::OnIncoming(uint32_t tgid, IncomingRequest request) {
+  state_->Of(tgid).OnIncoming(std::move(request));
+}
+void CauseFinder::OnOutgoing(uint32_t tgid, OutgoingRequest request) {
+  state_->Of(tgid).OnOutgoing(std::move(request));
+}
 
 void CauseFinder::OnResponse(uint32_t tgid, uint64_t id, const Moment& at) {
   if (ProcessCauses* const process = state_->Find(tgid)) process->OnResponse(id, at);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is stated about a link: a probability that is calculated is as good as the model behind it, and under load models
-// err together. More than kSure is stated only if an independent witness agrees, and only as long as witnesses and sums have
-// agreed lately. Pure, but for Strain.
+// What is stated about a link: a probability that is calculated is as good as the model behind it, and under load
+// models err together. More than kSure is stated only if an independent witness agrees, and only as long as witnesses
+// and sums have agreed lately. Pure, but for Strain.
 #pragma once
 
 #include "absl/strings/string_view.h"
@@ -29,8 +29,8 @@ class Lately {
 
 // The best signs that a process is too busy to be read.
 struct Strain {
-  Lately disagreed{0.02};  // of the simulation's proposals, those that the sums contradict
-  Lately open{0.05};       // of all calls, those that the sums leave open
+  Lately disagreed{0.01};  // of the simulation's proposals, those that the sums contradict
+  Lately open{0.03};       // of all calls, those that the sums leave open
 };
 
 struct LinkEvidence {

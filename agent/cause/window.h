@@ -30,6 +30,7 @@ struct Call {
   uint64_t id = 0;
   Label label = 0;
   bool dequeued = false;
+  bool dialled = false;
   bool answered = false;
   bool over = false;
   bool decided = false;  // a decision was made, or the cause is known
@@ -38,13 +39,13 @@ struct Call {
   uint64_t connection = 0;
   uint64_t destination = 0;
   TokenList tokens;
-  Handler* owner = nullptr;  // for sure
+  Handler* owner = nullptr;   // for sure
   Handler* likely = nullptr;  // a handler that went straight on has been found to have made it: nobody else looks
   bool contested = false;     // by several of them
-  bool nobodys = false;      // certainly no handler's
+  bool nobodys = false;       // certainly no handler's
   Handler* proposed = nullptr;
   Proposal proposal = Proposal::kDue;
-  uint32_t number = 0;       // scratch of one round of decisions
+  uint32_t number = 0;  // scratch of one round of decisions
 };
 
 struct Timeline {
@@ -64,12 +65,14 @@ struct Handler {
   bool waits = false;     // for something that cannot be seen, before some call: searched after the others
   bool tried = false;     // found to wait
   bool resolved = false;  // nothing about it is open
+  bool released = false;  // told so
   Moment begin;
   Moment reply;
   uint64_t end_ns = 0;
   TokenList tokens;
   std::vector<Call*> own;  // for sure, in order of sending
   std::vector<Timeline> timelines;
+  std::vector<Call*> reserved;  // those whose `likely` it was made
   Progress simulated;
   std::vector<Call*> proposed;
   Timeline best;  // the likeliest, so far
