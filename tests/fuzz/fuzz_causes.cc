@@ -115,6 +115,7 @@ class Stream {
     OutgoingRequest request;
     request.id = ++ids_;
     request.at = At(b);
+    request.dialled = b[5] > 200;
     request.call = b[4] < 240 ? b[4] % 8 : b[4] * 256u + b[5];
     request.connection = b[6] % 16;
     request.destination = b[4];

@@ -29,7 +29,8 @@ class Story {
   }
   uint64_t Out(uint64_t call, uint64_t connection = 0, TokenList tokens = {}) {
     Told told = Begin(Told::kOutgoing);
-    told.outgoing = {++ids_, Mark(false), call, connection == 0 ? 1000 + ids_ : connection, call, std::move(tokens)};
+    told.outgoing = {++ids_, Mark(false),      false, call, connection == 0 ? 1000 + ids_ : connection,
+                     call,   std::move(tokens)};
     return Done(told, ids_);
   }
   void Answer(uint64_t id) { Head(id, true); }

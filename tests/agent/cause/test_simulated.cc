@@ -132,6 +132,7 @@ TEST_CASE("causes: calls that no handler makes are given to none", "[cause]") {
   const Outcome outcome = Judged(plan);
   CHECK(outcome.busy.wrong <= outcome.busy.all / 500);
   CHECK(outcome.busy.Right() > 0.9);
+  CHECK(outcome.busy.Stated() > 0.4);
 }
 
 TEST_CASE("causes: each part of the method can be left out", "[cause]") {
