@@ -40,7 +40,8 @@ void CallIndex::Add(Call& call) {
   Insert(by_label_[call.label], call);
   if (call.dequeued || call.dialled) Insert(late_[call.label], call);
   Insert(by_thread_[ThreadKey(call.label, call.sent.tid)], call);
-  Insert(threads_[call.sent.tid], call);
+  uint64_t& last_ns = threads_[call.sent.tid];
+  last_ns = std::max(last_ns, call.sent.ns);
 }
 
 CallIndex::Calls CallIndex::Between(Label label, uint64_t from_ns, uint64_t until_ns) const {
@@ -63,18 +64,12 @@ CallIndex::Calls CallIndex::InTurn(Label label, uint32_t tid, uint32_t turn) con
   return {list.data() + (from - list.begin()), static_cast<size_t>(until - from)};
 }
 
-CallIndex::Calls CallIndex::OfThread(uint32_t tid) const {
-  const auto it = threads_.find(tid);
-  return it == threads_.end() ? Calls() : Calls(it->second);
-}
-
 void CallIndex::Trim(uint64_t before_ns) {
   for (List& list : by_label_) DropBefore(list, before_ns);
   for (List& list : late_) DropBefore(list, before_ns);
   for (auto& [key, list] : by_thread_) DropBefore(list, before_ns);
-  for (auto& [tid, list] : threads_) DropBefore(list, before_ns);
   absl::erase_if(by_thread_, [](const auto& entry) { return entry.second.empty(); });
-  absl::erase_if(threads_, [](const auto& entry) { return entry.second.empty(); });
+  absl::erase_if(threads_, [=](const auto& entry) { return entry.second < before_ns; });
 }
 
 }  // namespace spantap

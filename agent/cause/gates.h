@@ -38,7 +38,6 @@ struct LinkEvidence {
   double local = 0;       // without asking what the others could do instead
   double worst_step = 0;  // of the timeline, in nats
   bool crowded = false;   // too many joint choices for the sum
-  bool cut = false;       // a search behind it was cut short
   bool agreed = false;    // the simulation says the same
   bool token = false;     // a rare value that no other open request has
   double disagreed = 0;   // Strain

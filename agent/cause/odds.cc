@@ -169,11 +169,6 @@ Odds::Reach Odds::ReachOf(const StepContext& context) const {
   return reach;
 }
 
-double Odds::Seen(const StepContext& context) const {
-  const Context* const learned = Find(context);
-  return learned == nullptr ? 0 : learned->seen;
-}
-
 void Odds::LearnTrue(const StepContext& context, const Sight& sight, double lasting, double present) {
   StepContext plain = context;
   plain.dequeued = false;

@@ -65,7 +65,6 @@ class Odds {
     uint64_t ns = UINT64_MAX;  // or at most this much later
   };
   Reach ReachOf(const StepContext& context) const;
-  double Seen(const StepContext& context) const;
 
   // `lasting`: weight for what holds at any load; `present`: for what immediate steps look like now.
   void LearnTrue(const StepContext& context, const Sight& sight, double lasting, double present);

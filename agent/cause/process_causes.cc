@@ -17,7 +17,6 @@ constexpr size_t kMaxRoutes = 128;
 constexpr uint64_t kRouteIdleNs = 10'000'000'000;
 constexpr size_t kMaxAnswered = 8192;
 constexpr size_t kKept = 64;         // handlers that stay as strangers
-constexpr double kLogUnknown = -6;   // of a handler having done something that no timeline shows
 constexpr double kStrong = 6;        // nats
 constexpr double kLearnable = 0.99;
 constexpr double kBusyWeight = 0.02;

@@ -66,11 +66,6 @@ double Program::LogOf(const HandlerState& state, Label next) const {
   return std::log((seen + kUnseen * base) / (it->second.total + kUnseen));
 }
 
-double Program::Known(uint16_t route) const {
-  const auto it = labels_.find(LabelKey(route, kReply));
-  return it == labels_.end() ? 0 : it->second;
-}
-
 void Program::ForgetRoute(uint16_t route) {
   absl::erase_if(states_, [route](const auto& entry) { return entry.second.route == route; });
   absl::erase_if(labels_, [route](const auto& entry) { return entry.first >> 8 == route; });

@@ -7,7 +7,6 @@ namespace spantap {
 namespace {
 
 constexpr double kLogNobody = -7;   // of a call that no handler made
-constexpr double kLogUnknown = -6;  // of a handler having done something that no timeline shows
 constexpr size_t kBudget = 4000;    // steps of the sums in a round, 0.1 us each
 constexpr size_t kBudgetPerCall = 60;
 constexpr double kOutOfReach = 9;  // nats behind a handler's best timeline
@@ -97,7 +96,6 @@ DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Han
   LinkEvidence evidence;
   uint32_t number = 0;
   for (const auto& claim : assignment_.ClaimsOf(call.number)) {
-    evidence.cut |= handlers_[claim.chooser]->cut;
     evidence.crowded |= assignment_.Crowded(claim.chooser);
     if (claim.probability <= evidence.joint) continue;
     evidence.joint = claim.probability;

@@ -294,6 +294,9 @@ void Simulation::Forget(const Call& call) {
   if (Handler* const handler = call.proposed; handler != nullptr) {
     auto& list = handler->proposed;
     list.erase(std::remove(list.begin(), list.end(), &call), list.end());
+    auto& waiting = handler->simulated.outstanding;
+    waiting.erase(std::remove(waiting.begin(), waiting.end(), &call), waiting.end());
+    handler->simulated.state.outstanding = !waiting.empty();
   }
 }
 

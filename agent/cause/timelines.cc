@@ -170,7 +170,6 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
     std::swap(level, next);
   }
   handler.searched = true;
-  handler.cut = steps_ > max_steps_;
   counters_.cut_short += steps_ > max_steps_;
   auto& found = handler.timelines;
   std::stable_sort(found.begin(), found.end(), [](const Timeline& a, const Timeline& b) { return a.score > b.score; });

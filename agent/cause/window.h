@@ -16,6 +16,7 @@ namespace spantap {
 
 struct Handler;
 inline constexpr uint32_t kNoNumber = 0xffffffff;
+inline constexpr double kLogUnknown = -6;  // weight of a handler having done something that no timeline shows
 
 // Why the simulation (simulation.h) thinks that a call is a handler's.
 enum class Proposal : uint8_t {
@@ -61,7 +62,6 @@ struct Handler {
   bool replied = false;   // `reply` is valid
   bool alone = true;      // no other was open while it was
   bool searched = false;  // `timelines` is there
-  bool cut = false;       // the search was cut short
   bool waits = false;     // for something that cannot be seen, before some call: searched after the others
   bool tried = false;     // found to wait
   bool resolved = false;  // nothing about it is open
