@@ -65,7 +65,7 @@ void SimulatedServer::Later(Cpu& cpu, int hop, Task task) {
   if (plan_.kind == ServerPlan::kRuntime && random_() % 8 == 0) {  // another thread takes it over
     Cpu& other = cpus_[random_() % cpus_.size()];
     if (&other != &cpu) {
-      return At(cpu.at.ns + Between(5'000, 40'000), [this, &other, task = std::move(task), ns = cpu.at.ns + 5'000] {
+      return At(cpu.at.ns + Between(5'000, 40'000), [&other, task = std::move(task), ns = cpu.at.ns + 5'000] {
         other.at.ns = std::max(other.at.ns, ns);
         task(other);
       });
