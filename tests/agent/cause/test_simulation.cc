@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+#include <deque>
+#include <memory>
+
+#include "agent/cause/simulation.h"
+
+namespace spantap {
+namespace {
+
+constexpr Label kCall = 5;
+
+// A loop whose handlers call in the turn after their request was read.
+class Loop {
+ public:
+  Loop() : learned_(settings_), simulation(settings_, learned_, open_) {
+    Handler handler;
+    for (int i = 0; i < 100; ++i) {
+      const Progress at(handler);
+      Moment from = Now(), to = Now();
+      ++to.turn, to.ns += 20'000;
+      const StepContext context = at.Next(kCall);
+      learned_.odds.LearnTrue(context, See(from, to, 1, learned_.odds.HopOf(context)), 1, 1);
+      learned_.program.Learn(at.state, kCall, 1);
+    }
+  }
+
+  Handler& In() {
+    Handler& handler = handlers_.emplace_back();
+    handler.id = handlers_.size();
+    handler.begin = Now();
+    open_.push_back(&handler);
+    simulation.OnIncoming(handler);
+    return handler;
+  }
+  Call& Out(Label label = kCall) {
+    Call& call = calls_.emplace_back();
+    call.id = 1000 + calls_.size();
+    call.label = label;
+    call.sent = Now();
+    simulation.OnOutgoing(call);
+    return call;
+  }
+  void Turn() { ++turn_; }
+  // Nothing is read, but the loop has gone on.
+  void Finish() {
+    Turn();
+    Handler& last = In();
+    open_.pop_back();
+    simulation.Forget(last);
+  }
+
+ private:
+  Moment Now() {
+    ns_ += 4000;
+    return {ns_, 1, true, turn_, 0, 0, 0, 0};
+  }
+  const CauseSettings settings_;
+  Learned learned_;
+  std::vector<Handler*> open_;
+  std::deque<Handler> handlers_;
+  std::deque<Call> calls_;
+  uint64_t ns_ = 1'000'000;
+  uint32_t turn_ = 1;
+
+ public:
+  Simulation simulation;
+};
+
+TEST_CASE("simulation: first come, first served", "[cause]") {
+  Loop loop;
+  Handler& a = loop.In();
+  Handler& b = loop.In();
+  Handler& c = loop.In();
+  loop.Turn();
+  Call& x = loop.Out();
+  Call& y = loop.Out();
+  Call& z = loop.Out();
+  CHECK(x.proposed == nullptr);  // the turn is not over
+  loop.Finish();
+  CHECK(x.proposed == &a);
+  CHECK(y.proposed == &b);
+  CHECK(z.proposed == &c);
+  CHECK(x.proposal == Proposal::kDue);
+}
+
+TEST_CASE("simulation: calls of a later turn are a later request's", "[cause]") {
+  Loop loop;
+  Handler& a = loop.In();
+  loop.Turn();
+  Handler& b = loop.In();
+  Call& x = loop.Out();
+  loop.Turn();
+  Call& y = loop.Out();
+  loop.Finish();
+  CHECK(x.proposed == &a);
+  CHECK(y.proposed == &b);
+}
+
+TEST_CASE("simulation: what nobody is to send is nobody's", "[cause]") {
+  Loop loop;
+  Handler& a = loop.In();
+  loop.Turn();
+  Call& other = loop.Out(kCall + 1);
+  Call& x = loop.Out();
+  loop.Finish();
+  CHECK(other.proposed == nullptr);
+  CHECK(x.proposed == &a);
+}
+
+TEST_CASE("simulation: a call without a connection leaves with the next that becomes free", "[cause]") {
+  Loop loop;
+  Handler& a = loop.In();
+  loop.Turn();
+  loop.Finish();  // it was due, and did not come
+  loop.Turn();
+  Call late;
+  late.id = 2000, late.label = kCall, late.dequeued = true;
+  late.sent = {9'000'000, 1, true, 50, 0, 0, 0, 0};
+  loop.simulation.OnOutgoing(late);
+  Call marker;
+  marker.id = 2001, marker.label = kCall + 1;
+  marker.sent = {9'100'000, 1, true, 51, 0, 0, 0, 0};
+  loop.simulation.OnOutgoing(marker);
+  CHECK(late.proposed == &a);
+  CHECK(late.proposal == Proposal::kQueue);
+  loop.simulation.Forget(late);
+  loop.simulation.Forget(marker);
+  CHECK(a.proposed.empty());
+}
+
+TEST_CASE("simulation: what is known stands, whatever was proposed", "[cause]") {
+  Loop loop;
+  Handler& a = loop.In();
+  Handler& b = loop.In();
+  loop.Turn();
+  Call& x = loop.Out();
+  Call& y = loop.Out();
+  loop.Finish();
+  loop.simulation.OnKnown(x, &b);
+  CHECK(x.proposed == &b);
+  CHECK(x.proposal == Proposal::kKnown);
+  CHECK(a.proposed.empty());
+  CHECK(b.proposed.size() == 2);
+  loop.simulation.OnKnown(y, nullptr);
+  CHECK(y.proposed == nullptr);
+  CHECK(b.proposed.size() == 1);
+}
+
+TEST_CASE("simulation: handlers and calls may go at any time", "[cause]") {
+  Loop loop;
+  Handler& a = loop.In();
+  Handler& b = loop.In();
+  loop.Turn();
+  Call& x = loop.Out();
+  Call& y = loop.Out();
+  loop.simulation.Forget(a);
+  loop.simulation.Forget(x);
+  loop.Finish();
+  CHECK(x.proposed == nullptr);
+  CHECK(y.proposed == &b);
+}
+
+}  // namespace
+}  // namespace spantap
