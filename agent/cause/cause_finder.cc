@@ -2,8 +2,10 @@
 #include "agent/cause/cause_finder.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
+#include "agent/cause/cause_keeper.h"
 #include "agent/cause/process_causes.h"
 
 namespace spantap {
@@ -13,7 +15,10 @@ struct CauseFinder::State {
 
   ProcessCauses& Of(uint32_t tgid) {
     auto& process = processes[tgid];
-    if (process == nullptr) process = std::make_unique<ProcessCauses>(tgid, settings, counters, output);
+    if (process == nullptr) {
+      process = std::make_unique<ProcessCauses>(tgid, settings, counters, output);
+      keeper.OnBegin(tgid, *process);
+    }
     return *process;
   }
   ProcessCauses* Find(uint32_t tgid) {
@@ -25,6 +30,8 @@ struct CauseFinder::State {
   CauseCounters counters;
   CauseOutput output;
   absl::flat_hash_map<uint32_t, std::unique_ptr<ProcessCauses>> processes;
+  CauseKeeper keeper{counters};
+  std::vector<uint32_t> to_memorize;
 };
 
 CauseFinder::CauseFinder(const CauseSettings& settings) : state_(std::make_unique<State>(settings)) {}
@@ -43,7 +50,11 @@ void CauseFinder::OnKnown(uint32_t tgid, uint64_t outgoing, uint64_t incoming) {
   if (ProcessCauses* const process = state_->Find(tgid)) process->OnKnown(outgoing, incoming);
 }
 void CauseFinder::OnProcessEnd(uint32_t tgid) {
-  if (ProcessCauses* const process = state_->Find(tgid)) process->Flush();
+  if (ProcessCauses* const process = state_->Find(tgid)) {
+    process->Flush();
+    state_->keeper.Take(tgid, *process);
+  }
+  state_->keeper.OnEnd(tgid);
   state_->processes.erase(tgid);
 }
 void CauseFinder::OnTime(uint64_t ns) {
@@ -55,5 +66,22 @@ void CauseFinder::Flush() {
 std::vector<CauseDecision> CauseFinder::TakeDecisions() { return std::exchange(state_->output.decisions, {}); }
 std::vector<uint64_t> CauseFinder::TakeReleased() { return std::exchange(state_->output.released, {}); }
 const CauseCounters& CauseFinder::counters() const { return state_->counters; }
+
+void CauseFinder::Remember(CauseMemory memory) { state_->keeper.Begin(std::move(memory)); }
+void CauseFinder::OnProgram(uint32_t tgid, uint64_t program) {
+  state_->keeper.OnProgram(tgid, program, state_->Find(tgid));
+}
+bool CauseFinder::Memorize(size_t processes) {
+  auto& left = state_->to_memorize;
+  if (left.empty()) {
+    for (const auto& [tgid, process] : state_->processes) left.push_back(tgid);
+    std::sort(left.begin(), left.end(), std::greater<>());
+  }
+  for (; processes > 0 && !left.empty(); --processes, left.pop_back()) {
+    if (const ProcessCauses* const process = state_->Find(left.back())) state_->keeper.Take(left.back(), *process);
+  }
+  return left.empty();
+}
+const CauseMemory& CauseFinder::memory() const { return state_->keeper.memory(); }
 
 }  // namespace spantap

@@ -15,6 +15,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "agent/cause/steps.h"
@@ -39,6 +40,8 @@ struct StepContext {
   size_t kind() const { return (static_cast<size_t>(last) * 2 + (next == kReply)) * 2 + dequeued; }
 };
 inline constexpr size_t kStepKinds = 12;
+
+struct ContextImage;
 
 class Odds {
  public:
@@ -67,6 +70,10 @@ class Odds {
   void LearnTrue(const StepContext& context, const Sight& sight, double lasting, double present);
   void LearnStranger(const StepContext& context, const Sight& sight);
   void ForgetRoute(uint16_t route);
+
+  // What was learned of a route's contexts, in a fixed order, and back, at most as kMostRecalled observations each.
+  std::vector<ContextImage> Export(uint16_t route) const;
+  void Import(const StepContext& context, const ContextImage& image);
 
  private:
   struct Context {

@@ -49,6 +49,7 @@ uint16_t ProcessCauses::RouteOf(uint64_t route) {
   if (routes_.size() >= kMaxRoutes) return kMaxRoutes;
   const auto number = static_cast<uint16_t>(routes_.size());
   routes_[route] = number;
+  Recall(route, number);
   return number;
 }
 

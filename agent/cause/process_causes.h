@@ -38,6 +38,10 @@ class ProcessCauses {
   void OnTime(uint64_t ns);
   void Flush();
 
+  // What outlives the process (process_memory.cc). Routes take over what is remembered of them when they are first met.
+  void Remember(LearnedImage image) { remembered_ = std::move(image); }
+  LearnedImage Image() const;
+
   size_t size() const { return handlers_.size() + calls_.size(); }
   uint64_t last_used_ns() const { return now_ns_; }
 
@@ -56,6 +60,7 @@ class ProcessCauses {
   uint64_t Frontier(bool all) const;
   Label LabelOf(uint64_t call);
   uint16_t RouteOf(uint64_t route);
+  void Recall(uint64_t route, uint16_t number);
 
   const uint32_t tgid_;
   const CauseSettings& settings_;
@@ -71,6 +76,7 @@ class ProcessCauses {
   absl::flat_hash_map<uint64_t, Moment> answered_;  // connection -> when an answer was read from it last
   absl::flat_hash_map<uint64_t, Label> labels_;
   absl::flat_hash_map<uint64_t, uint16_t> routes_;
+  LearnedImage remembered_;
   uint64_t undecided_ = 0;
   uint64_t now_ns_ = 0;
   uint64_t round_ns_ = 0;

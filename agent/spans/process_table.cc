@@ -7,7 +7,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "agent/spans/process_text.h"
 #include "exporter/model/resource_attributes.h"
 
 namespace spantap {
@@ -15,33 +15,8 @@ namespace {
 
 constexpr absl::string_view kUnknownService = "unknown_service";
 
-// The three texts of a process record; missing ones are empty.
-struct ProcessText {
-  absl::string_view exe;
-  absl::string_view service_name;
-  absl::string_view resource_attributes;
-};
-
-absl::string_view TakeText(absl::string_view* texts) {
-  const size_t end = texts->find('\0');
-  const absl::string_view text = texts->substr(0, end);
-  texts->remove_prefix(end == absl::string_view::npos ? texts->size() : end + 1);
-  return text;
-}
-
-ProcessText SplitText(const spantap_process_event& event, absl::string_view record) {
-  const size_t offset = std::min(record.size(), sizeof(event));
-  absl::string_view texts = record.substr(offset, event.text_bytes);
-  ProcessText text;
-  text.exe = TakeText(&texts);
-  text.service_name = TakeText(&texts);
-  text.resource_attributes = TakeText(&texts);
-  return text;
-}
-
-// /proc says so about a replaced binary; the program is still the same one to people.
 absl::string_view ExecutableName(absl::string_view path) {
-  path = absl::StripSuffix(path, " (deleted)");
+  path = ExecutablePath(path);
   const size_t slash = path.rfind('/');
   return slash == absl::string_view::npos ? path : path.substr(slash + 1);
 }
