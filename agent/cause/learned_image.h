@@ -24,8 +24,9 @@ using LabelMap = std::array<Label, kMaxLabels + 1>;
 inline constexpr Label kOtherLabel = kMaxLabels - 1;  // of calls for which there was no number left
 
 // What is remembered counts for that many observations, of a state or context, and no more: enough to be sure (Odds
-// asks for 8, and its doubt has all but gone at 50), little enough that a program which has changed is relearned
-// within some dozen requests.
+// asks for 8, and its doubt has all but gone at 50), little enough that a program which has changed is relearned: what
+// its handlers do now outweighs the memory after some dozen requests that were served alone, and Program has let go of
+// it after some 170. Until then it abstains more often than without a memory.
 inline constexpr float kMostRecalled = 50;
 inline float RecallScale(float seen) { return seen > kMostRecalled ? kMostRecalled / seen : 1; }
 

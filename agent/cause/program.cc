@@ -10,6 +10,9 @@ namespace {
 
 constexpr double kUnseen = 0.3;  // weight of labels that were never seen in a state
 constexpr float kMostSeen = 4096;
+// What was imported and is not seen again has gone (50 -> below 1) when the state was seen some 170 times.
+constexpr float kMostFading = 64;
+constexpr uint8_t kFadings = 6;
 
 uint64_t Mix(uint64_t x) {
   x = (x ^ x >> 31) * 0x9e3779b97f4a7c15ull;
@@ -56,7 +59,8 @@ void Program::Learn(const HandlerState& state, Label next, double weight) {
   learned.total += amount;
   labels_[LabelKey(state.route, next)] += amount;
   totals_[state.route] += amount;
-  if (learned.total < kMostSeen) return;
+  if (learned.total < (learned.fading > 0 ? kMostFading : kMostSeen)) return;
+  if (learned.fading > 0) --learned.fading;
   learned.total /= 2;
   for (auto& [label, seen] : learned.next) seen /= 2;
 }
@@ -113,6 +117,8 @@ void Program::Import(uint16_t route, const StateImage& image, const LabelMap& la
   for (const auto& [label, seen] : image.next) total += seen;
   const double scale = RecallScale(total);
   for (const auto& [label, seen] : image.next) Learn(state, labels[label], seen * scale);
+  const auto it = states_.find(state.key());
+  if (it != states_.end()) it->second.fading = kFadings;
 }
 
 }  // namespace spantap

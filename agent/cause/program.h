@@ -62,6 +62,7 @@ class Program {
     Bag bag;
     uint16_t route = 0;
     bool outstanding = false;
+    uint8_t fading = 0;  // halvings until what was imported has gone
     float total = 0;
     NextLabels next;
   };

@@ -118,7 +118,7 @@ class Server {
   Moment At(uint64_t later) {
     Moment moment;
     moment.ns = ns_ += later;
-    moment.tid = 70 + static_cast<uint32_t>(ns_ / 10'000 % 2);
+    moment.tid = 70 + ++moments_;  // always another thread: that tells nothing
     return moment;
   }
   void Pass(uint64_t ns) {
@@ -130,6 +130,7 @@ class Server {
   const bool swapped_;
   uint64_t ns_ = 1'000'000'000;
   uint64_t ids_ = 0;
+  uint32_t moments_ = 0;
   std::map<uint64_t, uint64_t> owner_;  // of calls made while several requests were open
 };
 

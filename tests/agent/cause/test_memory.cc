@@ -170,7 +170,7 @@ TEST_CASE("memory: programs and bytes are bounded, what was learned longest ago 
   CHECK(memory.Find(2).empty());
   LearnedImage large;
   large.routes.resize(1);
-  large.routes[0].contexts.resize(LearnedImage::kMaxContexts);
+  large.routes[0].contexts.resize(LearnedImage::kMaxContexts, {Last::kRequest, 0, kReply, 1, 1, {}, {}});
   for (uint64_t program = 1; program <= 400; ++program) memory.Add(program, large);
   CHECK(memory.bytes() <= CauseMemory::kMaxBytes);
   CHECK(memory.size() < 400);
@@ -209,9 +209,11 @@ TEST_CASE("memory: what is remembered counts for fifty observations, and the new
   finder.Remember(old);
   finder.OnProgram(Server::kTgid, kProgram);
   Server server(finder, true);
-  server.Calm(200);
-  const Server::Score score = server.Busy(6);
+  server.Calm(400);
+  finder.TakeDecisions();
+  const Server::Score score = server.Busy(100);
   CHECK(score.wrong == 0);
+  CHECK(score.right > 0);
 }
 
 TEST_CASE("memory: another program's memory takes nothing and gives nothing", "[cause]") {
