@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 from harness import deadline
-from harness.connected import path_of
 from harness.env import REPO, check, check_equal
 from harness.load import Request, run
 from harness.origin import Origin
@@ -16,6 +15,7 @@ from test_record_replay import replay, spans_of
 
 KINDS = ("left", "right", "up", "down")
 FOUND = ("program", "joint")
+EACH = 8  # calls of each kind that the busy recording has
 NOWHERE = ("--exporter", "none")
 
 
@@ -35,11 +35,11 @@ def serve(port, count, connections):
 def links_of(output):
     """(right, wrong) among the calls that were linked for what handlers do."""
     spans = [s for s in spans_of(output) if s["kind"] in ("server", "client")]
-    owner = {s["span_id"]: path_of(s) for s in spans}
+    path = {s["span_id"]: s["path"] for s in spans}
     right = wrong = 0
     for span in spans:
-        if span["kind"] == "client" and span["attributes"].get("spantap.link.rule") in FOUND:
-            same = path_of(span).endswith(owner.get(span["parent_span_id"], "none"))
+        if span["kind"] == "client" and span["rule"] in FOUND:
+            same = span["path"].endswith(path.get(span["parent_span_id"], "none"))
             right, wrong = right + same, wrong + (not same)
     return right, wrong
 
@@ -47,7 +47,7 @@ def links_of(output):
 def busy_recording(env, app, port):
     file = env.tmp / "busy.rec"
     agent = Agent(env, file, "--pid", app.pid, command="record", name="record")
-    serve(port, 8, 16)
+    serve(port, EACH, len(KINDS))
     agent.stop()
     return file
 
@@ -71,7 +71,7 @@ def test_restarted_agent_knows_what_it_learned(env):
     without = links_of(replay(recording, *options)[0])
     output, ledger = replay(recording, *options, "--link-memory", memory)
     known = links_of(output)
-    env.figure(f"of {8 * len(KINDS)} calls at once (right, wrong): {known} with the file, {without} without; "
+    env.figure(f"of {EACH * len(KINDS)} calls at once (right, wrong): {known} with the file, {without} without; "
                f"{memory.stat().st_size} bytes")
     check_equal(ledger["cause_recalled"], 1, "processes that were recognised in the replay")
     check_equal((known[1], without[1]), (0, 0), "wrong links")
