@@ -255,7 +255,7 @@ BUILD_PACKAGES := g++=4:12 gcc=4:12 pkg-config clang-14=1:14.0 bpftool=7.1 libbp
     nlohmann-json3-dev=3.11 node-llhttp=8.1 protobuf-compiler=3.21 python3=3.11 python3-protobuf=3.21 python3-pkg-resources \
     libxxhash-dev=0.8 linux-libc-dev dpkg-dev ca-certificates
 TEST_PACKAGES := catch2=2.13 libprotobuf-dev=3.21 libnghttp2-dev=1.52 zlib1g-dev=1:1.2 libclang-rt-14-dev=1:14.0 nginx-light=1.22 haproxy=2.6 wrk=4.1 \
-    curl=7.88 procps python3-venv=3.11 python3-hpack=4.0 openssl=3.0 git musl-tools=1.2
+    curl=7.88 procps python3-venv=3.11 python3-hpack=4.0 openssl=3.0 git musl-tools=1.2 nodejs=18 python3-aiohttp=3.8
 DOC_PACKAGES  := doxygen=1.9
 LINT_PACKAGES := clang-format-14=1:14.0 clang-tidy-14=1:14.0
 deps: deps-test

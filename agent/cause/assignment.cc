@@ -11,9 +11,9 @@
 namespace spantap {
 namespace {
 
-constexpr double kFarAhead = 8;        // nats
-constexpr double kNoRival = 0.02;      // odds
-constexpr double kNegligible = 1e-9;  // share of the best at which a set is dropped
+constexpr double kFarAhead = 8;       // nats
+constexpr double kNoRival = 0.02;     // odds
+constexpr double kNegligible = 1e-7;  // share of the best at which a set is dropped
 constexpr double kTooMuch = 1e-3;     // share of all at which dropping sets is told
 
 uint64_t HashOf(uint32_t call) {
@@ -51,8 +51,10 @@ uint32_t Assignment::AddChooser(std::vector<Choice> choices) {
   return static_cast<uint32_t>(choosers_.size()) - 1;
 }
 
-void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets) {
+void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets, const std::vector<bool>& wanted,
+                       size_t budget) {
   log_nobody_ = log_nobody;
+  budget_ = budget;
   max_sets_ = max_sets;
   of_call_.assign(calls, {});
   last_.assign(calls, 0);
@@ -82,8 +84,20 @@ void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets) {
   std::vector<std::vector<uint32_t>> groups(choosers_.size());
   for (uint32_t i = 0; i < choosers_.size(); ++i) groups[RootOf(parents, i)].push_back(i);
   for (const auto& group : groups) {
-    if (!group.empty() && !choosers_[group.front()].settled) SolveGroup(group);
+    if (group.empty() || choosers_[group.front()].settled) continue;
+    const bool asked = wanted.empty() || std::any_of(group.begin(), group.end(),
+                                                     [&](uint32_t chooser) { return Wants(chooser, wanted); });
+    if (asked && !SolveGroup(group)) GuessGroup(group);
   }
+}
+
+bool Assignment::Wants(uint32_t number, const std::vector<bool>& wanted) const {
+  for (const Choice& choice : choosers_[number].choices) {
+    for (const uint32_t call : choice.calls) {
+      if (wanted[call]) return true;
+    }
+  }
+  return false;
 }
 
 // One choice far ahead of the others, and far ahead of all that others could do with its calls.
@@ -115,7 +129,7 @@ void Assignment::Settle() {
     for (uint32_t i = 0; i < choosers_.size(); ++i) {
       Chooser& chooser = choosers_[i];
       if (chooser.settled || !SettlesOn(i)) continue;
-      chooser.settled = again = true;
+      chooser.settled = chooser.summed = again = true;
       for (const uint32_t call : chooser.choices[0].calls) {
         for (const uint32_t other : of_call_[call]) {
           if (other != i) Drop(other, call);
@@ -131,7 +145,7 @@ void Assignment::Settle() {
   }
 }
 
-void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
+bool Assignment::SolveGroup(const std::vector<uint32_t>& group) {
   std::vector<std::vector<Set>> steps(1, std::vector<Set>(1));
   std::vector<std::vector<Move>> moves;
   steps[0][0].forward = 1;
@@ -152,6 +166,8 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
     std::vector<Move> made;
     absl::flat_hash_map<uint64_t, uint32_t> known;
     const std::vector<Set>& now = steps.back();
+    if (now.size() * weight.size() > budget_) return false;
+    budget_ -= now.size() * weight.size();
     for (uint32_t s = 0; s < now.size(); ++s) {
       for (uint32_t k = 0; k < weight.size(); ++k) {
         if (weight[k] <= 0) continue;
@@ -209,6 +225,7 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
   for (Set& set : steps.back()) set.backward = 1;
   for (size_t i = group.size(); i-- > 0;) {
     Chooser& chooser = choosers_[group[i]];
+    chooser.summed = true;
     double all = 0;
     for (const Move& move : moves[i]) {
       const double onward = move.weight * steps[i + 1][move.to].backward;
@@ -221,6 +238,23 @@ void Assignment::SolveGroup(const std::vector<uint32_t>& group) {
     double most = 0;
     for (const Set& set : steps[i]) most = std::max(most, set.backward);
     for (Set& set : steps[i]) set.backward /= most;
+  }
+  return true;
+}
+
+void Assignment::GuessGroup(const std::vector<uint32_t>& group) {
+  for (const uint32_t number : group) {
+    Chooser& chooser = choosers_[number];
+    double most = -1e300, all = 0;
+    for (size_t k = 0; k < chooser.choices.size(); ++k) {
+      if (!chooser.dropped[k]) most = std::max(most, chooser.choices[k].log_weight);
+    }
+    for (size_t k = 0; k < chooser.choices.size(); ++k) {
+      chooser.probability[k] = chooser.dropped[k] ? 0 : std::exp(chooser.choices[k].log_weight - most);
+      all += chooser.probability[k];
+    }
+    for (double& p : chooser.probability) p /= all;
+    chooser.crowded = chooser.summed = true;
   }
 }
 

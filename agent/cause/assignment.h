@@ -4,13 +4,14 @@
 // How probable is it that a handler made a call? Summed over all joint choices: handlers are taken in order, what is
 // carried on is which of the calls that later ones may want are taken already. Exact as long as the sets fit into
 // `max_sets`; where they do not, the probabilities of that group are marked as crowded. Handlers that share no call are
-// separate groups, and what is beyond doubt before any sum (one choice far ahead, nobody else wants its calls) is settled
-// first, which is most of it. Pure: no state, nothing known of requests.
+// separate groups, and what is beyond doubt before any sum (one choice far ahead, nobody else wants its calls) is
+// settled first, which is most of it. Pure: no state, nothing known of requests.
 //
-// Sum-product messages along the same graph were tried: two handlers that may have swapped two calls are a cycle, on which
-// messages go to certainty whatever the odds.
+// Sum-product messages along the same graph were tried: two handlers that may have swapped two calls are a cycle, on
+// which messages go to certainty whatever the odds.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -25,17 +26,21 @@ struct Choice {
 
 class Assignment {
  public:
-  static constexpr size_t kMaxSets = 96;
+  static constexpr size_t kMaxSets = 64;
 
   // Adds a handler; it must choose one. In order of their begin. Returns its number.
   uint32_t AddChooser(std::vector<Choice> choices);
   // `log_nobody`: weight of the case that no chooser has a call.
-  void Solve(uint32_t calls, double log_nobody, size_t max_sets = kMaxSets);
+  // `wanted`: calls whose claims will be asked for, all if empty; groups without any are not summed.
+  // `budget`: steps of the sums in all; groups for which none are left count as crowded, with local probabilities.
+  void Solve(uint32_t calls, double log_nobody, size_t max_sets = kMaxSets, const std::vector<bool>& wanted = {},
+             size_t budget = SIZE_MAX);
 
   // Probability that the chooser has the call.
   double Of(uint32_t chooser, uint32_t call) const;
   // Probability of a choice.
   double OfChoice(uint32_t chooser, uint32_t choice) const { return choosers_[chooser].probability[choice]; }
+  bool Summed(uint32_t chooser) const { return choosers_[chooser].summed; }
   // Those who might have the call.
   struct Claim {
     uint32_t chooser;
@@ -54,6 +59,7 @@ class Assignment {
     std::vector<bool> dropped;  // choices that settled ones exclude
     bool crowded = false;
     bool settled = false;
+    bool summed = false;
   };
   struct Set;
   struct Move;
@@ -61,14 +67,17 @@ class Assignment {
   double LocalOdds(const Chooser& chooser, uint32_t call) const;
   void Settle();
   bool SettlesOn(uint32_t chooser) const;
+  bool Wants(uint32_t chooser, const std::vector<bool>& wanted) const;
   void Drop(uint32_t chooser, uint32_t call);
-  void SolveGroup(const std::vector<uint32_t>& group);
+  bool SolveGroup(const std::vector<uint32_t>& group);
+  void GuessGroup(const std::vector<uint32_t>& group);
 
   std::vector<Chooser> choosers_;
   std::vector<std::vector<uint32_t>> of_call_;  // choosers
   std::vector<uint32_t> last_;                  // of each call: the last chooser that may want it
   double log_nobody_ = 0;
   size_t max_sets_ = kMaxSets;
+  size_t budget_ = SIZE_MAX;
 };
 
 }  // namespace spantap

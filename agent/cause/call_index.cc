@@ -15,8 +15,8 @@ void Insert(std::vector<Call*>& list, Call& call) {
 CallIndex::Calls Cut(const std::vector<Call*>& list, uint64_t from_ns, uint64_t until_ns) {
   const auto from = std::lower_bound(list.begin(), list.end(), from_ns,
                                      [](const Call* call, uint64_t ns) { return call->sent.ns < ns; });
-  const auto until = std::upper_bound(from, list.end(), until_ns,
-                                      [](uint64_t ns, const Call* call) { return ns < call->sent.ns; });
+  const auto until =
+      std::upper_bound(from, list.end(), until_ns, [](uint64_t ns, const Call* call) { return ns < call->sent.ns; });
   return {list.data() + (from - list.begin()), static_cast<size_t>(until - from)};
 }
 
@@ -35,20 +35,21 @@ bool SentBefore(const Call* a, const Call* b) {
 void CallIndex::Add(Call& call) {
   if (by_label_.size() <= call.label) {
     by_label_.resize(call.label + 1);
-    dequeued_.resize(call.label + 1);
+    late_.resize(call.label + 1);
   }
   Insert(by_label_[call.label], call);
-  if (call.dequeued) Insert(dequeued_[call.label], call);
+  if (call.dequeued || call.dialled) Insert(late_[call.label], call);
   Insert(by_thread_[ThreadKey(call.label, call.sent.tid)], call);
-  Insert(threads_[call.sent.tid], call);
+  uint64_t& last_ns = threads_[call.sent.tid];
+  last_ns = std::max(last_ns, call.sent.ns);
 }
 
 CallIndex::Calls CallIndex::Between(Label label, uint64_t from_ns, uint64_t until_ns) const {
   return label < by_label_.size() ? Cut(by_label_[label], from_ns, until_ns) : Calls();
 }
 
-CallIndex::Calls CallIndex::Dequeued(Label label, uint64_t from_ns, uint64_t until_ns) const {
-  return label < dequeued_.size() ? Cut(dequeued_[label], from_ns, until_ns) : Calls();
+CallIndex::Calls CallIndex::Late(Label label, uint64_t from_ns, uint64_t until_ns) const {
+  return label < late_.size() ? Cut(late_[label], from_ns, until_ns) : Calls();
 }
 
 CallIndex::Calls CallIndex::InTurn(Label label, uint32_t tid, uint32_t turn) const {
@@ -63,18 +64,12 @@ CallIndex::Calls CallIndex::InTurn(Label label, uint32_t tid, uint32_t turn) con
   return {list.data() + (from - list.begin()), static_cast<size_t>(until - from)};
 }
 
-CallIndex::Calls CallIndex::OfThread(uint32_t tid) const {
-  const auto it = threads_.find(tid);
-  return it == threads_.end() ? Calls() : Calls(it->second);
-}
-
 void CallIndex::Trim(uint64_t before_ns) {
   for (List& list : by_label_) DropBefore(list, before_ns);
-  for (List& list : dequeued_) DropBefore(list, before_ns);
+  for (List& list : late_) DropBefore(list, before_ns);
   for (auto& [key, list] : by_thread_) DropBefore(list, before_ns);
-  for (auto& [tid, list] : threads_) DropBefore(list, before_ns);
   absl::erase_if(by_thread_, [](const auto& entry) { return entry.second.empty(); });
-  absl::erase_if(threads_, [](const auto& entry) { return entry.second.empty(); });
+  absl::erase_if(threads_, [=](const auto& entry) { return entry.second < before_ns; });
 }
 
 }  // namespace spantap

@@ -24,10 +24,9 @@ class CallIndex {
   Calls Between(Label label, uint64_t from_ns, uint64_t until_ns) const;
   // Those a thread sent in this turn of its loop.
   Calls InTurn(Label label, uint32_t tid, uint32_t turn) const;
-  // Those that waited for a connection.
-  Calls Dequeued(Label label, uint64_t from_ns, uint64_t until_ns) const;
-  // All of one thread, whatever their label.
-  Calls OfThread(uint32_t tid) const;
+  // Those that may have waited for a connection, and those for which one was dialled.
+  Calls Late(Label label, uint64_t from_ns, uint64_t until_ns) const;
+  // That sent any of them.
   size_t threads() const { return threads_.size(); }
   size_t labels() const { return by_label_.size(); }
   // Drops all that were sent before.
@@ -36,9 +35,9 @@ class CallIndex {
  private:
   using List = std::vector<Call*>;
   std::vector<List> by_label_;
-  std::vector<List> dequeued_;
+  std::vector<List> late_;
   absl::flat_hash_map<uint64_t, List> by_thread_;  // by label and thread
-  absl::flat_hash_map<uint32_t, List> threads_;
+  absl::flat_hash_map<uint32_t, uint64_t> threads_;  // when each sent last
 };
 
 }  // namespace spantap

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <utility>
 
 #include "agent/cause/cause_keeper.h"
@@ -14,12 +15,23 @@ struct CauseFinder::State {
   explicit State(const CauseSettings& cause_settings) : settings(cause_settings) {}
 
   ProcessCauses& Of(uint32_t tgid) {
+    if (processes.size() >= settings.max_processes && !processes.contains(tgid)) Evict();
     auto& process = processes[tgid];
     if (process == nullptr) {
       process = std::make_unique<ProcessCauses>(tgid, settings, counters, output);
       keeper.OnBegin(tgid, *process);
     }
     return *process;
+  }
+  // The longest unused one; what is open there is decided, what it learned is remembered, if anything is.
+  void Evict() {
+    const auto oldest = std::min_element(processes.begin(), processes.end(), [](const auto& a, const auto& b) {
+      return a.second->last_used_ns() < b.second->last_used_ns();
+    });
+    oldest->second->Flush();
+    keeper.Take(oldest->first, *oldest->second);
+    processes.erase(oldest);
+    ++counters.forgotten;
   }
   ProcessCauses* Find(uint32_t tgid) {
     const auto it = processes.find(tgid);
@@ -29,7 +41,7 @@ struct CauseFinder::State {
   const CauseSettings settings;
   CauseCounters counters;
   CauseOutput output;
-  absl::flat_hash_map<uint32_t, std::unique_ptr<ProcessCauses>> processes;
+  std::map<uint32_t, std::unique_ptr<ProcessCauses>> processes;  // in an order that a replay has, too
   CauseKeeper keeper{counters};
   std::vector<uint32_t> to_memorize;
 };
@@ -37,8 +49,12 @@ struct CauseFinder::State {
 CauseFinder::CauseFinder(const CauseSettings& settings) : state_(std::make_unique<State>(settings)) {}
 CauseFinder::~CauseFinder() = default;
 
-void CauseFinder::OnIncoming(uint32_t tgid, IncomingRequest request) { state_->Of(tgid).OnIncoming(std::move(request)); }
-void CauseFinder::OnOutgoing(uint32_t tgid, OutgoingRequest request) { state_->Of(tgid).OnOutgoing(std::move(request)); }
+void CauseFinder::OnIncoming(uint32_t tgid, IncomingRequest request) {
+  state_->Of(tgid).OnIncoming(std::move(request));
+}
+void CauseFinder::OnOutgoing(uint32_t tgid, OutgoingRequest request) {
+  state_->Of(tgid).OnOutgoing(std::move(request));
+}
 
 void CauseFinder::OnResponse(uint32_t tgid, uint64_t id, const Moment& at) {
   if (ProcessCauses* const process = state_->Find(tgid)) process->OnResponse(id, at);

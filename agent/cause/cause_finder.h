@@ -33,17 +33,17 @@ enum class CauseRule : uint8_t {
 struct CauseSettings {
   uint64_t limit_ns = 2'000'000'000;  // a decision waits no longer
   size_t max_processes = 1024;
-  size_t max_incoming = 1024;  // a process, held; beyond it the newest are not followed
-  size_t max_outgoing = 4096;  // a process, undecided
-  uint32_t max_hypotheses = 32;    // a handler's possible timelines
-  uint32_t max_steps = 600;        // of the search for them
+  size_t max_incoming = 1024;    // a process, held; beyond it the newest are not followed
+  size_t max_outgoing = 4096;    // a process, undecided
+  uint32_t max_hypotheses = 32;  // a handler's possible timelines
+  uint32_t max_steps = 600;      // of the search for them
   // Parts of the method, to see what each is worth.
   bool use_tokens = true;
-  bool use_end = true;       // when a handler answers tells what it did last
+  bool use_end = true;        // when a handler answers tells what it did last
   bool use_adjacency = true;  // threads, loop turns, what happened in between
-  bool use_program = true;   // which calls a route makes, in which order
+  bool use_program = true;    // which calls a route makes, in which order
   bool use_gaps = true;
-  bool use_order = true;     // first come, first served
+  bool use_order = true;  // first come, first served
   bool use_gates = true;
 };
 
@@ -57,12 +57,12 @@ struct CauseDecision {
 };
 
 struct CauseCounters {
-  uint64_t decided = 0;     // outgoing requests, however sure
-  uint64_t overflow = 0;    // of these, given up because a bound was reached
-  uint64_t timelines = 0;   // hypotheses made
-  uint64_t cut_short = 0;   // searches that reached max_steps
-  uint64_t forgotten = 0;   // routes or processes that were evicted
-  uint64_t recalled = 0;    // processes that began with what an earlier one of their program had learned
+  uint64_t decided = 0;    // outgoing requests, however sure
+  uint64_t overflow = 0;   // of these, given up because a bound was reached
+  uint64_t timelines = 0;  // hypotheses made
+  uint64_t cut_short = 0;  // searches that reached max_steps
+  uint64_t forgotten = 0;  // routes or processes that were evicted
+  uint64_t recalled = 0;   // processes that began with what an earlier one of their program had learned
 };
 
 // Virtual, so that the tests of those who ask can answer.

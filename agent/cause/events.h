@@ -28,8 +28,8 @@ struct Moment {
 using TokenList = absl::InlinedVector<uint64_t, 4>;
 
 struct IncomingRequest {
-  uint64_t id = 0;  // unique among all requests of the run, ascending
-  Moment at;        // its head was read
+  uint64_t id = 0;     // unique among all requests of the run, ascending
+  Moment at;           // its head was read
   uint64_t route = 0;  // hash of what its handler is chosen by (routes.h): method, templated path, port
   TokenList tokens;
 };
@@ -38,6 +38,7 @@ struct OutgoingRequest {
   uint64_t id = 0;  // as above, one sequence for both
   // Its head was written; or its connection was dialled, if it is the first on it and was dialled just before.
   Moment at;
+  bool dialled = false;      // the latter
   uint64_t call = 0;         // hash of what it asks for: destination, method, templated path
   uint64_t connection = 0;   // of this process
   uint64_t destination = 0;  // hash of the peer's address and port

@@ -16,9 +16,9 @@ bool Stands(const LinkEvidence& e) {
   if (e.joint < kAlmost || e.local < kSure) return false;
   if (e.token) return e.open < 0.5;
   if (e.crowded) return e.agreed && e.local > 0.995 && e.disagreed < 0.01 && e.open < 0.08;
-  if (e.agreed && e.open < 0.06 && e.disagreed < 0.02) return true;
+  if (e.agreed && e.open < 0.08 && e.disagreed < 0.03) return true;
   if (e.agreed) return e.open < 0.15 && e.disagreed < 0.04 && e.worst_step > -2;
-  return e.local > 0.95 && e.open < 0.05 && e.disagreed < 0.03;
+  return e.local > 0.95 && e.open < 0.06 && e.disagreed < 0.04;
 }
 
 }  // namespace
@@ -33,7 +33,11 @@ double Lately::value() const { return std::max(slow_.times / slow_.all, fast_.ti
 
 Statement State(const LinkEvidence& evidence) {
   const double sure = std::min({evidence.joint, kMost, evidence.crowded ? evidence.local : 1.0});
-  Statement said{sure, evidence.token ? CauseRule::kToken : evidence.agreed ? CauseRule::kProgram : CauseRule::kJoint, ""};
+  Statement said{sure,
+                 evidence.token    ? CauseRule::kToken
+                 : evidence.agreed ? CauseRule::kProgram
+                                   : CauseRule::kJoint,
+                 ""};
   if (sure <= kSure) {
     said.reason = evidence.crowded ? "crowded" : "ambiguous";
     return said;

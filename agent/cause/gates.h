@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is stated about a link: a probability that is calculated is as good as the model behind it, and under load models
-// err together. More than kSure is stated only if an independent witness agrees, and only as long as witnesses and sums have
-// agreed lately. Pure, but for Strain.
+// What is stated about a link: a probability that is calculated is as good as the model behind it, and under load
+// models err together. More than kSure is stated only if an independent witness agrees, and only as long as witnesses
+// and sums have agreed lately. Pure, but for Strain.
 #pragma once
 
 #include "absl/strings/string_view.h"
@@ -38,7 +38,6 @@ struct LinkEvidence {
   double local = 0;       // without asking what the others could do instead
   double worst_step = 0;  // of the timeline, in nats
   bool crowded = false;   // too many joint choices for the sum
-  bool cut = false;       // a search behind it was cut short
   bool agreed = false;    // the simulation says the same
   bool token = false;     // a rare value that no other open request has
   double disagreed = 0;   // Strain

@@ -44,9 +44,8 @@ double Learned::ProposalOdds(const Handler& handler, const Call& call) const {
 }
 
 bool Learned::ShareToken(const Handler& handler, const Call& call) const {
-  return std::any_of(call.tokens.begin(), call.tokens.end(), [&](uint64_t token) {
-    return Has(handler, token) && token_counts.ShareOf(token) < kRareToken;
-  });
+  return std::any_of(call.tokens.begin(), call.tokens.end(),
+                     [&](uint64_t token) { return Has(handler, token) && token_counts.ShareOf(token) < kRareToken; });
 }
 
 void Learned::LearnToken(const Handler& handler, const Call& call, double weight) {

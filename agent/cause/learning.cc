@@ -27,7 +27,7 @@ void DrawStrangers(Learned& learned, const Handler& handler, const std::deque<Ha
     if (&other == &handler || other.begin.ns >= to.ns || other.end_ns <= to.ns) continue;
     ++found;
     const Progress progress = StandOf(other, to.ns, call);
-    const StepContext context = progress.Next(call == nullptr ? kReply : call->label, call != nullptr && progress.Waited(*call));
+    const StepContext context = call == nullptr ? progress.Next(kReply) : progress.Next(*call);
     learned.odds.LearnStranger(context, See(progress.at, to, other.begin.tid, learned.odds.HopOf(context)));
   }
 }
@@ -38,7 +38,7 @@ void LearnTimeline(Learned& learned, const Handler& handler, const Timeline& tim
   Progress progress(handler);
   const auto step = [&](Label next, const Call* call, const Moment& to) {
     progress.ReadUntil(to.ns);
-    const StepContext context = progress.Next(next, call != nullptr && progress.Waited(*call));
+    const StepContext context = call == nullptr ? progress.Next(next) : progress.Next(*call);
     const Sight sight = See(progress.at, to, handler.begin.tid, learned.odds.HopOf(context));
     learned.odds.LearnTrue(context, sight, lasting, present);
     if (lasting > 0) learned.program.Learn(progress.state, next, lasting);

@@ -43,10 +43,12 @@ double UniformNearness() { return 1.0 / kNearness; }
 void Odds::Kind::Add(const Sight& sight, float weight) {
   gaps[sight.gap] += weight;
   nearness[GapBand(sight.gap)][sight.nearness] += weight;
+  bands[GapBand(sight.gap)] += weight;
   total += weight;
   if (total < kFade) return;
   total /= 2;
   for (float& n : gaps) n /= 2;
+  for (float& n : bands) n /= 2;
   for (auto& band : nearness) {
     for (float& n : band) n /= 2;
   }
@@ -55,10 +57,8 @@ void Odds::Kind::Add(const Sight& sight, float weight) {
 double Odds::Kind::Gap(uint8_t gap) const { return (gaps[gap] + 1.0 / kGaps) / (total + 1); }
 
 double Odds::Kind::Nearness(const Sight& sight) const {
-  const auto& band = nearness[GapBand(sight.gap)];
-  double sum = 0;
-  for (float n : band) sum += n;
-  return (band[sight.nearness] + UniformNearness()) / (sum + 1);
+  const uint8_t band = GapBand(sight.gap);
+  return (nearness[band][sight.nearness] + UniformNearness()) / (bands[band] + 1);
 }
 
 double Odds::StrangerGap(size_t kind, uint8_t gap) const {
@@ -67,10 +67,10 @@ double Odds::StrangerGap(size_t kind, uint8_t gap) const {
 }
 
 double Odds::StrangerNearness(size_t kind, const Sight& sight) const {
-  const auto& band = strangers_[kind].nearness[GapBand(sight.gap)];
-  double sum = 0;
-  for (float n : band) sum += n;
-  return (band[sight.nearness] + kPriorWeight * all_strangers_.Nearness(sight)) / (sum + kPriorWeight);
+  const uint8_t band = GapBand(sight.gap);
+  const Kind& some = strangers_[kind];
+  return (some.nearness[band][sight.nearness] + kPriorWeight * all_strangers_.Nearness(sight)) /
+         (some.bands[band] + kPriorWeight);
 }
 
 double Odds::ImmediateRatio(const StepContext& context, const Sight& sight) const {
@@ -105,16 +105,21 @@ double Odds::DelayedRatio(const StepContext& context, const Context* learned, co
   return (smooth + kGapPrior * stranger) / (delayed + kGapPrior) / stranger;
 }
 
+// A dialled connection is rare: until its steps are known, they are taken for the usual ones, turns aside.
 const Odds::Context* Odds::Find(const StepContext& context) const {
-  StepContext plain = context;
-  plain.dequeued = false;
-  const auto it = contexts_.find(plain.key());
+  auto it = contexts_.find(context.key());
+  if (context.dialled && (it == contexts_.end() || it->second.seen < kHopMin)) {
+    StepContext usual = context;
+    usual.dialled = false;
+    it = contexts_.find(usual.key());
+  }
   return it == contexts_.end() ? nullptr : &it->second;
 }
 
 uint8_t Odds::HopOf(const StepContext& context) const {
-  const Context* const learned = Find(context);
-  if (learned == nullptr) return kAnyHop;
+  const auto it = contexts_.find(context.key());
+  if (it == contexts_.end()) return kAnyHop;
+  const Context* const learned = &it->second;
   float sum = 0;
   size_t most = 0;
   for (size_t i = 0; i < kHops; ++i) {
@@ -132,7 +137,8 @@ double Odds::Of(const StepContext& context, const Sight& sight) const {
   if (context.dequeued && context.next != kReply) {
     odds = std::log(0.3 * ImmediateRatio(context, sight) + 0.7);
   } else {
-    odds = std::log(share * ImmediateRatio(context, sight) + (1 - share) * DelayedRatio(context, learned, sight) + 1e-9);
+    odds =
+        std::log(share * ImmediateRatio(context, sight) + (1 - share) * DelayedRatio(context, learned, sight) + 1e-9);
   }
   return std::clamp(odds, -kMostOdds, kMostOdds) - kUnsure / (1 + seen / 4);
 }
@@ -166,17 +172,12 @@ Odds::Reach Odds::ReachOf(const StepContext& context) const {
   return reach;
 }
 
-double Odds::Seen(const StepContext& context) const {
-  const Context* const learned = Find(context);
-  return learned == nullptr ? 0 : learned->seen;
-}
-
 void Odds::LearnTrue(const StepContext& context, const Sight& sight, double lasting, double present) {
   StepContext plain = context;
   plain.dequeued = false;
-  const auto it = contexts_.find(plain.key());
+  const auto it = contexts_.find(context.key());
   if (it == contexts_.end() && contexts_.size() >= kMaxContexts) return;
-  Context& learned = it == contexts_.end() ? contexts_[plain.key()] : it->second;
+  Context& learned = it == contexts_.end() ? contexts_[context.key()] : it->second;
   const double share = (learned.immediate + 0.5) / (learned.seen + 1);
   const double straight = share * ImmediateRatio(context, sight);
   const double later = (1 - share) * DelayedRatio(context, &learned, sight);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How much more likely a sight is if the step is really this handler's than if some other open handler had done it. That
-// is what makes steps comparable at any load: the busier a process, the more strangers look near, the less nearness
-// tells.
+// How much more likely a sight is if the step is really this handler's than if some other open handler had done it.
+// That is what makes steps comparable at any load: the busier a process, the more strangers look near, the less
+// nearness tells.
 //
-//   true      a mixture: the handler goes straight on (as often as this context does), or waits for something and comes back
+//   true      a mixture: the handler goes straight on (as often as this context does), or waits for something and comes
+//   back
 //             after this context's gaps
 //   stranger  measured all the time on handlers that are known not to have done it
 //
@@ -22,8 +23,8 @@
 
 namespace spantap {
 
-using Label = uint8_t;                   // a call's number in its process
-inline constexpr Label kReply = 63;      // instead of a call: the handler replies
+using Label = uint8_t;                    // a call's number in its process
+inline constexpr Label kReply = 63;       // instead of a call: the handler replies
 inline constexpr size_t kMaxLabels = 63;  // different calls of a process
 
 struct StepContext {
@@ -32,9 +33,12 @@ struct StepContext {
   Label last_label = 0;  // of the call that was sent or answered
   Label next = 0;
   bool dequeued = false;  // the call went out on a connection that had just become free: it may have waited for that
+  bool dialled = false;   // a connection was dialled for the call: that may take turns of the loop of its own
 
+  // What is learned of a step, learned of its variant with a dialled connection, but never of waiting for one.
   uint32_t key() const {
-    return static_cast<uint32_t>(route) << 16 | static_cast<uint32_t>(last) << 14 | last_label << 8 | next << 1 | dequeued;
+    return static_cast<uint32_t>(route) << 16 | static_cast<uint32_t>(last) << 14 | last_label << 8 | next << 1 |
+           dialled;
   }
   // Steps of one kind look alike.
   size_t kind() const { return (static_cast<size_t>(last) * 2 + (next == kReply)) * 2 + dequeued; }
@@ -60,11 +64,10 @@ class Odds {
   bool Immediate(const StepContext& context) const;
   // Where the end of the step is to be looked for.
   struct Reach {
-    uint8_t hop = kAnyHop;  // in exactly this turn of the loop, unless it waited for a connection
+    uint8_t hop = kAnyHop;     // in exactly this turn of the loop, unless it waited for a connection
     uint64_t ns = UINT64_MAX;  // or at most this much later
   };
   Reach ReachOf(const StepContext& context) const;
-  double Seen(const StepContext& context) const;
 
   // `lasting`: weight for what holds at any load; `present`: for what immediate steps look like now.
   void LearnTrue(const StepContext& context, const Sight& sight, double lasting, double present);
@@ -85,6 +88,7 @@ class Odds {
   struct Kind {
     std::array<float, kGaps> gaps = {};
     std::array<std::array<float, kNearness>, kGapBands> nearness = {};
+    std::array<float, kGapBands> bands = {};  // sums of nearness
     float total = 0;
     void Add(const Sight& sight, float weight);
     double Gap(uint8_t gap) const;

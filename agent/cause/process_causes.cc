@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cause/process_causes.h"
 
-
 #include <algorithm>
 #include <utility>
 
@@ -11,12 +10,13 @@ namespace spantap {
 namespace {
 
 constexpr uint64_t kRoundNs = 20'000'000;
+constexpr uint64_t kStrainedRoundNs = 60'000'000;
 constexpr uint64_t kReuseNs = 1'000'000;  // a connection that became free this short before was waited for
 constexpr uint32_t kReuseTurns = 6;
 constexpr size_t kMaxRoutes = 128;
+constexpr uint64_t kRouteIdleNs = 10'000'000'000;
 constexpr size_t kMaxAnswered = 8192;
-constexpr size_t kKept = 64;  // handlers that stay as strangers
-constexpr double kLogUnknown = -6;  // of a handler having done something that no timeline shows
+constexpr size_t kKept = 64;   // handlers that stay as strangers
 constexpr double kStrong = 6;  // nats
 constexpr double kLearnable = 0.99;
 constexpr double kBusyWeight = 0.02;
@@ -32,7 +32,12 @@ bool Dequeued(const Moment& freed, const Moment& sent) {
 }  // namespace
 
 ProcessCauses::ProcessCauses(uint32_t tgid, const CauseSettings& settings, CauseCounters& counters, CauseOutput& output)
-    : tgid_(tgid), settings_(settings), counters_(counters), output_(output), learned_(settings), simulation_(settings, learned_, open_) {}
+    : tgid_(tgid),
+      settings_(settings),
+      counters_(counters),
+      output_(output),
+      learned_(settings),
+      simulation_(settings, learned_, open_) {}
 
 Label ProcessCauses::LabelOf(uint64_t call) {
   const auto it = labels_.find(call);
@@ -44,21 +49,38 @@ Label ProcessCauses::LabelOf(uint64_t call) {
 }
 
 uint16_t ProcessCauses::RouteOf(uint64_t route) {
-  const auto it = routes_.find(route);
-  if (it != routes_.end()) return it->second;
-  if (routes_.size() >= kMaxRoutes) return kMaxRoutes;
-  const auto number = static_cast<uint16_t>(routes_.size());
-  routes_[route] = number;
-  Recall(route, number);
-  return number;
+  auto it = routes_.find(route);
+  if (it == routes_.end()) {
+    auto number = static_cast<uint16_t>(routes_.size());
+    if (routes_.size() >= kMaxRoutes) {
+      const auto oldest = std::min_element(routes_.begin(), routes_.end(), [](const auto& a, const auto& b) {
+        return a.second.used_ns != b.second.used_ns ? a.second.used_ns < b.second.used_ns : a.first < b.first;
+      });
+      if (oldest->second.used_ns + kRouteIdleNs > now_ns_) return kMaxRoutes;
+      number = oldest->second.number;
+      learned_.odds.ForgetRoute(number);
+      learned_.program.ForgetRoute(number);
+      routes_.erase(oldest);
+      ++counters_.forgotten;
+    }
+    it = routes_.try_emplace(route, Route{number, 0}).first;
+    Recall(route, number);
+  }
+  it->second.used_ns = now_ns_;
+  return it->second.number;
 }
 
 void ProcessCauses::OnIncoming(IncomingRequest request) {
   now_ns_ = std::max(now_ns_, request.at.ns);
+  if (handlers_.contains(request.id) || calls_.contains(request.id)) return;
   if (handlers_.size() >= settings_.max_incoming) {
+    // What it sends looks like somebody else's.
+    learned_.strain.open.Add(true);
+    ++counters_.overflow;
     output_.released.push_back(request.id);
     return;
   }
+  used_ns_ = now_ns_;
   auto handler = std::make_unique<Handler>();
   handler->id = request.id;
   handler->route = RouteOf(request.route);
@@ -74,15 +96,18 @@ void ProcessCauses::OnIncoming(IncomingRequest request) {
 
 void ProcessCauses::OnOutgoing(OutgoingRequest request) {
   now_ns_ = std::max(now_ns_, request.at.ns);
+  if (handlers_.contains(request.id) || calls_.contains(request.id)) return;
   if (calls_.size() >= settings_.max_outgoing) {
     ++counters_.decided, ++counters_.overflow;
     output_.decisions.push_back({tgid_, request.id, 0, 0, CauseRule::kJoint, "too_many_calls"});
     return;
   }
+  used_ns_ = now_ns_;
   auto call = std::make_unique<Call>();
   call->id = request.id;
   call->label = LabelOf(request.call);
   call->sent = request.at;
+  call->dialled = request.dialled;
   call->connection = request.connection;
   call->destination = request.destination;
   call->tokens = std::move(request.tokens);
@@ -154,6 +179,10 @@ void ProcessCauses::OnKnown(uint64_t outgoing, uint64_t incoming) {
 }
 
 void ProcessCauses::Give(Call& call, Handler& handler) {
+  if (call.sent.ns < handler.begin.ns) {  // its connection was dialled before: no part of a timeline
+    call.nobodys = true;
+    return;
+  }
   call.owner = &handler;
   handler.own.insert(std::upper_bound(handler.own.begin(), handler.own.end(), &call, SentBefore), &call);
 }
@@ -172,10 +201,20 @@ void ProcessCauses::OnTime(uint64_t ns) {
   MaybeRound();
 }
 
-void ProcessCauses::Flush() { Round(true); }
+void ProcessCauses::Flush() {
+  Round(true);
+  for (Handler* handler : open_) Release(*handler);
+  for (Handler* handler : closed_) Release(*handler);
+}
+
+void ProcessCauses::Release(Handler& handler) {
+  if (std::exchange(handler.released, true)) return;
+  output_.released.push_back(handler.id);
+}
 
 void ProcessCauses::MaybeRound() {
-  if (now_ns_ < round_ns_ + kRoundNs) return;
+  if (idle()) return;
+  if (now_ns_ < round_ns_ + (learned_.Strained() ? kStrainedRoundNs : kRoundNs)) return;
   round_ns_ = now_ns_;
   Round(false);
 }
@@ -195,6 +234,7 @@ void ProcessCauses::Reserve(Handler& handler) {
     if (best.score < without + kStrong) continue;
     call->contested |= call->likely != nullptr;
     call->likely = call->contested ? nullptr : &handler;
+    if (call->likely != nullptr) handler.reserved.push_back(call);
   }
 }
 
@@ -204,13 +244,17 @@ uint64_t ProcessCauses::Search(uint64_t frontier) {
   TimelineSearch search(settings_, learned_, counters_);
   for (Handler* handler : closed_) {
     if (handler->resolved || handler->tried) continue;
+    if (handler->begin.ns < trimmed_ns_) {  // some of its calls are gone
+      handler->tried = handler->searched = true;
+      continue;
+    }
     search.Run(*handler, index_, false);
     if (handler->searched) Reserve(*handler);
   }
   uint64_t searched = frontier;
   for (Handler* handler : closed_) {
     if (handler->resolved || handler->searched) continue;
-    if (handler->end_ns < frontier) {
+    if (handler->end_ns < frontier || handler->begin.ns + settings_.limit_ns <= now_ns_) {
       search.Run(*handler, index_, true);
     } else {
       searched = std::min(searched, handler->begin.ns);
@@ -228,7 +272,7 @@ void ProcessCauses::Round(bool all) {
   std::sort(active.begin(), active.end(), [](const Handler* a, const Handler* b) { return a->id < b->id; });
   const TimelineSearch search(settings_, learned_, counters_);
   DecisionRound round(settings_, learned_, search, active);
-  round.Solve();
+  round.Solve(frontier);
   DecideDue(round, frontier);
   for (Handler* handler : active) {
     if (handler->end_ns < frontier) Resolve(*handler);
@@ -278,8 +322,10 @@ void ProcessCauses::TakeAll(Handler& handler) const {
 
 void ProcessCauses::Resolve(Handler& handler) {
   handler.resolved = true;
-  output_.released.push_back(handler.id);
-  if (!handler.replied) return;
+  ++resolved_;
+  handler.timelines = {};
+  Release(handler);
+  if (!handler.replied || handler.begin.ns < trimmed_ns_) return;
   if (handler.alone) {
     TakeAll(handler);
     LearnTimeline(learned_, handler, handler.best, 1, 1);
@@ -292,28 +338,60 @@ void ProcessCauses::Resolve(Handler& handler) {
   LearnStrangers(learned_, handler, closed_, draws_);
 }
 
-void ProcessCauses::Trim(uint64_t frontier) {
+// The oldest handlers that are decided, but for some that serve as strangers.
+void ProcessCauses::DropHandlers() {
   while (closed_.size() > kKept && closed_.front()->resolved) {
     Handler* const handler = closed_.front();
     closed_.pop_front();
-    for (auto& [id, call] : calls_) {
-      if (call->owner == handler) call->owner = nullptr, call->nobodys = true;
-      if (call->proposed == handler) call->proposed = nullptr;
+    --resolved_;
+    for (Call* call : handler->own) call->owner = nullptr, call->nobodys = true;
+    for (Call* call : handler->proposed) call->proposed = nullptr;
+    for (Call* call : handler->reserved) {
       if (call->likely == handler) call->likely = nullptr, call->nobodys |= call->decided;
     }
     simulation_.Forget(*handler);
     handlers_.erase(handler->id);
   }
-  uint64_t oldest = frontier;
-  for (const Handler* handler : closed_) oldest = std::min(oldest, handler->begin.ns);
-  for (const Handler* handler : open_) oldest = std::min(oldest, handler->begin.ns);
-  for (const auto& [id, call] : calls_) {
-    if (!call->decided) oldest = std::min(oldest, call->sent.ns);
+}
+
+void ProcessCauses::DropCall(Call& call) {
+  simulation_.Forget(call);
+  if (call.owner != nullptr) {
+    auto& own = call.owner->own;
+    own.erase(std::remove(own.begin(), own.end(), &call), own.end());
   }
+  if (call.likely != nullptr) {
+    auto& reserved = call.likely->reserved;
+    reserved.erase(std::remove(reserved.begin(), reserved.end(), &call), reserved.end());
+  }
+}
+
+// Calls that no handler can have made any more. One that stays open for very long is not waited for: it will have none.
+void ProcessCauses::Trim(uint64_t frontier) {
+  DropHandlers();
+  uint64_t oldest = frontier;
+  const auto recent = [&](const Handler* handler) { return handler->begin.ns + settings_.limit_ns > now_ns_; };
+  for (const Handler* handler : open_) {
+    if (recent(handler)) oldest = std::min(oldest, handler->begin.ns);
+  }
+  for (Handler* handler : closed_) {
+    if (!handler->resolved || recent(handler)) {
+      oldest = std::min(oldest, handler->begin.ns);
+    } else {
+      handler->best.calls.clear();
+    }
+  }
+  if (undecided_ > 0) {
+    for (const auto& [id, call] : calls_) {
+      if (!call->decided) oldest = std::min(oldest, call->sent.ns);
+    }
+  }
+  if (oldest <= trimmed_ns_) return;
+  trimmed_ns_ = oldest;
   index_.Trim(oldest);
   absl::erase_if(calls_, [&](const auto& entry) {
     const bool gone = entry.second->sent.ns < oldest;
-    if (gone) simulation_.Forget(*entry.second);
+    if (gone) DropCall(*entry.second);
     return gone;
   });
 }

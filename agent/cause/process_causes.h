@@ -42,8 +42,9 @@ class ProcessCauses {
   void Remember(LearnedImage image) { remembered_ = std::move(image); }
   LearnedImage Image() const;
 
-  size_t size() const { return handlers_.size() + calls_.size(); }
-  uint64_t last_used_ns() const { return now_ns_; }
+  // Nothing is open or undecided.
+  bool idle() const { return undecided_ == 0 && open_.empty() && resolved_ == closed_.size(); }
+  uint64_t last_used_ns() const { return used_ns_; }
 
  private:
   void Over(Handler& handler, uint64_t ns);
@@ -57,6 +58,9 @@ class ProcessCauses {
   void Resolve(Handler& handler);
   void TakeAll(Handler& handler) const;
   void Trim(uint64_t frontier);
+  void DropHandlers();
+  void Release(Handler& handler);
+  void DropCall(Call& call);
   uint64_t Frontier(bool all) const;
   Label LabelOf(uint64_t call);
   uint16_t RouteOf(uint64_t route);
@@ -69,16 +73,23 @@ class ProcessCauses {
   Learned learned_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Handler>> handlers_;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Call>> calls_;
-  std::vector<Handler*> open_;    // in order of arrival
-  std::deque<Handler*> closed_;   // in order of their end
+  std::vector<Handler*> open_;   // in order of arrival
+  std::deque<Handler*> closed_;  // in order of their end
   Simulation simulation_;
   CallIndex index_;
   absl::flat_hash_map<uint64_t, Moment> answered_;  // connection -> when an answer was read from it last
   absl::flat_hash_map<uint64_t, Label> labels_;
-  absl::flat_hash_map<uint64_t, uint16_t> routes_;
+  struct Route {
+    uint16_t number;
+    uint64_t used_ns;
+  };
+  absl::flat_hash_map<uint64_t, Route> routes_;
+  size_t resolved_ = 0;      // of closed_
+  uint64_t trimmed_ns_ = 0;  // calls sent before are gone
   LearnedImage remembered_;
   uint64_t undecided_ = 0;
   uint64_t now_ns_ = 0;
+  uint64_t used_ns_ = 0;
   uint64_t round_ns_ = 0;
   uint64_t draws_ = 0;  // of strangers
 };

@@ -45,7 +45,7 @@ LearnedImage ProcessCauses::Image() const {
     if (label < image.calls.size()) image.calls[label] = call;
   }
   std::vector<std::pair<uint16_t, uint64_t>> routes;
-  for (const auto& [route, number] : routes_) routes.emplace_back(number, route);
+  for (const auto& [hash, route] : routes_) routes.emplace_back(route.number, hash);
   std::sort(routes.begin(), routes.end());
   for (const auto& [number, route] : routes) {
     RouteImage learned = learned_.Export(number);

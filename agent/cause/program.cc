@@ -71,22 +71,20 @@ const Program::NextLabels* Program::NextOf(const HandlerState& state) const {
 }
 
 double Program::LogOf(const HandlerState& state, Label next) const {
+  const auto it = states_.find(state.key());
+  double seen = 0;
+  if (it != states_.end()) {
+    for (const auto& [which, count] : it->second.next) {
+      if (which == next) seen = count;
+    }
+    if (seen >= 1) return std::log(seen / (it->second.total + kUnseen));  // what is common needs no prior
+  }
   const auto label = labels_.find(LabelKey(state.route, next));
   const auto total = totals_.find(state.route);
   const double base = ((label == labels_.end() ? 0 : label->second) + 0.5) /
                       ((total == totals_.end() ? 0 : total->second) + 0.5 * (kMaxLabels + 1));
-  const auto it = states_.find(state.key());
   if (it == states_.end()) return std::log(base);
-  double seen = 0;
-  for (const auto& [which, count] : it->second.next) {
-    if (which == next) seen = count;
-  }
   return std::log((seen + kUnseen * base) / (it->second.total + kUnseen));
-}
-
-double Program::Known(uint16_t route) const {
-  const auto it = labels_.find(LabelKey(route, kReply));
-  return it == labels_.end() ? 0 : it->second;
 }
 
 void Program::ForgetRoute(uint16_t route) {

@@ -49,8 +49,6 @@ class Program {
   const NextLabels* NextOf(const HandlerState& state) const;
   // Natural logarithm of the probability that `next` follows.
   double LogOf(const HandlerState& state, Label next) const;
-  // Replies learned from the route: how well it is known.
-  double Known(uint16_t route) const;
   void ForgetRoute(uint16_t route);
 
   // What was learned of a route, in a fixed order, and back. A state counts at most as kMostRecalled observations.

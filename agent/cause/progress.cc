@@ -46,8 +46,11 @@ void Progress::Imagine(Label label) {
 
 bool Progress::Waited(const Call& call) const { return call.dequeued && call.connection != freed; }
 
-StepContext Progress::Next(Label label, bool dequeued) const {
-  return {state.route, last, last_label, label, dequeued};
+StepContext Progress::Next(const Call& call) const {
+  StepContext context = Next(call.label);
+  context.dequeued = Waited(call);
+  context.dialled = call.dialled;
+  return context;
 }
 
 }  // namespace spantap

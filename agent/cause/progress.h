@@ -29,7 +29,9 @@ struct Progress {
   void Send(Call& call);
   // A call that is expected: changes what is to follow, not what was last seen.
   void Imagine(Label label);
-  StepContext Next(Label label, bool dequeued) const;
+  // The context of what comes next: a usual call of that label or the reply, or this very call.
+  StepContext Next(Label label) const { return {state.route, last, last_label, label}; }
+  StepContext Next(const Call& call) const;
   // Whether it waited for a connection. On one that its own answer has just freed it goes straight on.
   bool Waited(const Call& call) const;
 };

@@ -6,9 +6,10 @@
 namespace spantap {
 namespace {
 
-constexpr double kLogNobody = -7;    // of a call that no handler made
-constexpr double kLogUnknown = -6;   // of a handler having done something that no timeline shows
-constexpr double kOutOfReach = 9;    // nats behind a handler's best timeline
+constexpr double kLogNobody = -7;   // of a call that no handler made
+constexpr size_t kBudget = 4000;    // steps of the sums in a round, 0.1 us each
+constexpr size_t kBudgetPerCall = 60;
+constexpr double kOutOfReach = 9;  // nats behind a handler's best timeline
 
 }  // namespace
 
@@ -60,23 +61,28 @@ void DecisionRound::NoteBest(uint32_t number) {
   handler.best_worst = best == nullptr ? 0 : search_.WorstStep(handler, best->calls);
 }
 
-void DecisionRound::Solve() {
+void DecisionRound::Solve(uint64_t until_ns) {
   for (Handler* handler : handlers_) {
     for (const Timeline& timeline : handler->timelines) {
       for (Call* call : timeline.calls) call->number = kNoNumber;
     }
   }
   for (Handler* handler : handlers_) AddHandler(*handler);
-  assignment_.Solve(static_cast<uint32_t>(calls_.size()), kLogNobody,
-                    learned_.Strained() ? Assignment::kMaxSets / 2 : Assignment::kMaxSets);
-  for (uint32_t i = 0; i < handlers_.size(); ++i) NoteBest(i);
+  std::vector<bool> wanted(calls_.size());
+  for (size_t i = 0; i < calls_.size(); ++i) wanted[i] = !calls_[i]->decided && calls_[i]->sent.ns < until_ns;
+  const size_t sets = learned_.Strained() ? Assignment::kMaxSets / 2 : Assignment::kMaxSets;
+  const size_t budget = kBudget + kBudgetPerCall * static_cast<size_t>(std::count(wanted.begin(), wanted.end(), true));
+  assignment_.Solve(static_cast<uint32_t>(calls_.size()), kLogNobody, sets, wanted, budget);
+  for (uint32_t i = 0; i < handlers_.size(); ++i) {
+    if (assignment_.Summed(i)) NoteBest(i);
+  }
 }
 
 bool DecisionRound::OnlyTokenHolder(const Call& call, const Handler& holder, const std::vector<Handler*>& open) const {
   if (!settings_.use_tokens || !learned_.ShareToken(holder, call)) return false;
   const auto other = [&](const Handler* handler) {
-    return handler != &holder && handler->begin.ns < call.sent.ns && (!handler->over || handler->end_ns > call.sent.ns) &&
-           learned_.ShareToken(*handler, call);
+    return handler != &holder && handler->begin.ns < call.sent.ns &&
+           (!handler->over || handler->end_ns > call.sent.ns) && learned_.ShareToken(*handler, call);
   };
   return std::none_of(handlers_.begin(), handlers_.end(), other) && std::none_of(open.begin(), open.end(), other);
 }
@@ -90,7 +96,6 @@ DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Han
   LinkEvidence evidence;
   uint32_t number = 0;
   for (const auto& claim : assignment_.ClaimsOf(call.number)) {
-    evidence.cut |= handlers_[claim.chooser]->cut;
     evidence.crowded |= assignment_.Crowded(claim.chooser);
     if (claim.probability <= evidence.joint) continue;
     evidence.joint = claim.probability;
@@ -109,7 +114,7 @@ DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Han
   evidence.open = learned_.strain.open.value();
   found.joint = evidence.joint;
   found.said = State(evidence);
-  if (!settings_.use_gates) found.said.confidence = evidence.joint;
+  if (!settings_.use_gates) found.said.confidence = std::min(evidence.joint, 1.0);
   return found;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One round of decisions in a process: the timelines of all handlers that are over become one assignment; for each call
-// that is due, who has it and what can be stated. Changes nothing but scratch fields of the window and Handler::best. Event
-// thread; lives as long as the round.
+// that is due, who has it and what can be stated. Changes nothing but scratch fields of the window and Handler::best.
+// Event thread; lives as long as the round.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ class DecisionRound {
                 const std::vector<Handler*>& handlers)
       : settings_(settings), learned_(learned), search_(search), handlers_(handlers) {}
 
-  void Solve();
+  // For the calls sent before `until_ns`.
+  void Solve(uint64_t until_ns);
   struct Finding {
     Handler* handler = nullptr;  // null: nobody could have sent it
     Statement said;
@@ -42,9 +43,9 @@ class DecisionRound {
   const TimelineSearch& search_;
   const std::vector<Handler*>& handlers_;
   Assignment assignment_;
-  std::vector<const Call*> calls_;                         // by number
-  std::deque<std::vector<uint32_t>> lists_;                // what choices point to
-  std::vector<std::vector<const Timeline*>> choices_;      // of each handler; null: something unknown
+  std::vector<const Call*> calls_;                     // by number
+  std::deque<std::vector<uint32_t>> lists_;            // what choices point to
+  std::vector<std::vector<const Timeline*>> choices_;  // of each handler; null: something unknown
 };
 
 }  // namespace spantap

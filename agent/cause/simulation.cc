@@ -18,7 +18,12 @@ constexpr double kLogWaited = -2;      // of one that somebody may make after ha
 
 Simulation::Thread* Simulation::Advance(const Moment& at) {
   if (!at.counted) return nullptr;
-  if (threads_.size() >= kMaxThreads && !threads_.contains(at.tid)) return nullptr;
+  if (threads_.size() >= kMaxThreads && !threads_.contains(at.tid)) {
+    absl::erase_if(threads_, [](const auto& entry) {
+      return entry.second.expected.empty() && entry.second.written.empty();
+    });
+    if (threads_.size() >= kMaxThreads) return nullptr;
+  }
   Thread& thread = threads_[at.tid];
   if (thread.turn != at.turn) {
     Align(thread);
@@ -48,13 +53,13 @@ void Simulation::Expect(Handler& handler) {
     const std::pair<Label, float>* next = nullptr;
     for (const auto& each : *labels) {
       all += each.second;
-      const StepContext context = at.Next(each.first, false);
+      const StepContext context = at.Next(each.first);
       const bool known = learned_.odds.Immediate(context) && learned_.odds.HopOf(context) != kAnyHop;
       if (known && (next == nullptr || each.second > next->second)) next = &each;
     }
     if (next == nullptr || next->second < kLikely * all) return;
     sure *= std::min<double>(kMostSure, next->second / all);
-    due += learned_.odds.HopOf(at.Next(next->first, false));
+    due += learned_.odds.HopOf(at.Next(next->first));
     thread->second.expected.push_back({&handler, next->first, at.at.tid, due, at.at.ns,
                                        static_cast<float>(std::log(sure)), static_cast<float>(std::log(1 - sure))});
     if (next->first == kReply) return;
@@ -72,11 +77,12 @@ void Simulation::Take(Call& call, Handler& handler, Proposal kind) {
 
 void Simulation::OnOutgoing(Call& call) {
   const auto found = threads_.find(call.sent.tid);
-  const bool past = found != threads_.end() && call.sent.counted &&
-                    static_cast<int32_t>(call.sent.turn - found->second.turn) < 0;
+  const bool past =
+      found != threads_.end() && call.sent.counted && static_cast<int32_t>(call.sent.turn - found->second.turn) < 0;
   if (past) {  // it was dialled for: its turn is over
     for (auto it = overdue_.begin(); it != overdue_.end(); ++it) {
-      if (it->label != call.label || it->due != call.sent.turn || it->tid != call.sent.tid || it->handler->over) continue;
+      if (it->label != call.label || it->due != call.sent.turn || it->tid != call.sent.tid || it->handler->over)
+        continue;
       Handler& handler = *it->handler;
       overdue_.erase(it);
       return Take(call, handler, Proposal::kDue);
@@ -119,12 +125,12 @@ double Simulation::Match(const Expected& entry, const Written& written) const {
 double Simulation::Leave(const Written& written) const {
   if (written.reply != nullptr) return 0;
   if (written.call->proposed != nullptr) return 0;  // known
-  if (written.call->dequeued) return -1;
+  if (written.call->dequeued || written.call->dialled) return -1;
   for (const Handler* handler : open_) {
     const Program::NextLabels* const labels = learned_.program.NextOf(handler->simulated.state);
     if (labels == nullptr) return kLogWaited;
     for (const auto& [label, seen] : *labels) {
-      if (label == written.call->label && !learned_.odds.Immediate(handler->simulated.Next(label, false))) {
+      if (label == written.call->label && !learned_.odds.Immediate(handler->simulated.Next(label))) {
         return kLogWaited;
       }
     }
@@ -140,7 +146,7 @@ void Simulation::Align(Thread& thread) {
       due.push_back(entry);
     } else if (static_cast<int32_t>(entry.due - thread.turn) > 0) {
       later.push_back(entry);
-    } else if (!entry.handler->over && entry.label != kReply) {
+    } else if (!entry.handler->over && entry.label != kReply && overdue_.size() < kMaxExpected) {
       overdue_.push_back(entry);
     }
   }
@@ -162,7 +168,8 @@ void Simulation::Align(Thread& thread) {
       if (i > 0 && best[at(i - 1, j)] + due[i - 1].log_left > here) {
         here = best[at(i - 1, j)] + due[i - 1].log_left, how[at(i, j)] = 1;
       }
-      if (j > 0 && best[at(i, j - 1)] + leave[j - 1] > here) here = best[at(i, j - 1)] + leave[j - 1], how[at(i, j)] = 2;
+      if (j > 0 && best[at(i, j - 1)] + leave[j - 1] > here)
+        here = best[at(i, j - 1)] + leave[j - 1], how[at(i, j)] = 2;
       if (i > 0 && j > 0) {
         const double match = best[at(i - 1, j - 1)] + Match(due[i - 1], written[j - 1]);
         if (match > here) here = match, how[at(i, j)] = 3;
@@ -200,7 +207,7 @@ void Simulation::Align(Thread& thread) {
 // A call that was not due.
 void Simulation::Place(Call& call) {
   if (call.proposed != nullptr) return;
-  if (call.dequeued) {
+  if (call.dequeued || call.dialled) {
     auto found = overdue_.end();
     double most = kNever;
     for (auto it = overdue_.begin(); it != overdue_.end(); ++it) {
@@ -224,7 +231,7 @@ Handler* Simulation::OnlyOneWaiting(Label wanted) const {
     const Program::NextLabels* const labels = learned_.program.NextOf(at.state);
     if (labels == nullptr) continue;
     for (const auto& [label, seen] : *labels) {
-      if (label != wanted || learned_.odds.Immediate(at.Next(label, false))) continue;
+      if (label != wanted || learned_.odds.Immediate(at.Next(label))) continue;
       if (only != nullptr) return nullptr;
       only = handler;
     }
@@ -250,7 +257,8 @@ void Simulation::OnKnown(Call& call, Handler* handler) {
   remove(overdue_);
   call.proposed = handler;
   call.proposal = Proposal::kKnown;
-  handler->proposed.insert(std::upper_bound(handler->proposed.begin(), handler->proposed.end(), &call, SentBefore), &call);
+  handler->proposed.insert(std::upper_bound(handler->proposed.begin(), handler->proposed.end(), &call, SentBefore),
+                           &call);
   Rebuild(*handler);
 }
 
@@ -269,9 +277,9 @@ void Simulation::Forget(const Handler& handler) {
     auto& list = thread.expected;
     list.erase(std::remove_if(list.begin(), list.end(), of), list.end());
     auto& written = thread.written;
-    written.erase(std::remove_if(written.begin(), written.end(),
-                                 [&](const Written& entry) { return entry.reply == &handler; }),
-                  written.end());
+    written.erase(
+        std::remove_if(written.begin(), written.end(), [&](const Written& entry) { return entry.reply == &handler; }),
+        written.end());
   }
   overdue_.erase(std::remove_if(overdue_.begin(), overdue_.end(), of), overdue_.end());
 }
@@ -279,9 +287,9 @@ void Simulation::Forget(const Handler& handler) {
 void Simulation::Forget(const Call& call) {
   if (const auto it = threads_.find(call.sent.tid); it != threads_.end()) {
     auto& written = it->second.written;
-    written.erase(std::remove_if(written.begin(), written.end(),
-                                 [&](const Written& entry) { return entry.call == &call; }),
-                  written.end());
+    written.erase(
+        std::remove_if(written.begin(), written.end(), [&](const Written& entry) { return entry.call == &call; }),
+        written.end());
   }
   if (Handler* const handler = call.proposed; handler != nullptr) {
     auto& list = handler->proposed;

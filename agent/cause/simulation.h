@@ -3,7 +3,8 @@
 // Runs all open handlers of a process forward, as far as they go straight on: what a handler does next after a read is
 // expected in a certain turn of the loop, and a loop does first what was triggered first. When a turn is over, what was
 // expected and what was written are aligned in order: most agreement, least left over. Each call gets a proposal whose
-// it is; how far proposals can be trusted is measured (Learned::proposals) and enters the scores of timelines as one feature.
+// it is; how far proposals can be trusted is measured (Learned::proposals) and enters the scores of timelines as one
+// feature.
 //
 // Event thread. O(expected * written) for a turn, both at most kMaxTurn. Memory: kMaxExpected entries of 48 bytes.
 #pragma once
@@ -11,8 +12,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "agent/cause/learned.h"
 #include "agent/cause/call_index.h"
+#include "agent/cause/learned.h"
 #include "agent/cause/window.h"
 
 namespace spantap {

@@ -22,7 +22,8 @@ uint8_t UpToTwo(uint32_t n) { return static_cast<uint8_t>(std::min(n, 2u)); }
 
 uint8_t GapBucket(uint64_t ns) {
   const uint64_t us = ns / 1000;
-  return static_cast<uint8_t>(std::upper_bound(std::begin(kGapLimitsUs), std::end(kGapLimitsUs), us) - std::begin(kGapLimitsUs));
+  return static_cast<uint8_t>(std::upper_bound(std::begin(kGapLimitsUs), std::end(kGapLimitsUs), us) -
+                              std::begin(kGapLimitsUs));
 }
 
 uint64_t GapLimitNs(size_t gap) { return gap + 1 >= kGaps ? UINT64_MAX : kGapLimitsUs[gap] * 1000; }

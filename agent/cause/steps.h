@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A step of a handler: from the last thing it is known to have done (read its request, sent a call, read an answer) to
-// the next thing it did (sent a call, replied). What can be seen of a step is a Sight: how much time passed, and how the
-// two stand to each other on their threads. Pure functions.
+// the next thing it did (sent a call, replied). What can be seen of a step is a Sight: how much time passed, and how
+// the two stand to each other on their threads. Pure functions.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace spantap {
 // What a handler did last. With a call's label it makes the left side of a context (odds.h).
 enum class Last : uint8_t { kRequest, kCall, kAnswer };
 
-inline constexpr size_t kGaps = 12;   // buckets of time: below 32 us, then doubling, the last from 64 ms on
+inline constexpr size_t kGaps = 12;     // buckets of time: below 32 us, then doubling, the last from 64 ms on
 inline constexpr size_t kGapBands = 3;  // coarser
 inline constexpr uint8_t kAnyHop = 0xff;
 inline constexpr size_t kHops = 9;  // turns of the loop from a step's begin to its end: 0 to 7, more

@@ -7,13 +7,13 @@
 namespace spantap {
 namespace {
 
-constexpr size_t kMostCalls = 24;       // of a timeline; handlers with more are left alone
-constexpr double kWorthwhile = 12;      // nats behind the best at which a timeline is dropped
-constexpr float kRareNext = 0.005f;      // share of what follows a state below which it is not looked for
+constexpr size_t kMostCalls = 24;    // of a timeline; handlers with more are left alone
+constexpr double kWorthwhile = 12;   // nats behind the best at which a timeline is dropped
+constexpr float kRareNext = 0.005f;  // share of what follows a state below which it is not looked for
 constexpr uint64_t kTakeOverNs = 4'000'000;
 constexpr size_t kNeighbours = 3;
 constexpr double kTrusted = 0.85;
-constexpr double kLeastStep = -8;       // a step that is so unlikely is not taken
+constexpr double kLeastStep = -8;  // a step that is so unlikely is not taken
 
 }  // namespace
 
@@ -24,12 +24,11 @@ bool TimelineSearch::Mine(const Handler& handler, const Call& call) const {
   return call.answered && (!handler.replied || call.answer.ns <= handler.reply.ns);
 }
 
-double TimelineSearch::StepScore(const Handler& handler, const Progress& before, Label next, bool dequeued,
+double TimelineSearch::StepScore(const Handler& handler, const Progress& before, const StepContext& context,
                                  const Moment& to) const {
-  const StepContext context = before.Next(next, dequeued);
   double score = 0;
-  if (settings_.use_program) score += learned_.program.LogOf(before.state, next);
-  if (next == kReply && !settings_.use_end) return score;
+  if (settings_.use_program) score += learned_.program.LogOf(before.state, context.next);
+  if (context.next == kReply && !settings_.use_end) return score;
   const Sight sight = See(before.at, to, handler.begin.tid, learned_.odds.HopOf(context));
   return score + learned_.odds.Of(context, sight);
 }
@@ -44,7 +43,7 @@ void TimelineSearch::Complete(Handler& handler, const Partial& from) {
   if (handler.replied) {
     end.ReadUntil(handler.reply.ns);
     if (!end.outstanding.empty()) return;
-    score += StepScore(handler, end, kReply, false, handler.reply);
+    score += StepScore(handler, end, end.Next(kReply), handler.reply);
   }
   handler.timelines.push_back({score, from.calls, from.by_token});
 }
@@ -66,16 +65,17 @@ bool TimelineSearch::Near(const Handler& handler, CallIndex::Calls calls, size_t
 void TimelineSearch::Try(const Handler& handler, const Partial& from, const Progress& at, CallIndex::Calls calls,
                          uint64_t from_ns, uint64_t until_ns, std::vector<Partial>& next) {
   const bool told = settings_.use_order && calls.size() > kNeighbours &&
-                    std::any_of(calls.begin(), calls.end(), [&](const Call* call) { return call->proposed == &handler && Trusted(*call); });
+                    std::any_of(calls.begin(), calls.end(),
+                                [&](const Call* call) { return call->proposed == &handler && Trusted(*call); });
   for (size_t i = 0; i < calls.size(); ++i) {
     Call* const call = calls[i];
     if (call->sent.ns < from_ns || call->sent.ns > until_ns || !Mine(handler, *call)) continue;
     if (call->sent.tid == skip_tid_ && (skip_whole_thread_ || call->sent.turn == skip_turn_)) continue;
-    if (skip_whole_thread_ && call->dequeued) continue;  // has been looked at
+    if (skip_whole_thread_ && (call->dequeued || call->dialled)) continue;  // has been looked at
     if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
     if (++steps_ > max_steps_) return;
-    double step = StepScore(handler, at, call->label, at.Waited(*call), call->sent);
+    double step = StepScore(handler, at, at.Next(*call), call->sent);
     const double token = settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0;
     step += token + learned_.ProposalOdds(handler, *call);
     if (step < kLeastStep) continue;
@@ -105,12 +105,12 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
       for (const auto& [label, seen] : *labels) all += seen;
       for (const auto& [label, seen] : *labels) {
         if (label == kReply || seen < kRareNext * all) continue;
-        const Odds::Reach reach = learned_.odds.ReachOf(at.Next(label, false));
-        waits_ |= !learned_.odds.Immediate(at.Next(label, false));
+        const Odds::Reach reach = learned_.odds.ReachOf(at.Next(label));
+        waits_ |= !learned_.odds.Immediate(at.Next(label));
         if (reach.hop != kAnyHop) {
           Try(handler, from, at, calls.InTurn(label, at.at.tid, at.at.turn + reach.hop), begin, until, next);
           skip_turn_ = at.at.turn + reach.hop, skip_tid_ = at.at.tid;
-          Try(handler, from, at, calls.Dequeued(label, begin, until), begin, until, next);
+          Try(handler, from, at, calls.Late(label, begin, until), begin, until, next);
           if (calls.threads() > 1) {  // another thread may have taken it over
             skip_whole_thread_ = true;
             const uint64_t last = std::min(until, at.at.ns + kTakeOverNs);
@@ -121,7 +121,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
         } else {
           const uint64_t last = reach.ns > until - at.at.ns ? until : at.at.ns + reach.ns;
           Try(handler, from, at, calls.Between(label, begin, last), begin, until, next);
-          if (last < until) Try(handler, from, at, calls.Dequeued(label, last + 1, until), begin, until, next);
+          if (last < until) Try(handler, from, at, calls.Late(label, last + 1, until), begin, until, next);
         }
       }
     }
@@ -136,12 +136,12 @@ double TimelineSearch::WorstStep(const Handler& handler, absl::Span<Call* const>
   double worst = 0;
   for (Call* call : calls) {
     at.ReadUntil(call->sent.ns);
-    worst = std::min(worst, StepScore(handler, at, call->label, at.Waited(*call), call->sent));
+    worst = std::min(worst, StepScore(handler, at, at.Next(*call), call->sent));
     at.Send(*call);
   }
   if (!handler.replied) return worst;
   at.ReadUntil(handler.reply.ns);
-  return std::min(worst, StepScore(handler, at, kReply, false, handler.reply));
+  return std::min(worst, StepScore(handler, at, at.Next(kReply), handler.reply));
 }
 
 void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting) {
@@ -170,7 +170,6 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
     std::swap(level, next);
   }
   handler.searched = true;
-  handler.cut = steps_ > max_steps_;
   counters_.cut_short += steps_ > max_steps_;
   auto& found = handler.timelines;
   std::stable_sort(found.begin(), found.end(), [](const Timeline& a, const Timeline& b) { return a.score > b.score; });

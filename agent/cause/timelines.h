@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The search for what a handler may have done: from its request, through calls that it may have sent (each step scored
-// by Odds and Program), to its reply. A beam: of the partial timelines with equally many calls, the best go on. Bounded by
-// CauseSettings::max_hypotheses and max_steps. Reads the window, changes only the handler's timelines.
+// by Odds and Program), to its reply. A beam: of the partial timelines with equally many calls, the best go on. Bounded
+// by CauseSettings::max_hypotheses and max_steps. Reads the window, changes only the handler's timelines.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,7 @@ class TimelineSearch {
   bool Trusted(const Call& call) const;
   bool Near(const Handler& handler, CallIndex::Calls calls, size_t i) const;
   void Complete(Handler& handler, const Partial& from);
-  double StepScore(const Handler& handler, const Progress& before, Label next, bool dequeued, const Moment& to) const;
+  double StepScore(const Handler& handler, const Progress& before, const StepContext& context, const Moment& to) const;
   bool Mine(const Handler& handler, const Call& call) const;
 
   const CauseSettings& settings_;

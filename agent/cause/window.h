@@ -16,6 +16,7 @@ namespace spantap {
 
 struct Handler;
 inline constexpr uint32_t kNoNumber = 0xffffffff;
+inline constexpr double kLogUnknown = -6;  // weight of a handler having done something that no timeline shows
 
 // Why the simulation (simulation.h) thinks that a call is a handler's.
 enum class Proposal : uint8_t {
@@ -30,6 +31,7 @@ struct Call {
   uint64_t id = 0;
   Label label = 0;
   bool dequeued = false;
+  bool dialled = false;
   bool answered = false;
   bool over = false;
   bool decided = false;  // a decision was made, or the cause is known
@@ -38,13 +40,13 @@ struct Call {
   uint64_t connection = 0;
   uint64_t destination = 0;
   TokenList tokens;
-  Handler* owner = nullptr;  // for sure
+  Handler* owner = nullptr;   // for sure
   Handler* likely = nullptr;  // a handler that went straight on has been found to have made it: nobody else looks
   bool contested = false;     // by several of them
-  bool nobodys = false;      // certainly no handler's
+  bool nobodys = false;       // certainly no handler's
   Handler* proposed = nullptr;
   Proposal proposal = Proposal::kDue;
-  uint32_t number = 0;       // scratch of one round of decisions
+  uint32_t number = 0;  // scratch of one round of decisions
 };
 
 struct Timeline {
@@ -60,16 +62,17 @@ struct Handler {
   bool replied = false;   // `reply` is valid
   bool alone = true;      // no other was open while it was
   bool searched = false;  // `timelines` is there
-  bool cut = false;       // the search was cut short
   bool waits = false;     // for something that cannot be seen, before some call: searched after the others
   bool tried = false;     // found to wait
   bool resolved = false;  // nothing about it is open
+  bool released = false;  // told so
   Moment begin;
   Moment reply;
   uint64_t end_ns = 0;
   TokenList tokens;
   std::vector<Call*> own;  // for sure, in order of sending
   std::vector<Timeline> timelines;
+  std::vector<Call*> reserved;  // those whose `likely` it was made
   Progress simulated;
   std::vector<Call*> proposed;
   Timeline best;  // the likeliest, so far

@@ -39,6 +39,8 @@ Connection::Connection(const PairingEnv& env, const OrderFn& order, uint64_t con
 
 void Connection::OnOpen(const spantap_open_event& open) {
   opened_ = true;
+  if (open.role == SPANTAP_ROLE_CONNECTED) opener_ = Opener::kThis;
+  if (open.role == SPANTAP_ROLE_ACCEPTED) opener_ = Opener::kPeer;
   endpoint_.family = open.family;
   endpoint_.local_port = open.local_port;
   endpoint_.peer_port = open.peer_port;
@@ -144,6 +146,7 @@ void Connection::BecomeOpaque(uint64_t mono_ns) {
   Abandon(mono_ns);
   state_ = State::kOpaque;
   ++env_.counters.opaque;
+  env_.sink.OnForeign(tgid_, endpoint_, opener_);
   pairing_.reset();
   held_.clear();
   for (Stream& stream : streams_) stream.SetParser(nullptr);

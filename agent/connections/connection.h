@@ -70,6 +70,7 @@ class Connection {
   const OrderFn& order_fn_;
   const uint32_t tgid_;
   ConnectionEnds endpoint_;
+  Opener opener_ = Opener::kUnknown;
   State state_ = State::kDeciding;
   Role role_ = Role::kServer;
   bool opened_ = false;            // the open record was seen

@@ -90,6 +90,9 @@ struct Exchange {
   bool finished() const { return end_ns != 0; }
 };
 
+// Who dialled a connection, if that was seen.
+enum class Opener : uint8_t { kUnknown, kThis, kPeer };
+
 // What the connections report. All calls on the event thread, in capture order.
 class ExchangeSink {
  public:
@@ -100,6 +103,8 @@ class ExchangeSink {
   virtual void OnResponse(Exchange& exchange) = 0;
   // It is over. Ownership passes to the sink. Called exactly once per OnRequest.
   virtual void OnFinished(std::unique_ptr<Exchange> exchange) = 0;
+  // What this connection carries cannot be read (TLS, another protocol).
+  virtual void OnForeign(uint32_t tgid, const ConnectionEnds& ends, Opener opener) {}
 };
 
 absl::string_view ErrorType(ExchangeError error);  // "" for kNone

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/handoff/attach.h"
 #include "agent/handoff/peer_resource.h"
+#include "base/background.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "exporter/intake/welcome.h"
@@ -40,10 +41,6 @@ HandoffSettings Fitting(HandoffSettings settings) {
     settings.limits.connections = std::min<size_t>(settings.limits.connections, files.rlim_cur / 4);
   }
   return settings;
-}
-
-HandoffDrops Minus(const HandoffDrops& a, const HandoffDrops& b) {
-  return {a.full - b.full, a.too_large - b.too_large, a.no_agent - b.no_agent, a.invalid - b.invalid};
 }
 
 }  // namespace
@@ -124,11 +121,12 @@ HandoffCounters Handoff::counters() const {
   counters.quarantined -= before_run_.quarantined;
   counters.spans -= before_run_.spans;
   counters.not_joined -= before_run_.not_joined;
-  counters.dropped = Minus(counters.dropped, before_run_.dropped);
+  counters.dropped = counters.dropped - before_run_.dropped;
   return counters;
 }
 
 void Handoff::Run() {
+  InterruptNobody();
   epoll_event events[kEventsPerTurn];
   while (!stopping_.load(std::memory_order_acquire)) {
     const int count = epoll_wait(epoll_.get(), events, kEventsPerTurn, pace_.rest_ms());
@@ -279,7 +277,7 @@ void Handoff::Quarantine(Producer& producer, const char* why, uint64_t now_ns) {
 }
 
 Handoff::Producers::iterator Handoff::Forget(Producers::iterator at) {
-  AddClaims(*at->second);
+  totals_.dropped += at->second->TakeClaims();
   admission_.Release(at->second->peer(), at->second->data_bytes());
   producer_changes_.emplace_back(static_cast<uint32_t>(at->second->peer().pid), -1);
   return producers_.erase(at);
@@ -376,7 +374,7 @@ bool Handoff::ReadOne(Producer& producer, uint64_t now_ns, double* fill, bool* m
     totals_.not_joined += spans.size();
   }
   if (!spans.empty()) Push(std::move(spans));
-  AddClaims(producer);
+  totals_.dropped += producer.TakeClaims();
   if (turn.lied) {
     Quarantine(producer, "its ring is not what the contract says", now_ns);
     return true;
@@ -391,14 +389,6 @@ void Handoff::Push(std::vector<Span> spans) {
   if (queue_ != nullptr) return queue_->PushAll(std::move(spans));
   ledger_->Created(spans.size());
   ledger_->Dropped(DropReason::kNoExporter, spans.size());
-}
-
-void Handoff::AddClaims(Producer& producer) {
-  const HandoffDrops claims = producer.TakeClaims();
-  totals_.dropped.full += claims.full;
-  totals_.dropped.too_large += claims.too_large;
-  totals_.dropped.no_agent += claims.no_agent;
-  totals_.dropped.invalid += claims.invalid;
 }
 
 void Handoff::Publish() {

@@ -87,7 +87,6 @@ class Handoff {
   void Announce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayBeObserved(Producer& producer, uint64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Push(std::vector<Span> spans) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void AddClaims(Producer& producer);
   void Quarantine(Producer& producer, const char* why, uint64_t now_ns);
   Producers::iterator Forget(Producers::iterator at);
   void End();

@@ -2,37 +2,27 @@
 #include "agent/handoff/producer.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 namespace spantap {
 
 Producer::Producer(const Peer& peer, UniqueFd connection, UniqueFd process, RingMemory memory,
                    std::shared_ptr<const Resource> resource)
-    : peer_(peer),
+    : RingIntake(std::move(memory), std::move(resource)),
+      peer_(peer),
       connection_(std::move(connection)),
-      process_(std::move(process)),
-      memory_(std::move(memory)),
-      reader_(memory_.ring(), memory_.data_bytes()),
-      resource_(std::move(resource)) {}
+      process_(std::move(process)) {}
 
 RingReader::Turn Producer::Take(size_t max_records, RecordDecoder& decoder, std::vector<char>& scratch,
                                 std::vector<Span>* spans, std::vector<SpanConnection>* connections) {
-  const RingReader::Turn turn = reader_.Take(max_records, scratch, [&](absl::string_view record) {
-    SpanConnection connection;
-    std::optional<Span> span = decoder.RecordToSpan(record, resource_, connections != nullptr ? &connection : nullptr);
-    if (!span) return false;
-    spans->push_back(*std::move(span));
-    if (connections != nullptr) connections->push_back(connection);
-    return true;
-  });
+  const RingReader::Turn turn = RingIntake::Take(max_records, decoder, scratch, spans, connections);
   if (ended_) end_bytes_ -= std::min(end_bytes_, turn.waiting - turn.left);
   return turn;
 }
 
 void Producer::End() {
   if (std::exchange(ended_, true)) return;
-  end_bytes_ = memory_.data_bytes();
+  end_bytes_ = data_bytes();
 }
 
 }  // namespace spantap

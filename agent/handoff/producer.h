@@ -14,23 +14,18 @@
 
 #include "agent/handoff/admission.h"
 #include "base/unique_fd.h"
-#include "exporter/intake/record_to_span.h"
-#include "exporter/intake/ring_memory.h"
-#include "exporter/intake/ring_reader.h"
+#include "exporter/intake/ring_intake.h"
 
 namespace spantap {
 
-class Producer {
+class Producer final : public RingIntake {
  public:
   Producer(const Peer& peer, UniqueFd connection, UniqueFd process, RingMemory memory,
            std::shared_ptr<const Resource> resource);
 
-  // At most `max_records` records as spans, appended; with their connections if those are asked for (not null).
+  // RingIntake's, counting what is left to be read once the peer has gone.
   RingReader::Turn Take(size_t max_records, RecordDecoder& decoder, std::vector<char>& scratch,
                         std::vector<Span>* spans, std::vector<SpanConnection>* connections = nullptr);
-  HandoffDrops TakeClaims() { return claims_.Advance(*memory_.ring()); }
-  // The agent goes: no span is to be written any more.
-  void Close() const { reader_.SetState(SPANTAP_RING_CLOSED); }
 
   // The peer has gone. Its ring is read once around at most: somebody else may hold the memory and write on.
   void End();
@@ -46,17 +41,11 @@ class Producer {
   const Peer& peer() const { return peer_; }
   int connection() const { return connection_.get(); }
   int process() const { return process_.get(); }
-  uint64_t data_bytes() const { return memory_.data_bytes(); }
-  const Resource& resource() const { return *resource_; }
 
  private:
   const Peer peer_;
   UniqueFd connection_;
   UniqueFd process_;  // pidfd, or invalid
-  RingMemory memory_;
-  RingReader reader_;
-  HandoffClaims claims_;
-  const std::shared_ptr<const Resource> resource_;
   bool ended_ = false;
   uint64_t first_span_ns_ = 0;
   uint64_t end_bytes_ = 0;  // that may still be read after the end

@@ -23,12 +23,11 @@ Moment MomentOf(const HeadStamp& stamp, bool read) {
 }
 
 // A connection that was dialled just before was dialled for this request; a pool dials ahead.
-Moment SentAt(const Exchange& exchange) {
+bool DialledFor(const Exchange& exchange) {
   constexpr uint64_t kDialNs = 20'000'000;
   const HeadStamp& head = exchange.request_stamp;
-  const bool dialled = exchange.dial && exchange.dial->tid != 0 && exchange.dial->mono_ns <= head.mono_ns &&
-                       head.mono_ns - exchange.dial->mono_ns < kDialNs;
-  return MomentOf(dialled ? *exchange.dial : head, false);
+  return exchange.dial && exchange.dial->tid != 0 && exchange.dial->mono_ns <= head.mono_ns &&
+         head.mono_ns - exchange.dial->mono_ns < kDialNs;
 }
 
 uint64_t DestinationOf(const ConnectionEnds& ends) {
@@ -91,7 +90,8 @@ OutgoingRequest CauseFeed::OutgoingOf(const Node& client) const {
   const Exchange& exchange = *client.exchange;
   OutgoingRequest request;
   request.id = client.id;
-  request.at = SentAt(exchange);
+  request.dialled = DialledFor(exchange);
+  request.at = MomentOf(request.dialled ? *exchange.dial : exchange.request_stamp, false);
   request.connection = exchange.endpoint.conn_id;
   request.destination = DestinationOf(exchange.endpoint);
   const uint64_t host = client.request.host;

@@ -99,6 +99,7 @@ void Linker::State::TellTurns(ProcessState& process) {
 void Linker::State::OnProcessEnd(uint32_t tgid) {
   causes.finder().OnProcessEnd(tgid);
   PumpCauses();
+  for (const auto& rule : rules) rule->OnProcessEnd(tgid);
   if (processes.Forget(tgid)) sink.OnTurns(tgid, true);  // another program may need them
 }
 

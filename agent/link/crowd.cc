@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "agent/link/process_state.h"
+
 namespace spantap {
 namespace {
 
@@ -30,6 +32,25 @@ void DropStale(const Crowd& crowd, Lane& lane) {
   while (!lane.answered.empty() && lane.answered.front()->id < crowd.oldest_open()) {
     LeaveAnswered(lane, *lane.answered.front(), false);
   }
+}
+
+// By loop turns: those read too few turns ago cannot be passed on by now. Sure: this leaves the oldest alone. Near: it
+// leaves some that were read in one turn, which are passed on in their order but for those that wait for a connection;
+// a guess in this turn may have taken the right one.
+TurnProof ProofByTurns(const Lane& lane, const Member& client) {
+  const TurnHop& hop = client.process->proxy_class.hop;
+  const HeadStamp& out = client.exchange->request_stamp;
+  if (lane.unserved.empty() || !hop.known() || !out.counted || client.exchange->dial) return TurnProof::kNone;
+  TurnProof proof = lane.guess_turn == out.turns.turn ? TurnProof::kNear : TurnProof::kSure;
+  int looked = 0;
+  for (const Hook* hook = lane.unserved.first(); hook->member != nullptr; hook = hook->next) {
+    const HeadStamp& in = hook->member->exchange->request_stamp;
+    const uint32_t turns = out.turns.turn - in.turns.turn;
+    if (!in.counted || ++looked > kMaxPairs || turns > hop.turns) return TurnProof::kNone;
+    if (looked == 1 && turns != hop.turns) return TurnProof::kNone;
+    if (looked > 1 && turns == hop.turns) proof = TurnProof::kNear;
+  }
+  return proof;
 }
 
 }  // namespace
@@ -69,7 +90,7 @@ void LeaveCrowd(Crowd& crowd, Member& server) {
   server.crowd = nullptr;
 }
 
-void QueueClient(Crowd& crowd, Member& client) {
+Member* QueueClient(Crowd& crowd, Member& client) {
   Lane& lane = crowd.LaneOf(client.exchange->request_stamp.tid);
   DropStale(crowd, lane);
   client.crowd = &crowd;
@@ -79,12 +100,16 @@ void QueueClient(Crowd& crowd, Member& client) {
   lane.newest = client.id;
   Member* const server = lane.unserved.front();
   const bool plain = server != nullptr && !RetryWaits(lane) && crowd.oldest_open() > lane.odd_order;
-  client.order_sure = plain && lane.unserved.one() && !lane.order_guessed;
+  client.by_turns = RetryWaits(lane) ? TurnProof::kNone : ProofByTurns(lane, client);
+  const bool sure = client.by_turns == TurnProof::kSure;
+  client.order_sure = sure || (plain && lane.unserved.one() && !lane.order_guessed);
   if (!plain) lane.odd_order = lane.newest;
-  if (server == nullptr) return;
+  if (server == nullptr) return nullptr;
   client.order_choice = server->id;
-  if (!lane.unserved.one()) lane.order_guessed = true;
+  if (!client.order_sure) lane.guess_turn = client.exchange->request_stamp.turns.turn;
+  if (!sure && !lane.unserved.one()) lane.order_guessed = true;
   MarkServed(*server);
+  return sure ? server : nullptr;
 }
 
 void ForgetClient(Member& client) {

@@ -30,6 +30,7 @@ struct Lane {
   MemberList answered;   // clients, in order of their responses; failed ones too (not responded)
   bool order_guessed = false;
   bool pair_guessed = false;
+  uint32_t guess_turn = 0;  // loop turn of the last guess by order: it may have taken what the next one is
   // Something happened that one request for one outgoing request, and one response for one, do not
   // explain (a retry, a mirrored request, a lost response): no order, or no pair, is sure while a
   // request with an id up to this one is open.
@@ -56,7 +57,8 @@ struct Crowd {
 void EnterCrowd(Crowd& crowd, Member& server);
 void LeaveCrowd(Crowd& crowd, Member& server);
 // A client whose cause is one of several in the crowd. Sets its order choice.
-void QueueClient(Crowd& crowd, Member& client);
+// If its loop turn leaves one, that one is returned.
+Member* QueueClient(Crowd& crowd, Member& client);
 void ForgetClient(Member& client);
 // Something was sent for `server`, which may stand in a crowd; it may be sent again.
 void MarkServed(Member& server);

@@ -27,6 +27,7 @@ namespace spantap {
 struct ProcessState;
 struct Crowd;
 struct Lane;
+struct Leg;
 
 // Places a member can stand in. Server and client exchanges share the numbers, never the lists.
 enum Slot : uint8_t {
@@ -43,8 +44,13 @@ enum Slot : uint8_t {
   kSlotHandedId,   // both: those that wait for a handed-off span, by x-request-id
   kSlotLikely,     // client: Node::likely_of of its best candidate
   kSlotHandedBy,   // client with a handed-off span: by the span it waits for, a parent of its own process
+  kSlotLegOpen,    // server: Leg::open; client: Leg::answered
+  kSlotLeg,        // server: Leg::unserved; client: Leg::waiting
   kSlotCount,
 };
+
+// What loop turns say to the choice that order makes among equal heads (crowd.cc).
+enum class TurnProof : uint8_t { kNone, kNear, kSure };
 
 // An exchange as the rules see it. Lives from the request head until its tree is delivered.
 struct Member {
@@ -73,12 +79,14 @@ struct Member {
   bool overlapped = false;  // server: another request was open when it came
   uint8_t target_seen = 0;  // server: recent requests with its method and target
   uint8_t request_id_seen = 0;
-  Crowd* crowd = nullptr;         // server: the requests with an equal head
-  Lane* lane = nullptr;           // both: those of one thread
-  uint64_t order_choice = 0;      // client: id of the server exchange that order proposes; 0: none
-  bool order_sure = false;        // no other could have come next
-  Member* pair_choice = nullptr;  // client: the server exchange whose response followed, while it is told
-  bool pair_sure = false;         // no other response could have been meant
+  Crowd* crowd = nullptr;     // server: the requests with an equal head
+  Lane* lane = nullptr;       // both: those of one thread
+  Leg* leg = nullptr;         // both: equal heads at the two ends of encrypted connections (encrypted_rule.cc)
+  uint64_t order_choice = 0;  // client: id of the server exchange that order proposes; 0: none
+  bool order_sure = false;    // no other could have come next
+  TurnProof by_turns = TurnProof::kNone;  // what the thread's loop turns say to that
+  Member* pair_choice = nullptr;          // client: the server exchange whose response followed, while it is told
+  bool pair_sure = false;                 // no other response could have been meant
 };
 
 // Clients that are to be asked again.
@@ -125,6 +133,9 @@ class InferenceRule {
   virtual void OnFinished(Member&, Wake&) {}
   // Some rule linked `client` (client.cause is set).
   virtual void OnLinked(Member& client) {}
+  // A connection of this process carries what nobody can read.
+  virtual void OnForeign(uint32_t tgid, const ConnectionEnds& ends, Opener opener) {}
+  virtual void OnProcessEnd(uint32_t tgid) {}
   // The client is decided, one way or the other: forget it.
   virtual void Forget(Member& client) {}
 };

@@ -15,6 +15,10 @@ void Linker::OnResponse(Exchange& exchange) { state_->OnResponse(exchange); }
 
 void Linker::OnFinished(std::unique_ptr<Exchange> exchange) { state_->OnFinished(std::move(exchange)); }
 
+void Linker::OnForeign(uint32_t tgid, const ConnectionEnds& ends, Opener opener) {
+  for (const auto& rule : state_->rules) rule->OnForeign(tgid, ends, opener);
+}
+
 void Linker::OnProducers(const std::vector<uint32_t>& tgids) { state_->OnProducers(tgids); }
 
 void Linker::OnSpan(std::unique_ptr<HandedSpan> handed) { state_->OnSpan(std::move(handed)); }

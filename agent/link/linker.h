@@ -78,6 +78,7 @@ class Linker final : public ExchangeSink {
   void OnRequest(Exchange& exchange) override;
   void OnResponse(Exchange& exchange) override;
   void OnFinished(std::unique_ptr<Exchange> exchange) override;
+  void OnForeign(uint32_t tgid, const ConnectionEnds& ends, Opener opener) override;
 
   // All processes that hand off spans: their exchanges wait for them, at most Settings::decision_limit.
   void OnProducers(const std::vector<uint32_t>& tgids);

@@ -205,7 +205,7 @@ void Linker::State::Draw(Node& client, const LinkDecision& decision, LinkRule ru
     Suggest(client, server, rule, decision.confidence);
     return Refuse(client, decision.reason.empty() ? "low_confidence" : decision.reason);
   }
-  if (!IsFound(rule)) TellCause(client, server.id);
+  if (!IsFound(rule)) TellCause(client, server.process == client.process ? server.id : 0);
   if (!Connect(client, server, rule, decision.confidence)) return Refuse(client, "no_place");
   client.cause = &server;
   client.refused = "";

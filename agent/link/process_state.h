@@ -7,9 +7,11 @@
 // except `threads` (kMaxThreads), `crowds` (no larger than the open exchanges) and `routes` (RouteTable's own bound).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "agent/cause/routes.h"
@@ -61,8 +63,21 @@ struct ThreadClass {
   uint32_t broken = 0;  // times a thread took a second request, or answered another thread's
 };
 
+// Loop turns of a thread from reading a request to writing what it passes on: in an event loop a constant of the code.
+struct TurnHop {
+  uint32_t turns = 0;
+  Share same;  // of requests passed on, those after so many turns
+  void Add(uint32_t seen) {
+    if (seen != turns && same.value() < 0.5) *this = {seen, {}};
+    if (same.total == 0) turns = seen;
+    same.Add(seen == turns);
+  }
+  bool known() const { return same.total >= 16 && same.value() >= 0.98; }
+};
+
 // Rule `proxy`.
 struct ProxyClass {
+  TurnHop hop;
   Share agrees;                 // of outgoing requests, those with the head of an open incoming one
   uint32_t marked = 0;          // outgoing heads that had a proxy's marks added
   uint32_t same_thread = 0;     // heads of one exchange that one thread handled
@@ -84,6 +99,23 @@ struct ProxyClass {
   bool may_be_proxy(uint64_t arrivals) const {
     return is_proxy() || (arrivals < distrust_until && agrees.good >= 3 && agrees.value() >= 0.1);
   }
+};
+
+// The least of the last some hundred values, less a margin.
+class RecentLeast {
+ public:
+  void Add(uint64_t value) {
+    now_ = std::min(now_, value);
+    if (++added_ % kGeneration == 0) before_ = std::exchange(now_, UINT64_MAX);
+  }
+  // 0 until enough is known.
+  uint64_t value() const { return added_ < kGeneration ? 0 : std::min(now_, before_) / 10 * 7; }
+
+ private:
+  static constexpr uint32_t kGeneration = 128;
+  uint64_t now_ = UINT64_MAX;
+  uint64_t before_ = UINT64_MAX;
+  uint32_t added_ = 0;
 };
 
 // Rule `calm`: heads sent while nothing was open (health checks, polls).
@@ -118,6 +150,7 @@ struct ProcessState {
   absl::flat_hash_map<uint64_t, std::unique_ptr<Crowd>> crowds;  // key: HeadDigest::Fingerprint()
   Background background;
   uint32_t undecided = 0;              // client exchanges that the cause finder may decide
+  RecentLeast encrypted_least;         // ns from the caller's reading to this process's passing on (encrypted_rule.cc)
   std::unique_ptr<RouteTable> routes;  // null until the cause finder is told of it
   bool no_turns = false;               // as told to LinkedSink::OnTurns()
 };

@@ -72,6 +72,7 @@ double CrowdConfidence(const Member& client, const ProcessState& process) {
   if (!passes_on && !AddsMarks(*client.pair_choice, client)) return kDoubt;
   if (client.order_sure && client.pair_sure) return kBothSure;
   if (client.pair_sure) return kPairSure;
+  if (client.by_turns == TurnProof::kNear && !learned.fans_out) return kOrderSure;
   return client.order_sure && !learned.fans_out ? kOrderSure : kDoubt;
 }
 
@@ -92,8 +93,8 @@ class ProxyRule final : public InferenceRule {
     if (Contradicted(question, *crowd)) return LinkDecision::NotMine();
     if (crowd->open_count > 1) {
       process.proxy_class.crowded_at = process.arrivals;
-      QueueClient(*crowd, client);
-      return LinkDecision::Later();
+      Member* const server = QueueClient(*crowd, client);
+      return server != nullptr ? LinkDecision::Link(server, kBothSure) : LinkDecision::Later();
     }
     Member* const server = crowd->open.front();
     if (AddsMarks(*server, client)) ++process.proxy_class.marked;
@@ -148,6 +149,7 @@ class ProxyRule final : public InferenceRule {
   void OnLinked(Member& client) override {
     if (client.cause->busy_clients > 1) client.process->proxy_class.fans_out = true;
     MarkServed(*client.cause);
+    LearnHop(client);
   }
 
   void Forget(Member& client) override {
@@ -261,6 +263,13 @@ class ProxyRule final : public InferenceRule {
     } else {
       learned.crosses = true;
     }
+  }
+
+  static void LearnHop(const Member& client) {
+    const HeadStamp& in = client.cause->exchange->request_stamp;
+    const HeadStamp& out = client.exchange->request_stamp;
+    if (!in.counted || !out.counted || in.tid != out.tid || client.exchange->dial) return;
+    client.process->proxy_class.hop.Add(out.turns.turn - in.turns.turn);
   }
 
   // The client has its response, or has failed: its cause may be answered, or sent again.

@@ -9,6 +9,7 @@ std::vector<std::unique_ptr<InferenceRule>> MakeRules() {
   rules.push_back(MakeRequestIdRule());
   // Before `thread` and `calm`: an equal head is evidence, a thread or silence only opportunity.
   rules.push_back(MakeProxyRule());
+  rules.push_back(MakeEncryptedRule());
   rules.push_back(MakeThreadRule());
   rules.push_back(MakeCalmRule());
   return rules;

@@ -19,6 +19,7 @@ std::vector<std::unique_ptr<InferenceRule>> MakeRules();
 std::unique_ptr<InferenceRule> MakeWireRule();
 std::unique_ptr<InferenceRule> MakeRequestIdRule();
 std::unique_ptr<InferenceRule> MakeProxyRule();
+std::unique_ptr<InferenceRule> MakeEncryptedRule();
 std::unique_ptr<InferenceRule> MakeThreadRule();
 std::unique_ptr<InferenceRule> MakeCalmRule();
 

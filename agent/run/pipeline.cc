@@ -25,8 +25,7 @@ void Pipeline::SetView(std::unique_ptr<TraceView> view) { view_ = std::move(view
 void Pipeline::SetTurns(TurnsFn turns) { turns_ = std::move(turns); }
 
 void Pipeline::OnEvent(const EventView& event) {
-  // Before the events of a process that has begun to hand off.
-  if (inbox_.ProducersChanged()) linker_.OnProducers(inbox_.TakeProducers());
+  LearnProducers();  // before the events of a process that has begun to hand off
   switch (event.header->type) {
     case SPANTAP_EVENT_OPEN:
     case SPANTAP_EVENT_DATA:
@@ -68,13 +67,17 @@ void Pipeline::OnTime(uint64_t mono_ns) {
   // Housekeeping does not need the events' resolution: a tenth of the shortest waiting time will do.
   constexpr uint64_t kStepNs = 5'000'000;
   // A process may have begun to hand off after its last event: its exchanges are not to go before their spans come.
-  if (inbox_.ProducersChanged()) linker_.OnProducers(inbox_.TakeProducers());
+  LearnProducers();
   StageHanded(mono_ns);
   if (mono_ns < now_ns_ + kStepNs) return;
   now_ns_ = mono_ns;
   connections_.OnTime(mono_ns);
   linker_.OnTime(mono_ns);
   SendLone();
+}
+
+void Pipeline::LearnProducers() {
+  if (inbox_.ProducersChanged()) linker_.OnProducers(inbox_.TakeProducers());
 }
 
 // Spans go to the linker when the events that were in the kernel's ring before they were handed off have been taken,

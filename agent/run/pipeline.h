@@ -60,6 +60,7 @@ class Pipeline final : public EventSink, private LinkedSink {
   void OnTree(std::vector<LinkedExchange> tree) override;
   void OnSpan(std::unique_ptr<HandedSpan> handed, const TraceId& trace_id) override;
   void OnTurns(uint32_t tgid, bool needed) override;
+  void LearnProducers();
   void StageHanded(uint64_t mono_ns);
   void GiveHanded();
   void SendLone();

@@ -6,32 +6,17 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "agent/spans/process_text.h"
+#include "exporter/model/process_resource.h"
 #include "exporter/model/resource_attributes.h"
 
 namespace spantap {
 namespace {
 
-constexpr absl::string_view kUnknownService = "unknown_service";
-
-absl::string_view ExecutableName(absl::string_view path) {
-  path = ExecutablePath(path);
-  const size_t slash = path.rfind('/');
-  return slash == absl::string_view::npos ? path : path.substr(slash + 1);
-}
-
 // Keys that are ours whatever the process's environment says.
 bool IsOwnKey(absl::string_view key) {
-  return key == "service.name" || key == "process.pid" || absl::StartsWith(key, "process.executable.") ||
+  return key == kServiceName || key == "process.pid" || absl::StartsWith(key, "process.executable.") ||
          absl::StartsWith(key, "telemetry.sdk.");
-}
-
-std::string ValueOf(const ResourceAttributes& attributes, absl::string_view wanted) {
-  for (const auto& [key, value] : attributes) {
-    if (key == wanted) return value;
-  }
-  return "";
 }
 
 // The record's name if somebody gave it (--service-name, the process's OTEL_SERVICE_NAME), then the process's
@@ -40,19 +25,11 @@ std::string ChooseServiceName(const spantap_process_event& event, const ProcessT
                               const ResourceAttributes& environment, const ResourceAttributes& configured) {
   if ((event.flags & SPANTAP_PROCESS_NAMED) && !text.service_name.empty()) return std::string(text.service_name);
   for (const ResourceAttributes* attributes : {&environment, &configured}) {
-    std::string name = ValueOf(*attributes, "service.name");
+    std::string name = ResourceValue(*attributes, kServiceName);
     if (!name.empty()) return name;
   }
   if (!text.service_name.empty()) return std::string(text.service_name);
-  const absl::string_view exe = ExecutableName(text.exe);
-  if (exe.empty()) return std::string(kUnknownService);
-  return event.listen_port != 0 ? absl::StrCat(exe, ":", event.listen_port) : std::string(exe);
-}
-
-void AddSdk(AttributeBlob* attributes) {
-  attributes->AddString("telemetry.sdk.name", "spantap");
-  attributes->AddString("telemetry.sdk.language", "cpp");
-  attributes->AddString("telemetry.sdk.version", SPANTAP_VERSION);
+  return ServiceOfExecutable(text.exe, event.listen_port);
 }
 
 // Those of `environment`, then what `configured` adds to them.
@@ -74,22 +51,19 @@ std::shared_ptr<const Resource> MakeResource(const spantap_process_event& event,
   auto resource = std::make_shared<Resource>();
   resource->service_name = ChooseServiceName(event, text, environment, configured);
   AttributeBlob& attributes = resource->attributes;
-  attributes.AddString("service.name", resource->service_name);
+  attributes.AddString(kServiceName, resource->service_name);
   AddFreeKeys(environment, configured, &attributes);
   attributes.AddInt("process.pid", event.header.tgid);
-  if (!text.exe.empty()) {
-    attributes.AddString("process.executable.name", ExecutableName(text.exe));
-    attributes.AddString("process.executable.path", text.exe);
-  }
+  AddExecutable(text.exe, &attributes);
   AddSdk(&attributes);
   return resource;
 }
 
 std::shared_ptr<const Resource> MakeUnknown(const ResourceAttributes& configured) {
   auto resource = std::make_shared<Resource>();
-  resource->service_name = ValueOf(configured, "service.name");
+  resource->service_name = ResourceValue(configured, kServiceName);
   if (resource->service_name.empty()) resource->service_name = std::string(kUnknownService);
-  resource->attributes.AddString("service.name", resource->service_name);
+  resource->attributes.AddString(kServiceName, resource->service_name);
   AddFreeKeys({}, configured, &resource->attributes);
   AddSdk(&resource->attributes);
   return resource;

@@ -31,20 +31,7 @@ std::unique_ptr<Source> Source::Make(absl::string_view hello, const ProducerFact
 }
 
 Source::Source(RingMemory memory, UniqueFd connection, std::shared_ptr<const Resource> resource)
-    : memory_(std::move(memory)),
-      reader_(memory_.ring(), memory_.data_bytes()),
-      connection_(std::move(connection)),
-      resource_(std::move(resource)) {}
-
-RingReader::Turn Source::Take(size_t max_records, RecordDecoder& decoder, std::vector<char>& scratch,
-                              std::vector<Span>* spans) {
-  return reader_.Take(max_records, scratch, [&](absl::string_view record) {
-    std::optional<Span> span = decoder.RecordToSpan(record, resource_);
-    if (!span) return false;
-    spans->push_back(*std::move(span));
-    return true;
-  });
-}
+    : RingIntake(std::move(memory), std::move(resource)), connection_(std::move(connection)) {}
 
 bool Source::ProducerGone() const {
   char byte = 0;

@@ -57,7 +57,6 @@ class Worker {
   bool Open() ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeArrivals() ABSL_LOCKS_EXCLUDED(mutex_);
   void ReadRings();
-  void AddClaims(Source& source);
   bool ReadOne(Source& source, double* fill, bool* more);
   bool Idle(uint64_t now_ns);
   void DrainRings() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/background.h"
 #include "base/clock.h"
 #include "exporter/embedded/log.h"
 #include "exporter/embedded/worker.h"
@@ -24,6 +25,7 @@ constexpr absl::Duration kIdleLook = absl::Milliseconds(500);  // without a prod
 // Nothing that is thrown, for want of memory say, may reach the host: the rings are closed, and it goes on without.
 void Worker::Run() {
   pthread_setname_np(pthread_self(), "spantap-read");
+  InterruptNobody();
   try {
     while (Work()) {
       if (!Leave()) continue;
@@ -122,14 +124,6 @@ void Worker::ReadRings() {
   turns_.fetch_add(1, std::memory_order_release);
 }
 
-void Worker::AddClaims(Source& source) {
-  const HandoffDrops claims = source.TakeClaims();
-  drops_.full += claims.full;
-  drops_.too_large += claims.too_large;
-  drops_.no_agent += claims.no_agent;
-  drops_.invalid += claims.invalid;
-}
-
 // One turn of one ring; false if it is the ring's last. What the queue has no room for stays in the ring, where the
 // producer sees it: a full ring is a drop that the host can count.
 bool Worker::ReadOne(Source& source, double* fill, bool* more) {
@@ -140,7 +134,7 @@ bool Worker::ReadOne(Source& source, double* fill, bool* more) {
   const size_t records = heavy ? 0 : std::min(room, kRecordsPerTurn);
   const RingReader::Turn turn = source.Take(records, decoder_, scratch_, &spans);
   if (!spans.empty()) queue.PushAll(std::move(spans));
-  AddClaims(source);
+  drops_ += source.TakeClaims();
   if (turn.lied) {
     Say("embedded: a ring is not what its contract says; its producer gets another");
     source.Close();

@@ -20,39 +20,41 @@ struct handoff_out {
 
 enum { HANDOFF_NAME_MAX = 255 }; /* spantap_attr_record.name_bytes */
 
-/* memcpy() without the call for what attributes mostly are. */
+/* memcpy() without the call for what attributes mostly are; the shortest are the most frequent. */
 static inline void handoff_copy(uint8_t* to, const void* from, size_t bytes) {
   const uint8_t* source = (const uint8_t*)from;
-  if (bytes > 64) {
-    memcpy(to, source, bytes);
-  } else if (bytes >= 32) {
-    uint64_t head[4], tail[4];
-    memcpy(head, source, 32);
-    memcpy(tail, source + bytes - 32, 32);
-    memcpy(to, head, 32);
-    memcpy(to + bytes - 32, tail, 32);
-  } else if (bytes >= 16) {
+  if (bytes <= 16) {
+    if (bytes >= 8) {
+      uint64_t head, tail;
+      memcpy(&head, source, 8);
+      memcpy(&tail, source + bytes - 8, 8);
+      memcpy(to, &head, 8);
+      memcpy(to + bytes - 8, &tail, 8);
+    } else if (bytes >= 4) {
+      uint32_t head, tail;
+      memcpy(&head, source, 4);
+      memcpy(&tail, source + bytes - 4, 4);
+      memcpy(to, &head, 4);
+      memcpy(to + bytes - 4, &tail, 4);
+    } else if (bytes != 0) {
+      to[0] = source[0];
+      to[bytes / 2] = source[bytes / 2];
+      to[bytes - 1] = source[bytes - 1];
+    }
+  } else if (bytes <= 32) {
     uint64_t head[2], tail[2];
     memcpy(head, source, 16);
     memcpy(tail, source + bytes - 16, 16);
     memcpy(to, head, 16);
     memcpy(to + bytes - 16, tail, 16);
-  } else if (bytes >= 8) {
-    uint64_t head, tail;
-    memcpy(&head, source, 8);
-    memcpy(&tail, source + bytes - 8, 8);
-    memcpy(to, &head, 8);
-    memcpy(to + bytes - 8, &tail, 8);
-  } else if (bytes >= 4) {
-    uint32_t head, tail;
-    memcpy(&head, source, 4);
-    memcpy(&tail, source + bytes - 4, 4);
-    memcpy(to, &head, 4);
-    memcpy(to + bytes - 4, &tail, 4);
-  } else if (bytes != 0) {
-    to[0] = source[0];
-    to[bytes / 2] = source[bytes / 2];
-    to[bytes - 1] = source[bytes - 1];
+  } else if (bytes <= 64) {
+    uint64_t head[4], tail[4];
+    memcpy(head, source, 32);
+    memcpy(tail, source + bytes - 32, 32);
+    memcpy(to, head, 32);
+    memcpy(to + bytes - 32, tail, 32);
+  } else {
+    memcpy(to, source, bytes);
   }
 }
 
@@ -107,7 +109,31 @@ static inline int handoff_put_attr(struct handoff_out* out, const spantap_attr* 
   return 1;
 }
 
-/* Up to `limit` good ones of an array. *written and *dropped (both increased) say how many; 0: does not fit. */
+/* What spantap_prepare() made: attributes as a record has them. */
+struct spantap_prepared {
+  uint64_t magic;
+  uint32_t bytes;
+  uint32_t count;
+  uint8_t attrs[];
+};
+static const uint64_t kHandoffPrepared = 0x3144455250505453u; /* "STPPRED1" */
+_Static_assert(sizeof(struct spantap_prepared) == SPANTAP_PREPARED_SIZE(0, 0), "as spantap.h says");
+
+/* A group of a span, by index; NULL: there is none, or it was never prepared, and is counted. */
+static inline const struct spantap_prepared* handoff_prepared(const spantap_span* span, uint32_t i, uint32_t* dropped) {
+  const struct spantap_prepared* group = span->prepared[i];
+  if (group == NULL || group->magic == kHandoffPrepared) return group;
+  ++*dropped;
+  return NULL;
+}
+
+/* All groups of a span, as handoff_put_attrs(). */
+int handoff_put_prepared(struct handoff_out* out, const spantap_span* span, uint16_t* written, uint32_t* dropped);
+/* At least what handoff_put_prepared() would write. */
+size_t handoff_prepared_bytes(const spantap_span* span);
+
+/* The good ones of an array, with those that are written up to SPANTAP_MAX_ATTRS. *written and *dropped (both
+ * increased) say how many; 0: does not fit. */
 int handoff_put_attrs(struct handoff_out* out, const spantap_attr* attrs, uint32_t count, uint16_t* written,
                       uint32_t* dropped);
 /* What handoff_put_attrs() would write. */

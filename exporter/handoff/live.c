@@ -173,6 +173,22 @@ spantap_status spantap_set_conn(spantap_live* live, const spantap_conn* conn) {
   return SPANTAP_OK;
 }
 
+/* An event or a link is there, or not: counted either way. One that is not whole (the caller's strings changed while it
+ * was written) is taken back. */
+static spantap_status end_part(spantap_live* live, uint32_t kind, const uint8_t* room, size_t bytes, int whole,
+                               uint32_t dropped_attrs) {
+  struct spantap_span_record* record = &live->record;
+  if (!whole) {
+    if (room != NULL) forget_chunk(live, bytes);
+    count_dropped(kind == EVENT ? &record->dropped_events : &record->dropped_links, 1);
+    return SPANTAP_NO_SPACE;
+  }
+  ++*(kind == EVENT ? &record->event_count : &record->link_count);
+  *(kind == EVENT ? &live->events_bytes : &live->links_bytes) += (uint32_t)bytes;
+  count_dropped(&record->dropped_attrs, dropped_attrs);
+  return SPANTAP_OK;
+}
+
 spantap_status spantap_add_event(spantap_live* live, const spantap_event* event) {
   spantap_status status = enter(live);
   if (status != SPANTAP_OK) return status;
@@ -182,15 +198,8 @@ spantap_status spantap_add_event(spantap_live* live, const spantap_event* event)
   uint8_t* room = good && live->record.event_count < SPANTAP_MAX_EVENTS ? new_chunk(live, EVENT, bytes) : NULL;
   struct handoff_out out = {room, room != NULL ? room + bytes : NULL};
   int whole = room != NULL && handoff_put_event(&out, event, &dropped) && out.at == out.end;
-  if (!whole) {
-    if (room != NULL) forget_chunk(live, bytes); /* the caller's strings changed meanwhile */
-    count_dropped(&live->record.dropped_events, 1);
-    return good ? SPANTAP_NO_SPACE : SPANTAP_INVALID;
-  }
-  ++live->record.event_count;
-  live->events_bytes += (uint32_t)bytes;
-  count_dropped(&live->record.dropped_attrs, dropped);
-  return SPANTAP_OK;
+  status = end_part(live, EVENT, room, bytes, whole, dropped);
+  return good ? status : SPANTAP_INVALID;
 }
 
 spantap_status spantap_add_link(spantap_live* live, const spantap_link* link) {
@@ -202,15 +211,8 @@ spantap_status spantap_add_link(spantap_live* live, const spantap_link* link) {
   uint8_t* room = good && live->record.link_count < SPANTAP_MAX_LINKS ? new_chunk(live, LINK, bytes) : NULL;
   struct handoff_out out = {room, room != NULL ? room + bytes : NULL};
   int whole = room != NULL && handoff_put_link(&out, link, &dropped) && out.at == out.end;
-  if (!whole) {
-    if (room != NULL) forget_chunk(live, bytes); /* the caller's strings changed meanwhile */
-    count_dropped(&live->record.dropped_links, 1);
-    return good ? SPANTAP_NO_SPACE : SPANTAP_INVALID;
-  }
-  ++live->record.link_count;
-  live->links_bytes += (uint32_t)bytes;
-  count_dropped(&live->record.dropped_attrs, dropped);
-  return SPANTAP_OK;
+  status = end_part(live, LINK, room, bytes, whole, dropped);
+  return good ? status : SPANTAP_INVALID;
 }
 
 /* Chunks lie youngest first, the record has them oldest first: filled from behind. */

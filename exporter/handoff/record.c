@@ -11,14 +11,15 @@ int handoff_span_good(const spantap_span* span) {
          handoff_ids_good(span->context.trace_id, span->context.span_id) && span->end_unix_ns >= span->start_unix_ns &&
          span->kind >= SPANTAP_INTERNAL && span->kind <= SPANTAP_CONSUMER && span->status <= SPANTAP_STATUS_ERROR &&
          !handoff_str_bad(span->trace_state) && !handoff_str_bad(span->status_message) &&
-         (span->attrs != NULL || span->attr_count == 0) && (span->events != NULL || span->event_count == 0) &&
-         (span->links != NULL || span->link_count == 0) && handoff_conn_good(span->conn);
+         (span->attrs != NULL || span->attr_count == 0) && (span->prepared != NULL || span->prepared_count == 0) &&
+         (span->events != NULL || span->event_count == 0) && (span->links != NULL || span->link_count == 0) &&
+         handoff_conn_good(span->conn);
 }
 
 uint32_t handoff_span_bytes(const spantap_span* span) {
   size_t bytes = sizeof(struct spantap_span_record) + handoff_cut(span->name) +
                  handoff_trace_state_bytes(span->trace_state) + handoff_cut(status_message(span)) +
-                 handoff_attrs_bytes(span->attrs, span->attr_count);
+                 handoff_prepared_bytes(span) + handoff_attrs_bytes(span->attrs, span->attr_count);
   for (uint32_t i = 0; i < span->event_count && i < SPANTAP_MAX_EVENTS && bytes <= SPANTAP_MAX_RECORD; ++i) {
     if (handoff_event_good(&span->events[i])) bytes += handoff_event_bytes(&span->events[i]);
   }
@@ -79,8 +80,11 @@ uint32_t handoff_put_span(const spantap_span* span, uint8_t* to, size_t bytes) {
   if (bytes < sizeof(record) + texts) return 0;
   struct handoff_out out = {to + sizeof(record), to + bytes};
   handoff_put(&out, span->name.data, record.name_bytes);
-  handoff_put(&out, span->trace_state.data, record.trace_state_bytes);
-  handoff_put(&out, span->status_message.data, record.status_message_bytes);
+  if (__builtin_expect(texts != record.name_bytes, 0)) {
+    handoff_put(&out, span->trace_state.data, record.trace_state_bytes);
+    handoff_put(&out, span->status_message.data, record.status_message_bytes);
+  }
+  if (span->prepared_count != 0 && !handoff_put_prepared(&out, span, &record.attr_count, &dropped_attrs)) return 0;
   if (!handoff_put_attrs(&out, span->attrs, span->attr_count, &record.attr_count, &dropped_attrs)) return 0;
   if (span->event_count != 0 && !put_events(&out, span, &record, &dropped_attrs)) return 0;
   if (span->link_count != 0 && !put_links(&out, span, &record, &dropped_attrs)) return 0;

@@ -15,14 +15,20 @@ static inline int handoff_conn_good(const spantap_conn* conn) {
 }
 
 static inline void handoff_set_conn(struct spantap_span_record* record, const spantap_conn* conn) {
-  size_t bytes = conn->family == 4 ? 4 : conn->family == 6 ? 16 : 0;
+  int known = conn->family != 0;
   record->conn_family = conn->family;
-  record->conn_local_port = bytes != 0 ? conn->local_port : 0;
-  record->conn_peer_port = bytes != 0 ? conn->peer_port : 0;
+  record->conn_local_port = known ? conn->local_port : 0;
+  record->conn_peer_port = known ? conn->peer_port : 0;
+  if (conn->family == 6) {
+    memcpy(record->conn_local_address, conn->local_address, 16);
+    memcpy(record->conn_peer_address, conn->peer_address, 16);
+    return;
+  }
   memset(record->conn_local_address, 0, sizeof(record->conn_local_address));
   memset(record->conn_peer_address, 0, sizeof(record->conn_peer_address));
-  memcpy(record->conn_local_address, conn->local_address, bytes);
-  memcpy(record->conn_peer_address, conn->peer_address, bytes);
+  if (!known) return;
+  memcpy(record->conn_local_address, conn->local_address, 4);
+  memcpy(record->conn_peer_address, conn->peer_address, 4);
 }
 
 static inline uint16_t handoff_saturated(uint32_t count) { return count < UINT16_MAX ? (uint16_t)count : UINT16_MAX; }

@@ -40,3 +40,8 @@ spantap_status spantap_submit(spantap_producer* producer, const spantap_span* sp
   ++producer->handed_off;
   return SPANTAP_OK;
 }
+
+spantap_status spantap_wants(spantap_producer* producer, uint64_t end_unix_ns) {
+  spantap_status status = handoff_enter(producer);
+  return status != SPANTAP_OK ? status : handoff_ready(producer, end_unix_ns);
+}

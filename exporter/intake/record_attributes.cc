@@ -5,8 +5,6 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "exporter/handoff/ring_layout.h"
-#include "exporter/intake/attribute_names.h"
 #include "exporter/model/url.h"
 #include "spantap/spantap.h"
 
@@ -21,27 +19,36 @@ enum class UrlPart : uint8_t { kNone, kQuery, kWhole };
 
 // By name, because adapters that write Envoy's style name them themselves.
 UrlPart PartOf(absl::string_view name) {
-  if (name == "url.query") return UrlPart::kQuery;
-  if (name == "url.full" || name == "http.url" || name == "http.target") return UrlPart::kWhole;
-  return UrlPart::kNone;
-}
-
-void AddRedacted(const RecordAttribute& attribute, UrlPart part, QueryValues values, AttributeBlob* blob) {
-  std::string text;
-  const absl::string_view bounded = attribute.text.substr(0, SPANTAP_MAX_VALUE);
-  if (part == UrlPart::kQuery) {
-    AppendQuery(bounded, values, &text);
-  } else {
-    const Target target = SplitTarget(bounded, false);
-    if (!target.scheme.empty()) {
-      absl::StrAppend(&text, target.scheme, "://", SplitAuthority(target.authority).host_port);
-    }
-    AppendPathAndQuery(target, values, &text);
+  switch (name.size()) {
+    case 8:
+      return name == "url.full" || name == "http.url" ? UrlPart::kWhole : UrlPart::kNone;
+    case 9:
+      return name == "url.query" ? UrlPart::kQuery : UrlPart::kNone;
+    case 11:
+      return name == "http.target" ? UrlPart::kWhole : UrlPart::kNone;
+    default:
+      return UrlPart::kNone;
   }
-  blob->AddString(attribute.name, text);
 }
 
 }  // namespace
+
+absl::string_view RedactedText(const RecordAttribute& attribute, QueryValues query_values, std::string* storage) {
+  const UrlPart part = attribute.text.empty() ? UrlPart::kNone : PartOf(attribute.name);
+  if (part == UrlPart::kNone) return attribute.text;
+  storage->clear();
+  const absl::string_view bounded = attribute.text.substr(0, SPANTAP_MAX_VALUE);
+  if (part == UrlPart::kQuery) {
+    AppendQuery(bounded, query_values, storage);
+    return *storage;
+  }
+  const Target target = SplitTarget(bounded, false);
+  if (!target.scheme.empty()) {
+    absl::StrAppend(storage, target.scheme, "://", SplitAuthority(target.authority).host_port);
+  }
+  AppendPathAndQuery(target, query_values, storage);
+  return *storage;
+}
 
 bool RecordAttributes::Read(ByteCursor& cursor, size_t count, size_t bytes) {
   absl::string_view part;
@@ -56,30 +63,13 @@ bool RecordAttributes::Read(ByteCursor& cursor, size_t count) {
   unknown_ = 0;
   if (count > kMaxAttributes) return false;
   for (size_t i = 0; i < count; ++i) {
-    if (!ReadOne(cursor)) return false;
-  }
-  return true;
-}
-
-bool RecordAttributes::ReadOne(ByteCursor& cursor) {
-  spantap_attr_record record;
-  RecordAttribute attribute;
-  absl::string_view name;
-  if (!cursor.Read(&record) || !cursor.Take(record.name_bytes, &name)) return false;
-  if ((record.key == SPANTAP_KEY_NAMED) == name.empty()) return false;
-  attribute.key = record.key;
-  attribute.type = record.type;
-  attribute.name = name.empty() ? AttributeName(record.key) : name;
-  if (record.type == SPANTAP_STRING) {
-    if (!cursor.Take(record.value_bytes, &attribute.text)) return false;
-  } else {
-    const bool known = record.type == SPANTAP_INT || record.type == SPANTAP_DOUBLE || record.type == SPANTAP_BOOL;
-    if (!known || record.value_bytes != sizeof(attribute.number) || !cursor.Read(&attribute.number)) return false;
-  }
-  if (attribute.name.empty()) {
-    ++unknown_;
-  } else {
-    Keep(attribute);
+    RecordAttribute attribute;
+    if (!ReadAttribute(cursor, &attribute)) return false;
+    if (attribute.name.empty()) {
+      ++unknown_;
+    } else {
+      Keep(attribute);
+    }
   }
   return true;
 }
@@ -107,13 +97,10 @@ void RecordAttributes::Keep(const RecordAttribute& attribute) {
 }
 
 void RecordAttributes::AppendTo(QueryValues query_values, AttributeBlob* blob) const {
-  for (const RecordAttribute& attribute : *this) {
-    const UrlPart part = attribute.text.empty() ? UrlPart::kNone : PartOf(attribute.name);
-    if (part == UrlPart::kNone) {
-      AppendAttribute(attribute, blob);
-    } else {
-      AddRedacted(attribute, part, query_values, blob);
-    }
+  std::string redacted;
+  for (RecordAttribute attribute : *this) {
+    attribute.text = RedactedText(attribute, query_values, &redacted);
+    AppendAttribute(attribute, blob);
   }
 }
 

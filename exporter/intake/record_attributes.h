@@ -8,11 +8,16 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
+#include <string>
 
 #include "absl/strings/string_view.h"
+#include "exporter/handoff/ring_layout.h"
+#include "exporter/intake/attribute_names.h"
 #include "exporter/intake/byte_cursor.h"
 #include "exporter/model/attributes.h"
 #include "exporter/model/url.h"
+#include "spantap/spantap.h"
 
 namespace spantap {
 
@@ -42,7 +47,6 @@ class RecordAttributes {
   void AppendTo(QueryValues query_values, AttributeBlob* blob) const;
 
  private:
-  [[nodiscard]] bool ReadOne(ByteCursor& cursor);
   bool Fresh(const RecordAttribute& attribute);
   void Keep(const RecordAttribute& attribute);
 
@@ -51,6 +55,31 @@ class RecordAttributes {
   uint64_t kept_ = 0;  // bits of the keys that are in the list
   uint32_t unknown_ = 0;
 };
+
+// The next attribute; its name is empty if its key is one that this version does not know. False if the bytes are not
+// what the layout says.
+[[nodiscard]] inline bool ReadAttribute(ByteCursor& cursor, RecordAttribute* attribute) {
+  spantap_attr_record record;
+  absl::string_view name, value;
+  if (!cursor.Read(&record) || !cursor.Take(record.name_bytes, &name) || !cursor.Take(record.value_bytes, &value)) {
+    return false;
+  }
+  if ((record.key == SPANTAP_KEY_NAMED) == name.empty()) return false;
+  attribute->key = record.key;
+  attribute->type = record.type;
+  attribute->name = name.empty() ? AttributeName(record.key) : name;
+  if (record.type == SPANTAP_STRING) {
+    attribute->text = value;
+    return true;
+  }
+  const bool known = record.type == SPANTAP_INT || record.type == SPANTAP_DOUBLE || record.type == SPANTAP_BOOL;
+  if (!known || value.size() != sizeof(attribute->number)) return false;
+  std::memcpy(&attribute->number, value.data(), sizeof(attribute->number));
+  return true;
+}
+
+// A text attribute's value as people may see it: what may be secret in a URL is left out, into *storage.
+absl::string_view RedactedText(const RecordAttribute& attribute, QueryValues query_values, std::string* storage);
 
 // As it is, whatever it means.
 void AppendAttribute(const RecordAttribute& attribute, AttributeBlob* blob);

@@ -7,12 +7,13 @@
 #include <utility>
 
 #include "exporter/handoff/ring_layout.h"
-#include "exporter/model/utf8.h"
+#include "exporter/model/attributes.h"
 #include "spantap/spantap.h"
 
 namespace spantap {
 namespace {
 
+constexpr size_t kFirstSpans = 64;  // room at once, so that few are moved
 // Those of W3C Trace Context, Level 2; the rest of the byte belongs to nobody yet.
 constexpr uint8_t kKnownFlags = kFlagSampled | kFlagRandom;
 
@@ -25,12 +26,11 @@ std::array<uint8_t, N> Bytes(const uint8_t (&from)[N]) {
 
 std::string Text(absl::string_view untrusted_text) {
   std::string repaired;
-  const absl::string_view cut = CutUtf8(untrusted_text, kMaxAttributeValueBytes);
-  return std::string(CutUtf8(RepairUtf8(cut, &repaired), kMaxAttributeValueBytes));
+  return std::string(CleanText(untrusted_text, kMaxAttributeValueBytes, &repaired));
 }
 
 std::string TraceState(absl::string_view untrusted_value) {
-  return ValidTraceState(untrusted_value) ? std::string(untrusted_value) : std::string();
+  return !untrusted_value.empty() && ValidTraceState(untrusted_value) ? std::string(untrusted_value) : std::string();
 }
 
 // What libspantap.so never writes.
@@ -83,31 +83,37 @@ bool ReadTexts(const spantap_span_record& r, ByteCursor& cursor, Span& span) {
 
 std::optional<Span> RecordDecoder::RecordToSpan(absl::string_view record, std::shared_ptr<const Resource> resource,
                                                 SpanConnection* connection) {
+  std::optional<Span> span(std::in_place);
+  if (!Decode(record, *span, connection)) return std::nullopt;
+  span->resource = std::move(resource);
+  return span;
+}
+
+bool RecordDecoder::AppendSpan(absl::string_view record, const std::shared_ptr<const Resource>& resource,
+                               std::vector<Span>* spans, SpanConnection* connection) {
+  if (spans->size() == spans->capacity()) spans->reserve(std::max(kFirstSpans, 2 * spans->size()));
+  Span& span = spans->emplace_back();
+  if (!Decode(record, span, connection)) {
+    spans->pop_back();
+    return false;
+  }
+  span.resource = resource;
+  return true;
+}
+
+bool RecordDecoder::Decode(absl::string_view record, Span& span, SpanConnection* connection) {
   ByteCursor cursor(record);
   spantap_span_record fixed;
   if (!cursor.Read(&fixed) || fixed.record.bytes != record.size() || fixed.record.type != SPANTAP_RECORD_SPAN ||
       Contradicts(fixed)) {
-    return std::nullopt;
+    return false;
   }
-  Span span;
   CopyFixed(fixed, span);
-  if (!span.trace_id.valid() || !span.span_id.valid() || !ReadTexts(fixed, cursor, span)) return std::nullopt;
-  if (!attributes_.Read(cursor, fixed.attr_count)) return std::nullopt;
-  span.attributes.reserve(record.size());
-  attributes_.AppendTo(query_values_, &span.attributes);
-  span.dropped_attributes += attributes_.unknown();
-  if (!ReadEvents(cursor, fixed.event_count, span) || !ReadLinks(cursor, fixed.link_count, span)) return std::nullopt;
-  if (cursor.left() >= sizeof(uint64_t)) return std::nullopt;  // more than filling
-  span.resource = std::move(resource);
+  if (!span.trace_id.valid() || !span.span_id.valid() || !ReadTexts(fixed, cursor, span)) return false;
+  if (!attributes_.Decode(cursor, fixed.attr_count, &span.attributes, &span.dropped_attributes)) return false;
+  if (!ReadEvents(cursor, fixed.event_count, span) || !ReadLinks(cursor, fixed.link_count, span)) return false;
+  if (cursor.left() >= sizeof(uint64_t)) return false;  // more than filling
   if (connection != nullptr) *connection = ConnectionOf(fixed);
-  return span;
-}
-
-bool RecordDecoder::ReadAttributes(ByteCursor& cursor, size_t count, size_t bytes, AttributeBlob* blob,
-                                   uint32_t* dropped) {
-  if (!attributes_.Read(cursor, count, bytes)) return false;
-  attributes_.AppendTo(query_values_, blob);
-  *dropped += attributes_.unknown();
   return true;
 }
 
@@ -120,7 +126,8 @@ bool RecordDecoder::ReadEvents(ByteCursor& cursor, size_t count, Span& span) {
     SpanEvent& event = span.events.emplace_back();
     event.time_unix_ns = record.time_unix_ns;
     event.name = Text(name);
-    if (!ReadAttributes(cursor, record.attr_count, record.attr_bytes, &event.attributes, &event.dropped_attributes)) {
+    if (!attributes_.Decode(cursor, record.attr_count, record.attr_bytes, &event.attributes,
+                            &event.dropped_attributes)) {
       return false;
     }
   }
@@ -140,7 +147,7 @@ bool RecordDecoder::ReadLinks(ByteCursor& cursor, size_t count, Span& span) {
     link.is_remote = record.remote != 0;
     link.trace_state = TraceState(state);
     if (!link.trace_id.valid()) return false;
-    if (!ReadAttributes(cursor, record.attr_count, record.attr_bytes, &link.attributes, &link.dropped_attributes)) {
+    if (!attributes_.Decode(cursor, record.attr_count, record.attr_bytes, &link.attributes, &link.dropped_attributes)) {
       return false;
     }
   }

@@ -8,37 +8,21 @@
 #include <cstring>
 #include <vector>
 
+#include "exporter/model/attribute_wire.h"
 #include "exporter/model/utf8.h"
 #include "exporter/model/wire_writer.h"
 
 namespace spantap {
 namespace {
 
-constexpr size_t kMaxKeyBytes = 256;
+using namespace attribute_wire;
+
 constexpr absl::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
-
-// Field number and wire type of opentelemetry.proto.common.v1 and Span.attributes.
-constexpr char kSpanAttributes = 0x4a;  // Span.attributes: 9, length-delimited
-constexpr char kKeyValueKey = 0x0a;
-constexpr char kKeyValueValue = 0x12;
-constexpr char kAnyString = 0x0a;
-constexpr char kAnyBool = 0x10;
-constexpr char kAnyInt = 0x18;
-constexpr char kAnyDouble = 0x21;
-constexpr char kAnyArray = 0x2a;
-constexpr char kAnyBytes = 0x3a;
-constexpr char kArrayValues = 0x0a;
-
-char* PutText(char* out, char tag, absl::string_view text) {
-  out = WriteHeader(out, tag, text.size());
-  if (!text.empty()) std::memcpy(out, text.data(), text.size());
-  return out + text.size();
-}
 
 // Grows `bytes` by one KeyValue whose AnyValue is `value_size` long; returns where that goes.
 char* PutKey(std::string* bytes, absl::string_view untrusted_key, size_t value_size) {
   std::string repaired;
-  const absl::string_view key = CutUtf8(RepairUtf8(CutUtf8(untrusted_key, kMaxKeyBytes), &repaired), kMaxKeyBytes);
+  const absl::string_view key = CleanText(untrusted_key, kMaxAttributeNameBytes, &repaired);
   const size_t key_value_size = (key.empty() ? 0 : FieldSize(key.size())) + FieldSize(value_size);
   const size_t start = bytes->size();
   bytes->resize(start + FieldSize(key_value_size));
@@ -52,33 +36,16 @@ char* PutArray(std::string* bytes, absl::string_view untrusted_key, size_t array
   return WriteHeader(PutKey(bytes, untrusted_key, FieldSize(array_size)), kAnyArray, array_size);
 }
 
-// AnyValues of fixed form.
-size_t IntSize(int64_t value) { return 1 + VarintSize(static_cast<uint64_t>(value)); }
-constexpr size_t kDoubleSize = 1 + sizeof(double);
-constexpr size_t kBoolSize = 2;
-
-char* PutInt(char* out, int64_t value) {
-  *out++ = kAnyInt;
-  return WriteVarint(out, static_cast<uint64_t>(value));
-}
-char* PutDouble(char* out, double value) {
-  *out++ = kAnyDouble;
-  std::memcpy(out, &value, sizeof(value));  // little-endian on every target of this program
-  return out + sizeof(value);
-}
-char* PutBool(char* out, bool value) {
-  *out++ = kAnyBool;
-  *out++ = value ? 1 : 0;
-  return out;
-}
-
-// Cut before the repair (bounds its cost) and after it (a bad byte becomes three).
 absl::string_view CleanValue(absl::string_view untrusted_value, std::string* storage) {
-  const absl::string_view cut = CutUtf8(untrusted_value, kMaxAttributeValueBytes);
-  return CutUtf8(RepairUtf8(cut, storage), kMaxAttributeValueBytes);
+  return CleanText(untrusted_value, kMaxAttributeValueBytes, storage);
 }
 
 }  // namespace
+
+// Cut before the repair (bounds its cost) and after it (a bad byte becomes three).
+absl::string_view CleanText(absl::string_view untrusted_text, size_t max_bytes, std::string* storage) {
+  return CutUtf8(RepairUtf8(CutUtf8(untrusted_text, max_bytes), storage), max_bytes);
+}
 
 absl::string_view RepairUtf8(absl::string_view value, std::string* storage) {
   size_t pos = ValidUtf8Prefix(value);

@@ -42,6 +42,11 @@ class AttributeBlob {
   // events and links use another tag: the encoder replaces it.
   absl::string_view bytes() const { return bytes_; }
   void reserve(size_t bytes) { bytes_.reserve(bytes); }
+  // What AttributeWriter wrote.
+  void Assign(absl::string_view bytes, uint32_t count) {
+    bytes_.assign(bytes.data(), bytes.size());
+    count_ = count;
+  }
 
  private:
   std::string bytes_;
@@ -51,7 +56,12 @@ class AttributeBlob {
 // Longest string value kept, in bytes.
 inline constexpr size_t kMaxAttributeValueBytes = 4096;
 
+// Longest name kept, in bytes.
+inline constexpr size_t kMaxAttributeNameBytes = 256;
+
 // `value` if it is valid UTF-8, otherwise repaired into *storage. Never copies when valid.
 absl::string_view RepairUtf8(absl::string_view value, std::string* storage);
+// A name or a value as it is kept: repaired, at most `max_bytes`. Never copies when there is nothing to repair.
+absl::string_view CleanText(absl::string_view untrusted_text, size_t max_bytes, std::string* storage);
 
 }  // namespace spantap

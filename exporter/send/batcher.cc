@@ -12,6 +12,10 @@ namespace {
 // How often a full inbox is looked at together with the queue behind it. Only under load.
 constexpr absl::Duration kLookAgain = absl::Milliseconds(5);
 constexpr absl::Duration kSpoolAgain = absl::Seconds(1);
+// A request costs both ends as much as some hundred spans: where a batch gathers within kFast, the next one may be
+// twice as large, up to kMostTargets of what is set.
+constexpr absl::Duration kFast = absl::Milliseconds(50);
+constexpr size_t kMostTargets = 4;
 
 }  // namespace
 
@@ -24,7 +28,8 @@ Batcher::Batcher(const BatchSettings& settings, const SpanLimits& limits, SpanQu
       overflow_(overflow),
       accounts_(accounts),
       stop_(stop),
-      all_down_(std::move(all_down)) {}
+      all_down_(std::move(all_down)),
+      target_spans_(settings.target_spans) {}
 
 void Batcher::Run() {
   std::vector<Span> batch;
@@ -52,12 +57,15 @@ void Batcher::RescueInbox() {
 bool Batcher::Gather(std::vector<Span>& batch) {
   const bool quiet = last_ns_ == 0 || MonoNs() >= After(last_ns_, settings_.max_delay);
   // Never more than half of what the queue holds: the other half is for what comes meanwhile.
-  const size_t enough =
-      std::clamp<size_t>(settings_.target_spans, 1, std::max<size_t>(queue_.limits().max_spans / 2, 1));
+  const size_t enough = std::clamp<size_t>(target_spans_, 1, std::max<size_t>(queue_.limits().max_spans / 2, 1));
   const size_t max_bytes = std::min(settings_.max_bytes, std::max<size_t>(queue_.limits().max_bytes / 2, 1));
+  const uint64_t slow_ns = After(MonoNs(), kFast);
   const bool open = queue_.Pop(batch, quiet ? 1 : enough, settings_.max_spans, max_bytes,
                                quiet ? absl::InfiniteDuration() : settings_.max_delay);
   if (batch.empty()) last_ns_ = 0;
+  const bool fast = batch.size() >= enough && MonoNs() < slow_ns;
+  const size_t most = std::min(kMostTargets * settings_.target_spans, settings_.max_spans);
+  target_spans_ = fast ? std::min(2 * target_spans_, most) : settings_.target_spans;
   return open;
 }
 

@@ -50,6 +50,7 @@ class Batcher {
   const std::function<bool()> all_down_;
   OtlpEncoder encoder_{SPANTAP_VERSION};
   uint64_t last_ns_ = 0;  // of the last batch; 0: none
+  size_t target_spans_;   // what is waited for: more while spans come fast
 };
 
 }  // namespace spantap

@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/background.h"
 #include "base/clock.h"
 
 namespace spantap {
@@ -59,6 +60,7 @@ bool ExportPipeline::StartThread(const char* name, Part part) {
   const WithoutSignals masked;
   try {
     std::thread thread([self = shared_from_this(), threads = threads_, part]() mutable {
+      InterruptNobody();
       (self.get()->*part)();
       self.reset();
       threads->running.fetch_sub(1, std::memory_order_acq_rel);

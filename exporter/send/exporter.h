@@ -25,7 +25,7 @@
 namespace spantap {
 
 struct BatchSettings {
-  size_t target_spans = 512;                           // a batch is sent when this many wait...
+  size_t target_spans = 512;                           // a batch is sent when this many wait (4 times it under load)...
   size_t max_spans = 4096;                             // ...with as many as wait by then, up to this
   size_t max_bytes = 3'500'000;                        // encoded, uncompressed; collectors accept 4 MiB
   absl::Duration max_delay = absl::Milliseconds(500);  // age at which a small batch is sent

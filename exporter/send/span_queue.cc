@@ -37,7 +37,7 @@ void SpanQueue::PushAll(std::vector<Span> spans) {
   WakeIfWanted();
 }
 
-void SpanQueue::PushLocked(Span span) {
+void SpanQueue::PushLocked(Span&& span) {
   if (closed_) return ledger_.Dropped(DropReason::kShutdown, 1);
   const size_t bytes = span.ApproximateBytes();
   if (queued_ >= limits_.max_spans || bytes > limits_.max_bytes - bytes_) {

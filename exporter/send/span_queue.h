@@ -61,7 +61,7 @@ class SpanQueue {
  private:
   static constexpr size_t kNobodyWaits = SIZE_MAX;
   bool DropInChild(uint64_t n);
-  void PushLocked(Span span) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PushLocked(Span&& span) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WakeIfWanted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool WaitFor(size_t min_spans, size_t max_bytes, absl::Duration max_wait) ABSL_LOCKS_EXCLUDED(mutex_);
   bool Refill() ABSL_LOCKS_EXCLUDED(mutex_);

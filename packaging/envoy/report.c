@@ -125,7 +125,7 @@ static void count_dropped(struct report* report) {
   }
 }
 
-static void submit(struct span* span, uint64_t end_unix_ns) {
+static spantap_status submit(struct span* span, uint64_t end_unix_ns) {
   static const spantap_span kEmpty = SPANTAP_SPAN_INIT;
   struct report report;
   report.span = span;
@@ -147,12 +147,14 @@ static void submit(struct span* span, uint64_t end_unix_ns) {
   }
   find_connection(&report);
   count_dropped(&report);
-  statistics_count(&span->tracer->statistics, spantap_submit(span->worker->producer, &report.out));
+  return spantap_submit(span->worker->producer, &report.out);
 }
 
 void report_span(struct span* span, uint64_t end_unix_ns) {
   if (span->finished) return;
   span->finished = 1;
   if (!span->child && __atomic_load_n(&span->tracer->routes_children, __ATOMIC_RELAXED)) span->kind = SPANTAP_SERVER;
-  submit(span, end_unix_ns);
+  spantap_status status = spantap_wants(span->worker->producer, end_unix_ns);
+  if (status == SPANTAP_OK) status = submit(span, end_unix_ns);
+  statistics_count(&span->tracer->statistics, status);
 }

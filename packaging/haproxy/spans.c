@@ -236,10 +236,12 @@ void spans_submit(spantap_producer* producer, const struct context* context, con
   clock_gettime(CLOCK_REALTIME, &now);
   uint64_t end = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
   if (end < context->kept.begin_unix_ns) end = context->kept.begin_unix_ns; /* the clock was set back */
-  draft_begin(&draft, context, result);
-  server_span(&draft, end);
-  (void)spantap_submit(producer, &draft.span); /* what is not taken is counted */
-  if (!has_client_span(result)) return;
+  if (spantap_wants(producer, end) == SPANTAP_OK) {                         /* what is not taken is counted */
+    draft_begin(&draft, context, result);
+    server_span(&draft, end);
+    (void)spantap_submit(producer, &draft.span);
+  }
+  if (!has_client_span(result) || spantap_wants(producer, end) != SPANTAP_OK) return;
   char url[URL_BYTES];
   draft_begin(&draft, context, result);
   client_span(&draft, end, url);

@@ -59,7 +59,9 @@ typedef struct {
   ngx_uint_t context; /* bits: NGX_HTTP_SPANTAP_EXTRACT, _INJECT */
   ngx_flag_t upstream_spans;
   ngx_http_complex_value_t* span_name;
-  ngx_array_t* attrs; /* of ngx_http_spantap_attr_t */
+  ngx_array_t* attrs;               /* of ngx_http_spantap_attr_t */
+  const spantap_prepared* prepared; /* the route, and `attrs` if own_prepared; may be NULL */
+  unsigned own_prepared : 1;
 } ngx_http_spantap_loc_conf_t;
 
 /* What a main request or a subrequest tells its upstream. */
@@ -172,6 +174,12 @@ ngx_int_t ngx_http_spantap_wrap_upstreams(ngx_conf_t* cf, ngx_http_spantap_main_
 
 /* span: hand-off in the log phase */
 ngx_int_t ngx_http_spantap_log_handler(ngx_http_request_t* r);
+/* What a connection's requests mostly have in common: scheme, server, client, peer, protocol, user agent; at most eight
+ * attributes. `buffer` of NGX_SOCKADDR_STRLEN bytes outlives them. */
+spantap_attr* ngx_http_spantap_add_connection(spantap_attr* at, ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx,
+                                              u_char* buffer);
+/* Whether X-Forwarded-For names the client. */
+int ngx_http_spantap_is_forwarded(ngx_http_request_t* r);
 void ngx_http_spantap_submit_tries(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint64_t end_ns);
 /* Attributes that both kinds of spans have: the method (and its name in *method), the status. */
 spantap_attr* ngx_http_spantap_add_method(spantap_attr* at, ngx_str_t name, spantap_str* method);
@@ -196,6 +204,11 @@ static ngx_inline spantap_attr* ngx_http_spantap_add_str(spantap_attr* at, spant
   at->value.s.size = size;
   return at + 1;
 }
+
+/* prepared: attributes that are encoded once */
+void ngx_http_spantap_prepare_location(ngx_conf_t* cf, ngx_http_spantap_loc_conf_t* location);
+/* Those of ngx_http_spantap_add_connection() for this request; NULL: they are to be added one by one. */
+const spantap_prepared* ngx_http_spantap_prepared_of(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx);
 
 /* variables */
 ngx_int_t ngx_http_spantap_add_variables(ngx_conf_t* cf);

@@ -107,6 +107,7 @@ static spantap_attr* add_outcome(spantap_attr* at, ngx_http_spantap_try_t* try, 
 }
 
 static void submit_try(ngx_http_spantap_ctx_t* ctx, ngx_http_spantap_try_t* try, uint64_t end_ns) {
+  if (spantap_wants(ngx_http_spantap_producer, end_ns + ctx->wall_ns) != SPANTAP_OK) return;
   spantap_span span = SPANTAP_SPAN_INIT;
   spantap_attr attrs[OWN_ATTRS];
   char url[URL_SIZE], status_text[4] = "";

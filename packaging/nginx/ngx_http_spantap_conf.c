@@ -232,6 +232,7 @@ char* ngx_http_spantap_merge_loc_conf(ngx_conf_t* cf, void* parent, void* child)
   ngx_conf_merge_value(inner->upstream_spans, outer->upstream_spans, 1);
   if (inner->span_name == NULL) inner->span_name = outer->span_name;
   if (inner->attrs == NULL) inner->attrs = outer->attrs;
+  ngx_http_spantap_prepare_location(cf, inner);
   return NGX_CONF_OK;
 }
 

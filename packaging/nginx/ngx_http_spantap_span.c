@@ -79,17 +79,18 @@ void ngx_http_spantap_conn_end(const struct sockaddr* address, uint8_t* bytes, u
   }
 }
 
-static spantap_attr* add_url(spantap_attr* at, ngx_http_request_t* r) {
-  static const char http[] = "http", https[] = "https";
+static spantap_attr* add_path(spantap_attr* at, ngx_http_request_t* r) {
   ngx_str_t uri = r->unparsed_uri;
-  if (uri.len > 0) {
-    u_char* query = memchr(uri.data, '?', uri.len);
-    size_t path = query == NULL ? uri.len : (size_t)(query - uri.data);
-    at = ngx_http_spantap_add_str(at, SPANTAP_KEY_URL_PATH, uri.data, path);
-    if (query != NULL && path + 1 < uri.len) {
-      at = ngx_http_spantap_add_str(at, SPANTAP_KEY_URL_QUERY, query + 1, uri.len - path - 1);
-    }
-  }
+  if (uri.len == 0) return at;
+  u_char* query = memchr(uri.data, '?', uri.len);
+  size_t path = query == NULL ? uri.len : (size_t)(query - uri.data);
+  at = ngx_http_spantap_add_str(at, SPANTAP_KEY_URL_PATH, uri.data, path);
+  if (query == NULL || path + 1 == uri.len) return at;
+  return ngx_http_spantap_add_str(at, SPANTAP_KEY_URL_QUERY, query + 1, uri.len - path - 1);
+}
+
+static spantap_attr* add_scheme(spantap_attr* at, ngx_http_request_t* r) {
+  static const char http[] = "http", https[] = "https";
 #if (NGX_HTTP_SSL)
   if (r->connection->ssl != NULL) {
     return ngx_http_spantap_add_str(at, SPANTAP_KEY_URL_SCHEME, https, sizeof(https) - 1);
@@ -170,6 +171,25 @@ static spantap_attr* add_protocol(spantap_attr* at, ngx_http_request_t* r) {
   return ngx_http_spantap_add_str(at, SPANTAP_KEY_NETWORK_PROTOCOL_VERSION, text.data + 5, size);
 }
 
+int ngx_http_spantap_is_forwarded(ngx_http_request_t* r) {
+#if (NGX_HTTP_X_FORWARDED_FOR)
+  return forwarded_for(r).len > 0;
+#else
+  return 0;
+#endif
+}
+
+spantap_attr* ngx_http_spantap_add_connection(spantap_attr* at, ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx,
+                                              u_char* buffer) {
+  at = add_scheme(at, r);
+  at = add_server(at, r);
+  at = add_client(at, r, ctx, buffer);
+  at = add_protocol(at, r);
+  if (r->headers_in.user_agent == NULL) return at;
+  ngx_str_t agent = r->headers_in.user_agent->value;
+  return ngx_http_spantap_add_str(at, SPANTAP_KEY_USER_AGENT_ORIGINAL, agent.data, agent.len);
+}
+
 static spantap_attr* add_sizes(spantap_attr* at, ngx_http_request_t* r) {
   if (r->headers_in.content_length_n > 0) {
     at = ngx_http_spantap_add_int(at, SPANTAP_KEY_HTTP_REQUEST_BODY_SIZE, r->headers_in.content_length_n);
@@ -229,6 +249,7 @@ static void set_context(spantap_span* span, ngx_http_spantap_ctx_t* ctx) {
 static ngx_uint_t status_of(ngx_http_request_t* r) { return r->err_status ? r->err_status : r->headers_out.status; }
 
 static void submit_server(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, uint64_t end_ns) {
+  if (spantap_wants(ngx_http_spantap_producer, end_ns + ctx->wall_ns) != SPANTAP_OK) return;
   ngx_http_spantap_loc_conf_t* conf = ngx_http_get_module_loc_conf(r, ngx_http_spantap_module);
   ngx_http_core_loc_conf_t* core = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
   spantap_span span = SPANTAP_SPAN_INIT;
@@ -238,16 +259,13 @@ static void submit_server(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, ui
   char name[TEXT_SIZE], status_text[4];
   u_char peer[NGX_SOCKADDR_STRLEN];
   ngx_uint_t status = status_of(r);
+  const spantap_prepared* prepared[] = {conf->prepared, ngx_http_spantap_prepared_of(r, ctx)};
   spantap_attr* at = ngx_http_spantap_add_method(attrs, method_of(r), &method);
-  at = add_url(at, r);
-  at = add_server(at, r);
-  at = add_client(at, r, ctx, peer);
-  at = add_protocol(at, r);
+  at = add_path(at, r);
+  if (prepared[1] == NULL) at = ngx_http_spantap_add_connection(at, r, ctx, peer);
   at = add_sizes(at, r);
-  if (core->name.len > 0) at = ngx_http_spantap_add_str(at, SPANTAP_KEY_HTTP_ROUTE, core->name.data, core->name.len);
-  if (r->headers_in.user_agent != NULL) {
-    ngx_str_t agent = r->headers_in.user_agent->value;
-    at = ngx_http_spantap_add_str(at, SPANTAP_KEY_USER_AGENT_ORIGINAL, agent.data, agent.len);
+  if (conf->prepared == NULL && core->name.len > 0) {
+    at = ngx_http_spantap_add_str(at, SPANTAP_KEY_HTTP_ROUTE, core->name.data, core->name.len);
   }
   if (ctx->request_id.len > 0) {
     at = ngx_http_spantap_add_str(at, SPANTAP_KEY_REQUEST_ID, ctx->request_id.data, ctx->request_id.len);
@@ -257,13 +275,15 @@ static void submit_server(ngx_http_request_t* r, ngx_http_spantap_ctx_t* ctx, ui
     span.status = SPANTAP_STATUS_ERROR;
     at = ngx_http_spantap_add_str(at, SPANTAP_KEY_ERROR_TYPE, ngx_http_spantap_status_text(status, status_text), 3);
   }
-  at = add_own(at, r, conf);
+  if (!conf->own_prepared) at = add_own(at, r, conf);
   set_context(&span, ctx);
   set_conn(r, ctx, &conn);
   span.end_unix_ns = end_ns + ctx->wall_ns;
   span.name = span_name(r, conf, method, core->name, name);
   span.attrs = attrs;
   span.attr_count = (uint32_t)(at - attrs);
+  span.prepared = prepared;
+  span.prepared_count = sizeof(prepared) / sizeof(prepared[0]);
   if (conn.family != 0) span.conn = &conn;
   (void)spantap_submit(ngx_http_spantap_producer, &span);
 }
@@ -283,7 +303,6 @@ ngx_int_t ngx_http_spantap_log_handler(ngx_http_request_t* r) {
   }
   if (!ngx_http_spantap_decide(r, ctx)) return NGX_OK;
   uint64_t end_ns = ngx_http_spantap_clock(CLOCK_MONOTONIC);
-  /* Whole spans also without an agent: they are counted as dropped, or find a ring that is attached just now. */
   ngx_http_spantap_submit_tries(r, ctx, end_ns);
   submit_server(r, ctx, end_ns);
   return NGX_OK;

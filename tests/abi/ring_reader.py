@@ -50,17 +50,19 @@ class RingReader:
         for connection in self._connections:
             connection.close()
 
-    def spans(self):
-        found = []
+    def records(self):
+        """The bytes of each span's record, ring by ring."""
         for ring in self._rings:
             at, head = (struct.unpack_from("=Q", ring, where)[0] for where in (TAIL_AT, HEAD_AT))
             while at != head:
                 offset = HEADER + at % DATA
                 size, kind = struct.unpack_from("=IH", ring, offset)
                 if kind == 2:
-                    found.append(decode(ring[offset:offset + size]))
+                    yield ring[offset:offset + size]
                 at += size
-        return found
+
+    def spans(self):
+        return [decode(record) for record in self.records()]
 
 
 def decode(record):

@@ -134,9 +134,7 @@ class Agent {
       std::vector<Span> spans;  // a turn's, as Handoff::ReadOne() has them
       turn = reader_.Take(kRecordsPerTurn, scratch_, [&](absl::string_view record) {
         if (part == Part::kRead) return true;
-        std::optional<Span> span = decoder_.RecordToSpan(record, resource_);
-        if (span) spans.push_back(*std::move(span));
-        return span.has_value();
+        return decoder_.AppendSpan(record, resource_, &spans);
       });
       if (turn.lied) exit(1);
       taken_ += spans.size();

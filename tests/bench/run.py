@@ -46,7 +46,9 @@ def sections(quick):
               lambda: bench_handoff.against_opentelemetry_cpp(rounds, 51_200 if quick else 204_800),
               lambda: bench_handoff.agent(rounds)],
         "j": [lambda: bench_adapters.envoy(4 if quick else 10, False), lambda: bench_adapters.envoy(4 if quick else 10, True)],
-        "k": [lambda: bench_adapters.nginx(8 if quick else 40)],
+        "k": [lambda: bench_adapters.nginx("return 200, own core", *((3, 6) if quick else (12, 60))),
+              *[lambda work=work: bench_adapters.nginx(work, 2 if quick else 8)
+                for work in bench_adapters.NGINX_WORK if work != "return 200, own core"]],
         "l": [lambda: bench_adapters.haproxy(8 if quick else 24)],
     }
 

@@ -4,7 +4,6 @@ requests, the semantic conventions, configuration, propagation, threads, reloads
 import collections
 import re
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -22,7 +21,7 @@ from harness.sink import OtlpSink
 from harness.spantap import Agent
 
 sys.path.insert(0, str(REPO / "tests" / "abi"))
-from ring_reader import DATA, HEAD_AT, HEADER, SPAN, TAIL_AT, RingReader  # noqa: E402
+from ring_reader import SPAN, RingReader  # noqa: E402
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e47"
 PARENT = "00f067aa0ba902b7"
@@ -418,17 +417,8 @@ def requests_in(output):
 class ConnectionReader(RingReader):
     def connections(self):
         """(kind, family, local port, peer port, local address, peer address) of each span, as the record has them."""
-        found = []
-        for ring in self._rings:
-            at, head = (struct.unpack_from("=Q", ring, where)[0] for where in (TAIL_AT, HEAD_AT))
-            while at != head:
-                offset = HEADER + at % DATA
-                size, kind = struct.unpack_from("=IH", ring, offset)
-                if kind == 2:
-                    fields = SPAN.unpack_from(ring, offset)
-                    found.append((fields[8], *fields[-5:-2], fields[-2][:4], fields[-1][:4]))
-                at += size
-        return found
+        found = (SPAN.unpack_from(record) for record in self.records())
+        return [(fields[8], *fields[-5:-2], fields[-2][:4], fields[-1][:4]) for fields in found]
 
 
 @deadline(60)

@@ -11,12 +11,12 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <cstring>
 #include <string>
 
 #include "base/unique_fd.h"
 #include "tests/exporter/intake/record_maker.h"
 #include "tests/exporter/intake/ring_writer.h"
+#include "tests/exporter/intake/welcome_taker.h"
 
 namespace spantap::handoff_test {
 
@@ -55,21 +55,10 @@ class TestProducer {
 
  private:
   void Receive() {
-    iovec part = {&welcome_, sizeof(welcome_)};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr message = {};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    if (recvmsg(connection_.get(), &message, MSG_CMSG_CLOEXEC) != static_cast<ssize_t>(sizeof(welcome_))) return;
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (welcome_.status != 0 || header == nullptr) return;
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-    const UniqueFd memory(fd);
+    const UniqueFd memory = TakeWelcome(connection_.get(), 0, &welcome_);
+    if (!memory.valid()) return;
     size_ = SPANTAP_RING_HEADER_BYTES + welcome_.data_bytes;
-    memory_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    memory_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
     writer_ = RingWriter(static_cast<spantap_ring*>(memory_), welcome_.data_bytes);
   }
 

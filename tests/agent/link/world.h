@@ -116,6 +116,14 @@ class World final : public LinkedSink {
     return Write(tcp.client, tid, target, headers);
   }
 
+  // What this connection carries turns out to be unreadable, at the ends that are observed.
+  void Encrypt(const Tcp& tcp) {
+    if (tcp.client.tgid != 0) linker_->OnForeign(tcp.client.tgid, tcp.client.endpoint, Opener::kThis);
+    if (tcp.server.tgid != 0) linker_->OnForeign(tcp.server.tgid, tcp.server.endpoint, Opener::kPeer);
+  }
+  // Heads carry this loop turn from now on; 0: they carry no counters.
+  void Turn(uint32_t turn) { turn_ = turn; }
+
   void Respond(Exchange* exchange, uint32_t tid = 0, uint16_t status = 200, const Headers& headers = {}) {
     exchange->response = MakeHead({"HTTP/1.1"}, headers);
     exchange->response->status = status;
@@ -191,11 +199,14 @@ class World final : public LinkedSink {
     HeadStamp stamp;
     stamp.mono_ns = stamp.end_mono_ns = now_ns_;
     stamp.tid = tid;
+    stamp.counted = turn_ != 0;
+    stamp.turns.turn = turn_;
     return stamp;
   }
 
   SeededIds ids_;
   uint64_t now_ns_ = 1'000'000'000;
+  uint32_t turn_ = 0;
   uint64_t connections_ = 0;
   uint64_t conn_ids_ = 0;
   uint64_t exchange_ids_ = 0;

@@ -17,6 +17,7 @@
 #include "exporter/embedded/worker.h"
 #include "tests/exporter/intake/record_maker.h"
 #include "tests/exporter/intake/ring_writer.h"
+#include "tests/exporter/intake/welcome_taker.h"
 
 namespace spantap {
 namespace {
@@ -24,6 +25,7 @@ namespace {
 using handoff_test::HelloPacket;
 using handoff_test::RecordMaker;
 using handoff_test::RingWriter;
+using handoff_test::TakeWelcome;
 
 bool Soon(const std::function<bool()>& condition) {
   for (int i = 0; i < 5000; ++i) {
@@ -37,18 +39,9 @@ bool Soon(const std::function<bool()>& condition) {
 class Attached {
  public:
   explicit Attached(int connection) : connection_(connection) {
-    iovec part = {&welcome_, sizeof(welcome_)};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr message = {};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    REQUIRE(recvmsg(connection, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) == static_cast<ssize_t>(sizeof(welcome_)));
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
-    const UniqueFd memory(fd);
-    memory_ = mmap(nullptr, Size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    const UniqueFd memory = TakeWelcome(connection, MSG_DONTWAIT, &welcome_);
+    REQUIRE(memory.valid());
+    memory_ = mmap(nullptr, Size(), PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
     REQUIRE(memory_ != MAP_FAILED);
     writer = RingWriter(static_cast<spantap_ring*>(memory_), welcome_.data_bytes);
   }
