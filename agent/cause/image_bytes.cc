@@ -36,6 +36,7 @@ void Encode(const ContextImage& context, std::string& out) {
   PutByte(out, static_cast<size_t>(context.last));
   PutByte(out, context.last_label);
   PutByte(out, context.next);
+  PutByte(out, context.dialled);
   Put(out, context.seen);
   Put(out, context.immediate);
   for (const float n : context.hops) Put(out, n);
@@ -116,7 +117,9 @@ class Decoder {
     } else if (!ReadLabel(context.last_label) || context.last_label == kReply) {
       return false;
     }
-    if (!ReadLabel(context.next)) return false;
+    uint8_t dialled = 0;
+    if (!ReadLabel(context.next) || !cursor_.Read(&dialled) || dialled > 1) return false;
+    context.dialled = dialled == 1;
     if (!ReadCount(context.seen) || !ReadCount(context.immediate) || context.immediate > context.seen) return false;
     for (float& n : context.hops) {
       if (!ReadCount(n)) return false;

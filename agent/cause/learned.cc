@@ -75,7 +75,7 @@ void Learned::Import(uint16_t route, const RouteImage& image, const LabelMap& la
   for (const StateImage& state : image.states) program.Import(route, state, labels);
   for (const ContextImage& context : image.contexts) {
     const Label last = context.last == Last::kRequest ? context.last_label : labels[context.last_label];
-    odds.Import({route, context.last, last, labels[context.next], false}, context);
+    odds.Import({route, context.last, last, labels[context.next], false, context.dialled}, context);
   }
   for (const TokenUseImage& use : image.token_uses) {
     const uint32_t key = static_cast<uint32_t>(route) << 8 | labels[use.label];

@@ -41,6 +41,7 @@ struct ContextImage {
   Last last = Last::kRequest;
   Label last_label = 0;
   Label next = 0;
+  bool dialled = false;
   float seen = 0;
   float immediate = 0;
   std::array<float, kHops> hops = {};

@@ -210,11 +210,11 @@ std::vector<ContextImage> Odds::Export(uint16_t route) const {
   for (const auto& [key, context] : contexts_) {
     if (key >> 16 != route) continue;
     const auto last = static_cast<Last>(key >> 14 & 3);
-    images.push_back({last, static_cast<Label>(key >> 8 & 63), static_cast<Label>(key >> 1 & 63), context.seen,
-                      context.immediate, context.hops, context.gaps});
+    images.push_back({last, static_cast<Label>(key >> 8 & 63), static_cast<Label>(key >> 1 & 63), (key & 1) != 0,
+                      context.seen, context.immediate, context.hops, context.gaps});
   }
   std::sort(images.begin(), images.end(), [](const ContextImage& a, const ContextImage& b) {
-    return std::tie(a.last, a.last_label, a.next) < std::tie(b.last, b.last_label, b.next);
+    return std::tie(a.last, a.last_label, a.next, a.dialled) < std::tie(b.last, b.last_label, b.next, b.dialled);
   });
   return images;
 }

@@ -26,7 +26,7 @@ def start_app(env):
 
 
 def serve(port, count, connections):
-    """`count` requests of each kind, all kinds at once if there are connections for them."""
+    """`count` requests of each kind, one by one or, with a connection for each kind, one of each kind at once."""
     requests = [Request(f"/{kind}/{n}") for n in range(count) for kind in KINDS]
     run(port, requests, connections)
     check(all(r.status == 200 for r in requests), "every request is answered with 200")

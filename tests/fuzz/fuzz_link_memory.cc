@@ -28,14 +28,20 @@ void Recall(const CauseMemory& memory, uint64_t program, const LearnedImage& ima
   cause_test::Server server(finder);
   server.Calm(2);
   server.Busy(2);
-  // Routes that the image knows.
+  // Routes and calls that the image knows.
   uint64_t id = 1'000'000;
+  Moment at;
+  at.tid = 70;
   for (const RouteImage& route : image.routes) {
-    finder.OnIncoming(cause_test::Server::kTgid,
-                      {++id, {10'000'000'000 + id, 70, false, 0, 0, 0, 0, 0}, route.route, {}});
+    at.ns = 10'000'000'000 + ++id;
+    finder.OnIncoming(cause_test::Server::kTgid, {id, at, route.route, {}});
     for (const uint64_t call : image.calls) {
-      finder.OnOutgoing(cause_test::Server::kTgid,
-                        {++id, {10'000'000'000 + id, 70, false, 0, 0, 0, 0, 0}, call, 5, 5, {}});
+      OutgoingRequest request;
+      request.id = ++id;
+      request.at = at;
+      request.call = call;
+      request.connection = request.destination = 5;
+      finder.OnOutgoing(cause_test::Server::kTgid, request);
       if (id > 1'000'100) break;
     }
   }

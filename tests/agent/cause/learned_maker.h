@@ -35,6 +35,7 @@ inline LearnedImage RandomImage(uint32_t seed, size_t calls, size_t routes) {
       context.last = static_cast<Last>(up_to(3));
       context.last_label = context.last == Last::kRequest ? 0 : label();
       context.next = up_to(2) == 1 ? kReply : label();
+      context.dialled = up_to(2) == 1;
       context.seen = up_to(1000) / 3.0f;
       context.immediate = context.seen * 0.25f;
       context.hops[up_to(kHops)] = 17.5f;

@@ -114,7 +114,7 @@ TEST_CASE("memory: a file of a later version, or with a program that is none, sa
 
 TEST_CASE("memory: counts that would spoil the sums are no image", "[cause]") {
   LearnedImage image = RandomImage(8, 3, 1);
-  image.routes[0].contexts.assign(1, {Last::kCall, 1, kReply, 8, 4, {}, {}});
+  image.routes[0].contexts.assign(1, {Last::kCall, 1, kReply, false, 8, 4, {}, {}});
   CHECK(DecodeImage(EncodeImage(image)));
   for (const float wrong : {-1.0f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     LearnedImage bad = image;
@@ -170,7 +170,7 @@ TEST_CASE("memory: programs and bytes are bounded, what was learned longest ago 
   CHECK(memory.Find(2).empty());
   LearnedImage large;
   large.routes.resize(1);
-  large.routes[0].contexts.resize(LearnedImage::kMaxContexts, {Last::kRequest, 0, kReply, 1, 1, {}, {}});
+  large.routes[0].contexts.resize(LearnedImage::kMaxContexts, {Last::kRequest, 0, kReply, false, 1, 1, {}, {}});
   for (uint64_t program = 1; program <= 400; ++program) memory.Add(program, large);
   CHECK(memory.bytes() <= CauseMemory::kMaxBytes);
   CHECK(memory.size() < 400);
