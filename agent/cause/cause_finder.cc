@@ -2,9 +2,11 @@
 #include "agent/cause/cause_finder.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <utility>
 
+#include "agent/cause/cause_keeper.h"
 #include "agent/cause/process_causes.h"
 
 namespace spantap {
@@ -15,15 +17,19 @@ struct CauseFinder::State {
   ProcessCauses& Of(uint32_t tgid) {
     if (processes.size() >= settings.max_processes && !processes.contains(tgid)) Evict();
     auto& process = processes[tgid];
-    if (process == nullptr) process = std::make_unique<ProcessCauses>(tgid, settings, counters, output);
+    if (process == nullptr) {
+      process = std::make_unique<ProcessCauses>(tgid, settings, counters, output);
+      keeper.OnBegin(tgid, *process);
+    }
     return *process;
   }
-  // The longest unused one; what is open there is decided.
+  // The longest unused one; what is open there is decided, what it learned is remembered, if anything is.
   void Evict() {
     const auto oldest = std::min_element(processes.begin(), processes.end(), [](const auto& a, const auto& b) {
       return a.second->last_used_ns() < b.second->last_used_ns();
     });
     oldest->second->End();
+    keeper.Take(oldest->first, *oldest->second);
     processes.erase(oldest);
     ++counters.forgotten;
   }
@@ -36,6 +42,8 @@ struct CauseFinder::State {
   CauseCounters counters;
   CauseOutput output;
   std::map<uint32_t, std::unique_ptr<ProcessCauses>> processes;  // in an order that a replay has, too
+  CauseKeeper keeper{counters};
+  std::vector<uint32_t> to_memorize;
 };
 
 CauseFinder::CauseFinder(const CauseSettings& settings) : state_(std::make_unique<State>(settings)) {}
@@ -58,7 +66,11 @@ void CauseFinder::OnKnown(uint32_t tgid, uint64_t outgoing, uint64_t incoming) {
   if (ProcessCauses* const process = state_->Find(tgid)) process->OnKnown(outgoing, incoming);
 }
 void CauseFinder::OnProcessEnd(uint32_t tgid) {
-  if (ProcessCauses* const process = state_->Find(tgid)) process->End();
+  if (ProcessCauses* const process = state_->Find(tgid)) {
+    process->End();
+    state_->keeper.Take(tgid, *process);
+  }
+  state_->keeper.OnEnd(tgid);
   state_->processes.erase(tgid);
 }
 void CauseFinder::OnTime(uint64_t ns) {
@@ -70,5 +82,22 @@ void CauseFinder::Flush() {
 std::vector<CauseDecision> CauseFinder::TakeDecisions() { return std::exchange(state_->output.decisions, {}); }
 std::vector<uint64_t> CauseFinder::TakeReleased() { return std::exchange(state_->output.released, {}); }
 const CauseCounters& CauseFinder::counters() const { return state_->counters; }
+
+void CauseFinder::Remember(CauseMemory memory) { state_->keeper.Begin(std::move(memory)); }
+void CauseFinder::OnProgram(uint32_t tgid, uint64_t program) {
+  state_->keeper.OnProgram(tgid, program, state_->Find(tgid));
+}
+bool CauseFinder::Memorize(size_t processes) {
+  auto& left = state_->to_memorize;
+  if (left.empty()) {
+    for (const auto& [tgid, process] : state_->processes) left.push_back(tgid);
+    std::sort(left.begin(), left.end(), std::greater<>());
+  }
+  for (; processes > 0 && !left.empty(); --processes, left.pop_back()) {
+    if (const ProcessCauses* const process = state_->Find(left.back())) state_->keeper.Take(left.back(), *process);
+  }
+  return left.empty();
+}
+const CauseMemory& CauseFinder::memory() const { return state_->keeper.memory(); }
 
 }  // namespace spantap

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "agent/cause/cause_memory.h"
 #include "agent/cause/events.h"
 
 namespace spantap {
@@ -61,6 +62,7 @@ struct CauseCounters {
   uint64_t timelines = 0;  // hypotheses made
   uint64_t cut_short = 0;  // searches that reached max_steps
   uint64_t forgotten = 0;  // routes or processes that were evicted
+  uint64_t recalled = 0;   // processes that began with what an earlier one of their program had learned
 };
 
 // Virtual, so that the tests of those who ask can answer.
@@ -91,6 +93,16 @@ class CauseFinder {
   virtual std::vector<uint64_t> TakeReleased();
 
   virtual const CauseCounters& counters() const;
+
+  // Programs are remembered from now on, beginning with those of `memory`. Before anything else is told.
+  virtual void Remember(CauseMemory memory);
+  // The process runs a program: one hash for all processes, whenever they live, that are expected to do the same. A
+  // wrong one does little: of what is remembered only routes and calls with the same hashes are taken over. Again, when
+  // more is known of it.
+  virtual void OnProgram(uint32_t tgid, uint64_t program);
+  // Takes what processes learned into the memory, at most `processes` of them; true: all were asked.
+  virtual bool Memorize(size_t processes);
+  virtual const CauseMemory& memory() const;
 
  private:
   struct State;

@@ -59,4 +59,31 @@ void Learned::LearnToken(const Handler& handler, const Call& call, double weight
   if (same) use.same += static_cast<float>(weight);
 }
 
+RouteImage Learned::Export(uint16_t route) const {
+  RouteImage image;
+  image.states = program.Export(route);
+  image.contexts = odds.Export(route);
+  for (const auto& [key, use] : token_use_) {
+    if (key >> 8 == route) image.token_uses.push_back({static_cast<Label>(key & 0xff), use.with, use.same});
+  }
+  std::sort(image.token_uses.begin(), image.token_uses.end(),
+            [](const TokenUseImage& a, const TokenUseImage& b) { return a.label < b.label; });
+  return image;
+}
+
+void Learned::Import(uint16_t route, const RouteImage& image, const LabelMap& labels) {
+  for (const StateImage& state : image.states) program.Import(route, state, labels);
+  for (const ContextImage& context : image.contexts) {
+    const Label last = context.last == Last::kRequest ? context.last_label : labels[context.last_label];
+    odds.Import({route, context.last, last, labels[context.next], false, context.dialled}, context);
+  }
+  for (const TokenUseImage& use : image.token_uses) {
+    const uint32_t key = static_cast<uint32_t>(route) << 8 | labels[use.label];
+    if (token_use_.size() >= kMaxTokenUses && !token_use_.contains(key)) continue;
+    const float scale = RecallScale(use.with);
+    token_use_[key].with += use.with * scale;
+    token_use_[key].same += use.same * scale;
+  }
+}
+
 }  // namespace spantap

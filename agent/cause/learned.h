@@ -47,6 +47,10 @@ struct Learned {
   // Where most is left open anyway, less is tried.
   bool Strained() const { return strain.open.value() > 0.3; }
 
+  // Of one route, what lasts (learned_image.h), and back.
+  RouteImage Export(uint16_t route) const;
+  void Import(uint16_t route, const RouteImage& image, const LabelMap& labels);
+
  private:
   // Of a route's calls with tokens, how many share one with the request.
   struct TokenUse {

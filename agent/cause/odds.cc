@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
+
+#include "agent/cause/learned_image.h"
 
 namespace spantap {
 namespace {
@@ -200,6 +203,32 @@ void Odds::LearnStranger(const StepContext& context, const Sight& sight) {
 
 void Odds::ForgetRoute(uint16_t route) {
   absl::erase_if(contexts_, [route](const auto& entry) { return entry.first >> 16 == route; });
+}
+
+std::vector<ContextImage> Odds::Export(uint16_t route) const {
+  std::vector<ContextImage> images;
+  for (const auto& [key, context] : contexts_) {
+    if (key >> 16 != route) continue;
+    const auto last = static_cast<Last>(key >> 14 & 3);
+    images.push_back({last, static_cast<Label>(key >> 8 & 63), static_cast<Label>(key >> 1 & 63), (key & 1) != 0,
+                      context.seen, context.immediate, context.hops, context.gaps});
+  }
+  std::sort(images.begin(), images.end(), [](const ContextImage& a, const ContextImage& b) {
+    return std::tie(a.last, a.last_label, a.next, a.dialled) < std::tie(b.last, b.last_label, b.next, b.dialled);
+  });
+  return images;
+}
+
+// Two contexts of an image may be one here, if there are too many calls to tell them apart.
+void Odds::Import(const StepContext& context, const ContextImage& image) {
+  const uint32_t key = context.key();
+  if (contexts_.size() >= kMaxContexts && !contexts_.contains(key)) return;
+  const float scale = RecallScale(image.seen);
+  Context& learned = contexts_[key];
+  learned.seen += image.seen * scale;
+  learned.immediate += image.immediate * scale;
+  for (size_t i = 0; i < kHops; ++i) learned.hops[i] += image.hops[i] * scale;
+  for (size_t i = 0; i < kGaps; ++i) learned.gaps[i] += image.gaps[i] * scale;
 }
 
 }  // namespace spantap

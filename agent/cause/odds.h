@@ -16,6 +16,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "agent/cause/steps.h"
@@ -44,6 +45,8 @@ struct StepContext {
 };
 inline constexpr size_t kStepKinds = 12;
 
+struct ContextImage;
+
 class Odds {
  public:
   static constexpr size_t kMaxContexts = 1024;
@@ -70,6 +73,10 @@ class Odds {
   void LearnTrue(const StepContext& context, const Sight& sight, double lasting, double present);
   void LearnStranger(const StepContext& context, const Sight& sight);
   void ForgetRoute(uint16_t route);
+
+  // What was learned of a route's contexts, in a fixed order, and back, at most as kMostRecalled observations each.
+  std::vector<ContextImage> Export(uint16_t route) const;
+  void Import(const StepContext& context, const ContextImage& image);
 
  private:
   struct Context {

@@ -64,6 +64,7 @@ uint16_t ProcessCauses::RouteOf(uint64_t route) {
       ++counters_.forgotten;
     }
     it = routes_.try_emplace(route, Route{number, 0}).first;
+    Recall(route, number);
   }
   it->second.used_ns = now_ns_;
   return it->second.number;

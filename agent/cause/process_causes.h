@@ -40,6 +40,10 @@ class ProcessCauses {
   // Flush, and nothing will follow: all are released.
   void End();
 
+  // What outlives the process (process_memory.cc). Routes take over what is remembered of them when they are first met.
+  void Remember(LearnedImage image) { remembered_ = std::move(image); }
+  LearnedImage Image() const;
+
   // Nothing is open or undecided.
   bool idle() const { return undecided_ == 0 && open_.empty() && resolved_ == closed_.size(); }
   uint64_t last_used_ns() const { return used_ns_; }
@@ -62,6 +66,7 @@ class ProcessCauses {
   uint64_t Frontier(bool all) const;
   Label LabelOf(uint64_t call);
   uint16_t RouteOf(uint64_t route);
+  void Recall(uint64_t route, uint16_t number);
 
   const uint32_t tgid_;
   const CauseSettings& settings_;
@@ -83,6 +88,7 @@ class ProcessCauses {
   absl::flat_hash_map<uint64_t, Route> routes_;
   size_t resolved_ = 0;      // of closed_
   uint64_t trimmed_ns_ = 0;  // calls sent before are gone
+  LearnedImage remembered_;
   uint64_t undecided_ = 0;
   uint64_t now_ns_ = 0;
   uint64_t used_ns_ = 0;

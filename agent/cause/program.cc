@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cause/program.h"
 
+#include <algorithm>
 #include <cmath>
+#include <tuple>
 
 namespace spantap {
 namespace {
 
 constexpr double kUnseen = 0.3;  // weight of labels that were never seen in a state
 constexpr float kMostSeen = 4096;
-constexpr uint32_t kCounted = 3;
+// What was imported and is not seen again has gone (50 -> below 1) when the state was seen some 170 times.
+constexpr float kMostFading = 64;
+constexpr uint8_t kFadings = 6;
 
 uint64_t Mix(uint64_t x) {
   x = (x ^ x >> 31) * 0x9e3779b97f4a7c15ull;
@@ -20,8 +24,22 @@ uint32_t LabelKey(uint16_t route, Label label) { return static_cast<uint32_t>(ro
 
 }  // namespace
 
-void Bag::Add(Label label, uint32_t nth) {
-  if (nth <= kCounted) hash_ += Mix((label * 8ull + nth + 1) << 40 | 0x27d4eb2f);
+void Bag::Add(Label label) {
+  if (count(label) < kCounted) words_[label / 32] += 1ull << 2 * (label % 32);
+}
+
+void Bag::Add(const Bag& other, const LabelMap& labels) {
+  for (Label label = 0; label < kMaxLabels; ++label) {
+    for (uint32_t i = 0; i < other.count(label); ++i) Add(labels[label]);
+  }
+}
+
+uint64_t Bag::hash() const { return Mix(words_[0] + 0x27d4eb2f) + Mix(words_[1] ^ 0x165667b19e3779f9ull); }
+
+Bag Bag::Of(const std::array<uint64_t, 2>& words) {
+  Bag bag;
+  bag.words_ = {words[0], words[1] & ~(3ull << 62)};
+  return bag;
 }
 
 uint64_t HandlerState::key() const { return Mix(bag.hash() + Mix(0x5bd1e995ull << 20 | route * 2ull | outstanding)); }
@@ -30,7 +48,9 @@ void Program::Learn(const HandlerState& state, Label next, double weight) {
   const uint64_t key = state.key();
   if (states_.size() >= kMaxStates && !states_.contains(key)) return;
   State& learned = states_[key];
+  learned.bag = state.bag;
   learned.route = state.route;
+  learned.outstanding = state.outstanding;
   const auto amount = static_cast<float>(weight);
   auto it = learned.next.begin();
   while (it != learned.next.end() && it->first != next) ++it;
@@ -39,7 +59,8 @@ void Program::Learn(const HandlerState& state, Label next, double weight) {
   learned.total += amount;
   labels_[LabelKey(state.route, next)] += amount;
   totals_[state.route] += amount;
-  if (learned.total < kMostSeen) return;
+  if (learned.total < (learned.fading > 0 ? kMostFading : kMostSeen)) return;
+  if (learned.fading > 0) --learned.fading;
   learned.total /= 2;
   for (auto& [label, seen] : learned.next) seen /= 2;
 }
@@ -70,6 +91,32 @@ void Program::ForgetRoute(uint16_t route) {
   absl::erase_if(states_, [route](const auto& entry) { return entry.second.route == route; });
   absl::erase_if(labels_, [route](const auto& entry) { return entry.first >> 8 == route; });
   totals_.erase(route);
+}
+
+std::vector<StateImage> Program::Export(uint16_t route) const {
+  std::vector<StateImage> images;
+  for (const auto& [key, state] : states_) {
+    if (state.route != route) continue;
+    images.push_back({state.bag.words(), state.outstanding, {state.next.begin(), state.next.end()}});
+    std::sort(images.back().next.begin(), images.back().next.end());
+  }
+  std::sort(images.begin(), images.end(), [](const StateImage& a, const StateImage& b) {
+    return std::tie(a.bag, a.outstanding) < std::tie(b.bag, b.outstanding);
+  });
+  return images;
+}
+
+void Program::Import(uint16_t route, const StateImage& image, const LabelMap& labels) {
+  HandlerState state;
+  state.route = route;
+  state.outstanding = image.outstanding;
+  state.bag.Add(Bag::Of(image.bag), labels);
+  float total = 0;
+  for (const auto& [label, seen] : image.next) total += seen;
+  const double scale = RecallScale(total);
+  for (const auto& [label, seen] : image.next) Learn(state, labels[label], seen * scale);
+  const auto it = states_.find(state.key());
+  if (it != states_.end()) it->second.fading = kFadings;
 }
 
 }  // namespace spantap

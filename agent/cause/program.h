@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Which calls the handler of a route makes, and when it replies: for what it has called so far, and whether answers are
-// outstanding, how often each next thing followed. One per process; event thread. Memory: kMaxStates of 100 bytes.
+// outstanding, how often each next thing followed. One per process; event thread. Memory: kMaxStates of 120 bytes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
+#include "agent/cause/learned_image.h"
 #include "agent/cause/odds.h"
 
 namespace spantap {
@@ -16,11 +19,17 @@ namespace spantap {
 // What was called so far, whatever the order; the fourth call of one kind and later ones make no difference.
 class Bag {
  public:
-  void Add(Label label, uint32_t nth);  // nth: how many of this label with this one
-  uint64_t hash() const { return hash_; }
+  static constexpr uint32_t kCounted = 3;
+  void Add(Label label);
+  void Add(const Bag& other, const LabelMap& labels);  // with its labels translated
+  uint32_t count(Label label) const { return words_[label / 32] >> 2 * (label % 32) & kCounted; }
+  uint64_t hash() const;
+  // Two bits a label; the last two stay empty.
+  const std::array<uint64_t, 2>& words() const { return words_; }
+  static Bag Of(const std::array<uint64_t, 2>& words);
 
  private:
-  uint64_t hash_ = 0;
+  std::array<uint64_t, 2> words_ = {};
 };
 
 struct HandlerState {
@@ -42,9 +51,16 @@ class Program {
   double LogOf(const HandlerState& state, Label next) const;
   void ForgetRoute(uint16_t route);
 
+  // What was learned of a route, in a fixed order, and back. A state counts at most as kMostRecalled observations.
+  std::vector<StateImage> Export(uint16_t route) const;
+  void Import(uint16_t route, const StateImage& image, const LabelMap& labels);
+
  private:
   struct State {
+    Bag bag;
     uint16_t route = 0;
+    bool outstanding = false;
+    uint8_t fading = 0;  // halvings until what was imported has gone
     float total = 0;
     NextLabels next;
   };

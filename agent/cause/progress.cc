@@ -28,7 +28,7 @@ void Progress::ReadUntil(uint64_t ns) {
 }
 
 void Progress::Send(Call& call) {
-  state.bag.Add(call.label, ++sent[call.label]);
+  state.bag.Add(call.label);
   outstanding.push_back(&call);
   state.outstanding = true;
   last = Last::kCall;
@@ -38,7 +38,7 @@ void Progress::Send(Call& call) {
 }
 
 void Progress::Imagine(Label label) {
-  state.bag.Add(label, ++sent[label]);
+  state.bag.Add(label);
   state.outstanding = true;
   last = Last::kCall;
   last_label = label;

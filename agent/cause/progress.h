@@ -3,7 +3,6 @@
 // Where a handler stands on a timeline: what it did last, what it has called so far, which answers are outstanding.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "absl/container/inlined_vector.h"
@@ -21,7 +20,6 @@ struct Progress {
   Label last_label = 0;
   Moment at;
   uint64_t freed = 0;  // the connection that the answer read last came on, if nothing was done since
-  std::array<uint8_t, kMaxLabels + 1> sent = {};
   absl::InlinedVector<Call*, 4> outstanding;
 
   Progress() = default;

@@ -30,6 +30,7 @@ struct Settings {
   std::string file;           // record, replay
   bool with_secrets = false;  // record
   LinkSettings links;
+  std::string link_memory;  // agent, replay: file of what was learned about programs; empty: none
   SpanStyle style;
   HandoffSettings handoff;  // agent; no socket: none
 

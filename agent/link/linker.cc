@@ -39,4 +39,6 @@ const LinkCounters& Linker::counters() const {
   return state_->counters;
 }
 
+CauseFinder& Linker::causes() { return state_->causes.finder(); }
+
 }  // namespace spantap

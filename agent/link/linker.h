@@ -93,6 +93,7 @@ class Linker final : public ExchangeSink {
   // Delivers everything that is finished; at the end of a run (every exchange has been finished then).
   void Flush();
   const LinkCounters& counters() const;  // valid until the next call of any
+  CauseFinder& causes();                 // for what is remembered of programs
 
  private:
   struct State;

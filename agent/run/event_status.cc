@@ -4,7 +4,7 @@
 namespace spantap {
 
 EventStatus CollectEvents(const EventSource* source, const Pipeline* pipeline, const Recording* recording,
-                          const Handoff* handoff) {
+                          const Handoff* handoff, const LinkMemory* memory) {
   EventStatus events;
   if (source != nullptr) events.source = source->Counters();
   if (recording != nullptr) events.processed = recording->captured();
@@ -16,6 +16,7 @@ EventStatus CollectEvents(const EventSource* source, const Pipeline* pipeline, c
     events.links = pipeline->links();
   }
   if (handoff != nullptr) events.handoff = handoff->counters();
+  if (memory != nullptr) events.memory = memory->counters();
   return events;
 }
 

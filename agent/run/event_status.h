@@ -5,6 +5,7 @@
 #pragma once
 
 #include "agent/handoff/handoff.h"
+#include "agent/run/link_memory.h"
 #include "agent/run/pipeline.h"
 #include "agent/run/recording.h"
 #include "agent/serve/status.h"
@@ -13,6 +14,6 @@ namespace spantap {
 
 // Each may be null: a run that could not be opened, a recording without a pipeline.
 EventStatus CollectEvents(const EventSource* source, const Pipeline* pipeline, const Recording* recording,
-                          const Handoff* handoff = nullptr);
+                          const Handoff* handoff = nullptr, const LinkMemory* memory = nullptr);
 
 }  // namespace spantap

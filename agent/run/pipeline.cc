@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent/spans/handed.h"
+#include "agent/spans/process_text.h"
 
 namespace spantap {
 
@@ -40,6 +41,7 @@ void Pipeline::OnEvent(const EventView& event) {
       break;
     case SPANTAP_EVENT_PROCESS:
       processes_.OnProcess(event.As<spantap_process_event>(), event.record);
+      causes().OnProgram(event.header->tgid, ProgramOf(event.As<spantap_process_event>(), event.record));
       inbox_.Observe(event.header->tgid);
       break;
     case SPANTAP_EVENT_CLOCK:

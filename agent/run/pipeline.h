@@ -42,6 +42,8 @@ class Pipeline final : public EventSink, private LinkedSink {
   void SetTurns(TurnsFn turns);
   // Where the hand-off lays down the spans of observed processes.
   HandedInbox& inbox() { return inbox_; }
+  // What is learned and remembered of programs.
+  CauseFinder& causes() { return linker_.causes(); }
 
   void OnEvent(const EventView& event) override;
   void OnTime(uint64_t mono_ns) override;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/run/handing.h"
 #include "agent/run/log.h"
+#include "agent/run/memory_file.h"
 #include "agent/run/stop_signal.h"
 #include "agent/serve/ledger_line.h"
 #include "agent/serve/listener.h"
@@ -102,6 +103,7 @@ int Run(Settings settings, const ReloadFn& reload) {
     SPANTAP_ASSIGN_OR_RETURN(Settings next, reload());
     SPANTAP_RETURN_IF_ERROR(CheckEndpoints(next));
     SPANTAP_RETURN_IF_ERROR(handing.Check(next));
+    if (!next.link_memory.empty()) SPANTAP_RETURN_IF_ERROR(CheckMemoryPath(next.link_memory));
     SPANTAP_RETURN_IF_ERROR(port.Prepare(next.listen));
     return next;
   };

@@ -12,6 +12,7 @@
 #include "agent/run/exporting.h"
 #include "agent/run/handing.h"
 #include "agent/run/log.h"
+#include "agent/run/memory_file.h"
 #include "agent/run/stop_signal.h"
 #include "agent/run/viewing.h"
 #include "agent/serve/ledger_line.h"
@@ -54,6 +55,8 @@ absl::Status Session::Open() {
     SetPhase(Phase::kDisabled);
     return absl::OkStatus();
   }
+  // Before anything is attached.
+  if (!settings_.link_memory.empty()) SPANTAP_RETURN_IF_ERROR(CheckMemoryPath(settings_.link_memory));
   if (board_ != nullptr && settings_.exporter.spool) {
     // All of the spool is read once; /healthz must not have the agent killed for it, again at each start.
     const double scan_s = static_cast<double>(settings_.exporter.spool->max_bytes) / kSlowDiskBytesPerS;
@@ -68,6 +71,9 @@ absl::Status Session::Open() {
   }
   SPANTAP_RETURN_IF_ERROR(settings_.command == Command::kReplay ? OpenReplay() : OpenCapture());
   if (recording_ == nullptr && source_ != nullptr) OpenPipeline();
+  if (!settings_.link_memory.empty() && pipeline_ != nullptr) {
+    memory_ = std::make_unique<LinkMemory>(settings_.link_memory, pipeline_->causes(), MonoNs());
+  }
   if (exporter_ != nullptr) StartExporter(*exporter_);
   OpenHandoff();
   SetPhase(Phase::kCapturing);
@@ -100,6 +106,7 @@ absl::Status Session::Turn() {
   }
   SPANTAP_RETURN_IF_ERROR(source_->Poll(Sink(), kPollMs).status());
   if (recording_ != nullptr) SPANTAP_RETURN_IF_ERROR(recording_->writer().status());
+  if (memory_ != nullptr) memory_->OnTurn(MonoNs(), pipeline_->causes());
   if (std::cout.fail()) return absl::UnavailableError("stdout was closed; ending");
   return absl::OkStatus();
 }
@@ -109,6 +116,7 @@ absl::Status Session::Close() {
   absl::Status status = TakeRest();
   CloseHandoff();
   if (pipeline_ != nullptr) pipeline_->Finish();
+  if (memory_ != nullptr) memory_->Close(pipeline_->causes());
   std::cout.flush();
   if (board_ != nullptr) {
     Publish(MonoNs());
@@ -133,7 +141,7 @@ absl::Status Session::TakeRest() {
 std::string Session::Balance() const {
   RunStatus status;
   status.spans = ledger_.Snapshot();
-  status.events = CollectEvents(source_.get(), pipeline_.get(), recording_.get(), handoff_);
+  status.events = CollectEvents(source_.get(), pipeline_.get(), recording_.get(), handoff_, memory_.get());
   return LedgerLine(status);
 }
 
@@ -211,7 +219,7 @@ void Session::SetPhase(Phase phase) {
 }
 
 void Session::Publish(uint64_t now_ns) {
-  board_->Publish(now_ns, CollectEvents(source_.get(), pipeline_.get(), recording_.get(), handoff_));
+  board_->Publish(now_ns, CollectEvents(source_.get(), pipeline_.get(), recording_.get(), handoff_, memory_.get()));
 }
 
 absl::Status Session::CheckReplay() const {

@@ -19,6 +19,7 @@
 #include "agent/capture/record_file.h"
 #include "agent/cli/settings.h"
 #include "agent/handoff/handoff.h"
+#include "agent/run/link_memory.h"
 #include "agent/run/pipeline.h"
 #include "agent/run/recording.h"
 #include "agent/serve/status_board.h"
@@ -70,6 +71,7 @@ class Session {
   ReplaySource* replay_ = nullptr;       // source_, if it is a file
   std::unique_ptr<Recording> recording_;
   std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<LinkMemory> memory_;  // null: nothing is remembered
 };
 
 }  // namespace spantap

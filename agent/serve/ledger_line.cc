@@ -45,6 +45,7 @@ void AddLinks(std::string& line, const LinkCounters& l) {
   AddIf(line, "cause_timelines", l.cause.timelines);
   AddIf(line, "cause_searches_cut_short", l.cause.cut_short);
   AddIf(line, "cause_forgotten", l.cause.forgotten);
+  AddIf(line, "cause_recalled", l.cause.recalled);
   AddIf(line, "adopted", l.adopted);
 }
 
@@ -84,6 +85,13 @@ void AddHandoff(std::string& line, const HandoffCounters& handoff) {
   AddIf(line, "handoff_dropped.invalid", handoff.dropped.invalid);
 }
 
+void AddMemory(std::string& line, const MemoryCounters& memory) {
+  Add(line, "link_memory.loaded", memory.loaded);
+  Add(line, "link_memory.saved", memory.saved);
+  AddIf(line, "link_memory.rejected", memory.rejected);
+  AddIf(line, "link_memory.write_errors", memory.write_errors);
+}
+
 }  // namespace
 
 std::string LedgerLine(const RunStatus& status) {
@@ -92,6 +100,7 @@ std::string LedgerLine(const RunStatus& status) {
   Add(line, "events_processed", status.events.processed);
   AddSource(line, status.events.source);
   if (status.events.pipeline) AddPipeline(line, status.events.connections, status.events.links);
+  if (status.events.memory) AddMemory(line, *status.events.memory);
   if (!status.events.handoff) return line;
   AddHandoff(line, *status.events.handoff);
   if (status.events.pipeline) AddHanded(line, status.events.links.handed);

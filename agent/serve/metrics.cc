@@ -91,6 +91,15 @@ void AddCauses(MetricFamilies& out, const CauseCounters& cause) {
   out.Counter("cause_searches_cut_short", "Searches for timelines that reached their bound.", cause.cut_short);
   out.Counter("cause_forgotten", "Processes and routes whose handlers were forgotten for want of room.",
               cause.forgotten);
+  out.Counter("cause_recalled", "Processes that began with what an earlier one of their program had learned.",
+              cause.recalled);
+}
+
+void AddMemory(MetricFamilies& out, const MemoryCounters& memory) {
+  out.Gauge("link_memory_programs", "Programs in the file of --link-memory, when it was last read or written.", "when",
+            {{"loaded", static_cast<double>(memory.loaded)}, {"saved", static_cast<double>(memory.saved)}});
+  out.Counter("link_memory_rejected", "Files of --link-memory that were no good and ignored.", memory.rejected);
+  out.Counter("link_memory_write_errors", "Files of --link-memory that could not be written.", memory.write_errors);
 }
 
 void AddHanded(MetricFamilies& out, const HandedCounters& handed) {
@@ -195,6 +204,7 @@ std::string MetricsText(const RunStatus& status, const ProcessStats& process, co
     AddLinks(out, status.events.links);
     AddCauses(out, status.events.links.cause);
   }
+  if (status.events.memory) AddMemory(out, *status.events.memory);
   if (status.events.handoff) {
     AddHandoff(out, *status.events.handoff);
     if (status.events.pipeline) AddHanded(out, status.events.links.handed);

@@ -13,6 +13,7 @@
 #include "agent/connections/conn_table.h"
 #include "agent/handoff/handoff_counters.h"
 #include "agent/link/linker.h"
+#include "agent/serve/memory_counters.h"
 #include "exporter/send/exporter.h"
 #include "exporter/send/ledger.h"
 
@@ -27,6 +28,7 @@ struct EventStatus {
   ConnCounters connections;
   LinkCounters links;
   std::optional<HandoffCounters> handoff;  // nullopt: no --socket
+  std::optional<MemoryCounters> memory;    // nullopt: no --link-memory
 };
 
 enum class Phase : uint8_t {

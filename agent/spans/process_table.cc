@@ -6,35 +6,12 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
+#include "agent/spans/process_text.h"
 #include "exporter/model/process_resource.h"
 #include "exporter/model/resource_attributes.h"
 
 namespace spantap {
 namespace {
-
-// The three texts of a process record; missing ones are empty.
-struct ProcessText {
-  absl::string_view exe;
-  absl::string_view service_name;
-  absl::string_view resource_attributes;
-};
-
-absl::string_view TakeText(absl::string_view* texts) {
-  const size_t end = texts->find('\0');
-  const absl::string_view text = texts->substr(0, end);
-  texts->remove_prefix(end == absl::string_view::npos ? texts->size() : end + 1);
-  return text;
-}
-
-ProcessText SplitText(const spantap_process_event& event, absl::string_view record) {
-  const size_t offset = std::min(record.size(), sizeof(event));
-  absl::string_view texts = record.substr(offset, event.text_bytes);
-  ProcessText text;
-  text.exe = TakeText(&texts);
-  text.service_name = TakeText(&texts);
-  text.resource_attributes = TakeText(&texts);
-  return text;
-}
 
 // Keys that are ours whatever the process's environment says.
 bool IsOwnKey(absl::string_view key) {

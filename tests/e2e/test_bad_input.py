@@ -100,6 +100,7 @@ BAD_VALUES = [
     ("trace", "--link-tokens", ["1", ""], "off"),
     ("agent", "--link-token-headers", ["", "a b", ",".join(f"h{i}" for i in range(17))], "separated by commas"),
     ("agent", "--link-candidates", ["yes", ""], "off"),
+    ("agent", "--link-memory", ["", "a\nb"], "file"),
     ("trace", "--query-values", ["all", ""], "redacted"),
     ("agent", "--attribute-count-limit", ["-1", "x"], "1000000"),
     ("agent", "--attribute-value-length-limit", ["-1", "x"], "unlimited"),

@@ -75,6 +75,7 @@ const std::vector<Row>& Rows() {
     {__LINE__, "link-confidence", {"0", "0.95", "1"}, {"0", "0.95", "1"}, {"1.1", "-0.1", "nan", "90%", "sure"}},
     {__LINE__, "link-tokens", {"on", "off"}, {"on", "off"}, {"1"}},
     {__LINE__, "link-token-headers", {"x-order", "X-User"}, {"x-order", "x-user"}, {"a b", "x:"}},
+    {__LINE__, "link-memory", {"/var/lib/spantap/links"}, {"/var/lib/spantap/links"}, {"a\nb"}},
     {__LINE__, "link-candidates", {"on", "off"}, {"on", "off"}, {"best"}},
     {__LINE__, "query-values", {"redacted", "none"}, {"redacted", "none"}, {"all"}},
     {__LINE__, "attribute-count-limit", {"0", "1000000"}, {"0", "1000000"}, {"-1", "1000001"}},

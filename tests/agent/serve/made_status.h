@@ -63,6 +63,8 @@ inline EventStatus MadeEvents() {
   events.links.cause.timelines = 428;
   events.links.cause.cut_short = 429;
   events.links.cause.forgotten = 430;
+  events.links.cause.recalled = 431;
+  events.memory = MemoryCounters{441, 442, 443, 444};
   events.links.refused = {{"several open", 421}, {"other \"reason\"\\", 422}};
   return events;
 }

@@ -126,6 +126,11 @@ TEST_CASE("metrics: events, connections, links", "[serve]") {
   CHECK(all["spantap_cause_timelines_total"] == 428);
   CHECK(all["spantap_cause_searches_cut_short_total"] == 429);
   CHECK(all["spantap_cause_forgotten_total"] == 430);
+  CHECK(all["spantap_cause_recalled_total"] == 431);
+  CHECK(all["spantap_link_memory_programs{when=\"loaded\"}"] == 441);
+  CHECK(all["spantap_link_memory_rejected_total"] == 442);
+  CHECK(all["spantap_link_memory_programs{when=\"saved\"}"] == 443);
+  CHECK(all["spantap_link_memory_write_errors_total"] == 444);
 }
 
 TEST_CASE("metrics: exporter and spool", "[serve]") {
