@@ -5,7 +5,8 @@
 // carried on is which of the calls that later ones may want are taken already. Exact as long as the sets fit into
 // `max_sets`; where they do not, the probabilities of that group are marked as crowded. Handlers that share no call are
 // separate groups, and what is beyond doubt before any sum (one choice far ahead, nobody else wants its calls) is
-// settled first, by the handler's own weights (what is left to nobody costs nothing here), which is most of it. Pure: no state, nothing known of requests.
+// settled first, by the handler's own weights (what is left to nobody costs nothing here), which is most of it. Pure:
+// no state, nothing known of requests.
 //
 // Sum-product messages along the same graph were tried: two handlers that may have swapped two calls are a cycle, on
 // which messages go to certainty whatever the odds.

@@ -36,7 +36,7 @@ class CallIndex {
   using List = std::vector<Call*>;
   std::vector<List> by_label_;
   std::vector<List> late_;
-  absl::flat_hash_map<uint64_t, List> by_thread_;  // by label and thread
+  absl::flat_hash_map<uint64_t, List> by_thread_;    // by label and thread
   absl::flat_hash_map<uint32_t, uint64_t> threads_;  // when each sent last
 };
 

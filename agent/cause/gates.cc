@@ -17,6 +17,7 @@ constexpr double kCapped = 0.89;
 bool Stands(const LinkEvidence& e) {
   if (e.joint < kAlmost || e.local < kSure) return false;
   if (e.token) return e.open < 0.5;
+  if (!e.counted) return false;  // gaps alone tell too little
   if (e.worst_step < kOdd && (e.open > 0.03 || e.disagreed > 0.015)) return false;
   if (e.waited > 0.08) return false;  // one wrong owner shifts the whole queue behind it
   if (e.crowded) return e.agreed && e.local > 0.995 && e.disagreed < 0.01 && e.open < 0.08;

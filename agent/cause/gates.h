@@ -15,7 +15,7 @@ inline constexpr double kSure = 0.9;  // links stated above it are meant to be d
 // How often something happened lately: quick to rise, slow to fall.
 class Lately {
  public:
-  explicit Lately(double share) : slow_{share * 64, 64} {}
+  explicit Lately(double share, double weight = 64) : slow_{share * weight, weight} {}
   void Add(bool happened);
   double value() const;
 
@@ -29,10 +29,10 @@ class Lately {
 
 // The best signs that a process is too busy to be read.
 struct Strain {
-  Lately disagreed{0.01};  // of the simulation's proposals, those that the sums contradict
-  Lately open{0.03};       // of all calls, those that the sums leave open
-  Lately refused{0.35};     // of all calls without a token, those that did not stand
-  Lately waited{0};        // of all calls, those that seem to have waited for a connection: a pool that is too small
+  Lately disagreed{0.01};   // of the simulation's proposals, those that the sums contradict
+  Lately open{0.03};        // of all calls, those that the sums leave open
+  Lately refused{0.35, 8};  // of all calls without a token, those that did not stand
+  Lately waited{0};         // of all calls, those that seem to have waited for a connection: a pool that is too small
 };
 
 struct LinkEvidence {
@@ -41,6 +41,7 @@ struct LinkEvidence {
   double worst_step = 0;  // of the timeline, in nats
   bool crowded = false;   // too many joint choices for the sum
   bool agreed = false;    // the simulation says the same
+  bool counted = false;   // turns of the loop and heads in between are known
   bool silent = false;    // the simulation says nothing
   bool token = false;     // a rare value that no other open request has
   double disagreed = 0;   // Strain

@@ -86,7 +86,7 @@ void ProcessCauses::OnIncoming(IncomingRequest request) {
   handler->route = RouteOf(request.route);
   handler->begin = request.at;
   handler->tokens = std::move(request.tokens);
-  handler->alone = open_.empty();
+  handler->alone = open_.empty() && streaming_ == 0;
   learned_.token_counts.Add(handler->tokens);
   for (Handler* other : open_) other->alone = false;
   open_.push_back(handler.get());
@@ -133,6 +133,7 @@ void ProcessCauses::OnResponse(uint64_t id, const Moment& at) {
   if (it == handlers_.end() || it->second->over) return;
   it->second->replied = true;
   it->second->reply = at;
+  ++streaming_;
   Over(*it->second, at.ns);
 }
 
@@ -149,6 +150,7 @@ void ProcessCauses::OnOver(uint64_t id, uint64_t ns) {
   }
   const auto it = handlers_.find(id);
   if (it == handlers_.end()) return;
+  if (it->second->replied && !std::exchange(it->second->finished, true)) --streaming_;
   if (!it->second->over) simulation_.Forget(*it->second);
   Over(*it->second, ns);
 }
@@ -348,6 +350,7 @@ void ProcessCauses::DropHandlers() {
     Handler* const handler = closed_.front();
     closed_.pop_front();
     --resolved_;
+    if (handler->replied && !handler->finished) --streaming_;
     for (Call* call : handler->own) call->owner = nullptr, call->nobodys = true;
     for (Call* call : handler->proposed) call->proposed = nullptr;
     for (Call* call : handler->reserved) {

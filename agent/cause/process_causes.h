@@ -87,6 +87,7 @@ class ProcessCauses {
   };
   absl::flat_hash_map<uint64_t, Route> routes_;
   size_t resolved_ = 0;      // of closed_
+  size_t streaming_ = 0;     // handlers whose reply has begun and not ended
   uint64_t trimmed_ns_ = 0;  // calls sent before are gone
   LearnedImage remembered_;
   uint64_t undecided_ = 0;

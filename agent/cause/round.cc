@@ -110,6 +110,7 @@ DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Han
   evidence.worst_step = found.handler->best_worst;
   evidence.agreed = call.proposed == found.handler && call.proposal == Proposal::kDue;
   evidence.token = OnlyTokenHolder(call, *found.handler, open);
+  evidence.counted = call.sent.counted && found.handler->begin.counted;
   evidence.silent = call.proposed == nullptr;
   evidence.refused = learned_.strain.refused.value();
   evidence.waited = learned_.strain.waited.value();

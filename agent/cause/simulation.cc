@@ -19,9 +19,8 @@ constexpr double kLogWaited = -2;      // of one that somebody may make after ha
 Simulation::Thread* Simulation::Advance(const Moment& at) {
   if (!at.counted) return nullptr;
   if (threads_.size() >= kMaxThreads && !threads_.contains(at.tid)) {
-    absl::erase_if(threads_, [](const auto& entry) {
-      return entry.second.expected.empty() && entry.second.written.empty();
-    });
+    absl::erase_if(threads_,
+                   [](const auto& entry) { return entry.second.expected.empty() && entry.second.written.empty(); });
     if (threads_.size() >= kMaxThreads) return nullptr;
   }
   Thread& thread = threads_[at.tid];

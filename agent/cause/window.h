@@ -60,6 +60,7 @@ struct Handler {
   uint16_t route = 0;
   bool over = false;      // replied, or given up
   bool replied = false;   // `reply` is valid
+  bool finished = false;  // its reply has been sent to the end
   bool alone = true;      // no other was open while it was
   bool searched = false;  // `timelines` is there
   bool waits = false;     // for something that cannot be seen, before some call: searched after the others

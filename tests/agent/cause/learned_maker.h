@@ -120,6 +120,7 @@ class Server {
     Moment moment;
     moment.ns = ns_ += later;
     moment.tid = 70 + ++moments_;  // always another thread: that tells nothing
+    moment.counted = true;
     return moment;
   }
   void Pass(uint64_t ns) {

@@ -126,7 +126,7 @@ TEST_CASE("causes: calls for ever after one request", "[cause]") {
     load.Pass(300, true);
     load.Answer(out);
   }
-  for (int i = 0; i < 100; ++i) load.Serve();
+  for (int i = 0; i < 1000; ++i) load.Serve();
   load.CheckAllDecided();
   CHECK(load.finder.counters().overflow == 0);
   CHECK(load.stated >= 50);
@@ -135,7 +135,7 @@ TEST_CASE("causes: calls for ever after one request", "[cause]") {
 
 TEST_CASE("causes: a request that stays open for minutes", "[cause]") {
   Load load(100'000);
-  for (int i = 0; i < 300; ++i) load.Serve();
+  for (int i = 0; i < 1000; ++i) load.Serve();
   load.Take();
   const size_t before = load.stated;
   const uint64_t open = load.In(7);
@@ -152,7 +152,7 @@ TEST_CASE("causes: a request that stays open for minutes", "[cause]") {
 
 TEST_CASE("causes: a request that makes calls for minutes", "[cause]") {
   Load load(300'000);
-  for (int i = 0; i < 300; ++i) load.Serve();
+  for (int i = 0; i < 1000; ++i) load.Serve();
   const uint64_t open = load.In();
   for (int i = 0; i < 100'000; ++i) {
     load.Pass(15, true);
@@ -288,7 +288,7 @@ TEST_CASE("causes: more undecided calls than are kept", "[cause]") {
 
 TEST_CASE("causes: a process at all its limits", "[cause]") {
   Load load(20'000);
-  for (int i = 0; i < 300; ++i) load.Serve();
+  for (int i = 0; i < 1000; ++i) load.Serve();
   std::vector<uint64_t> open, sent;
   for (uint64_t i = 0; i < 1024; ++i) load.Pass(2, true), open.push_back(load.In(1 + i % 3, {i, i + 5000, i + 9000}));
   for (uint64_t i = 0; i < 5000; ++i)
