@@ -10,7 +10,7 @@ constexpr double kSlow = 512, kFast = 64;  // calls
 constexpr double kAlmost = 0.995;
 constexpr double kMost = 0.9995;
 constexpr double kOdd = -4.5;         // nats: a step that is out of order
-constexpr double kMostRefused = 0.3;  // where more is refused, what is not is luck
+constexpr double kMostRefused = 0.4;  // where more is refused, what is not is luck
 constexpr double kCapped = 0.89;
 
 // Each line was chosen on recordings of a dozen servers at four loads: what stays is as good as never wrong there.
@@ -19,7 +19,8 @@ bool Stands(const LinkEvidence& e) {
   if (e.token) return e.open < 0.5;
   if (!e.counted) return false;  // gaps alone tell too little
   if (e.worst_step < kOdd && (e.open > 0.03 || e.disagreed > 0.015)) return false;
-  if (e.waited > 0.08) return false;  // one wrong owner shifts the whole queue behind it
+  if (e.silent && e.unsimulated > 0.85) return false;  // what threads hand to each other cannot be seen
+  if (e.waited > 0.08) return false;                   // one wrong owner shifts the whole queue behind it
   if (e.crowded) return e.agreed && e.local > 0.995 && e.disagreed < 0.01 && e.open < 0.08;
   if (e.agreed && e.open < 0.08 && e.disagreed < 0.03) return true;
   if (e.agreed) return e.open < 0.09 && e.disagreed < 0.04 && e.worst_step > -2;

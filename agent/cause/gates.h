@@ -32,6 +32,7 @@ struct Strain {
   Lately disagreed{0.01};   // of the simulation's proposals, those that the sums contradict
   Lately open{0.03};        // of all calls, those that the sums leave open
   Lately refused{0.35, 8};  // of all calls without a token, those that did not stand
+  Lately unsimulated{0.5};  // of all calls, those that the simulation had no proposal for: no loops to be seen
   Lately waited{0};         // of all calls, those that seem to have waited for a connection: a pool that is too small
 };
 
@@ -47,6 +48,7 @@ struct LinkEvidence {
   double disagreed = 0;   // Strain
   double open = 0;
   double refused = 0;
+  double unsimulated = 0;
   double waited = 0;
 };
 

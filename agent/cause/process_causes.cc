@@ -305,6 +305,7 @@ void ProcessCauses::Decide(Call& call, const DecisionRound::Finding& found) {
     if (call.proposal == Proposal::kDue) learned_.strain.disagreed.Add(!same);
     learned_.proposals[static_cast<size_t>(call.proposal)].Add(same);
   }
+  learned_.strain.unsimulated.Add(call.proposed == nullptr);
   learned_.strain.waited.Add(call.proposed != nullptr && call.proposal == Proposal::kQueue);
   if (handler != nullptr && !found.by_token) learned_.strain.refused.Add(!found.said.stands);
   if (handler != nullptr) learned_.strain.open.Add(found.joint < kSure);

@@ -113,6 +113,7 @@ DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Han
   evidence.counted = call.sent.counted && found.handler->begin.counted;
   evidence.silent = call.proposed == nullptr;
   evidence.refused = learned_.strain.refused.value();
+  evidence.unsimulated = learned_.strain.unsimulated.value();
   evidence.waited = learned_.strain.waited.value();
   evidence.disagreed = learned_.strain.disagreed.value();
   evidence.open = learned_.strain.open.value();
