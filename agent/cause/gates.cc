@@ -10,7 +10,7 @@ constexpr double kSlow = 512, kFast = 64;  // calls
 constexpr double kAlmost = 0.995;
 constexpr double kMost = 0.9995;
 constexpr double kOdd = -4.5;         // nats: a step that is out of order
-constexpr double kMostRefused = 0.4;  // where more is refused, what is not is luck
+constexpr double kMostRefused = 0.5;  // where more is refused, what is not is luck
 constexpr double kCapped = 0.89;
 
 // Each line was chosen on recordings of a dozen servers at four loads: what stays is as good as never wrong there.
