@@ -68,6 +68,7 @@ class Server {
   // one.
   struct Score {
     int right = 0, wrong = 0, calls = 0;
+    int named = 0;  // right ones, however surely
   };
   Score Busy(int pairs) {
     Score score;
@@ -80,6 +81,7 @@ class Server {
       const auto it = owner_.find(decision.outgoing);
       if (it == owner_.end()) continue;
       ++score.calls;
+      score.named += it->second == decision.incoming;
       if (decision.confidence <= 0.9) continue;
       ++(it->second == decision.incoming ? score.right : score.wrong);
     }

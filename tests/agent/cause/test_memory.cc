@@ -213,7 +213,7 @@ TEST_CASE("memory: what is remembered counts for fifty observations, and the new
   finder.TakeDecisions();
   const Server::Score score = server.Busy(100);
   CHECK(score.wrong == 0);
-  CHECK(score.right > 0);
+  CHECK(score.named > score.calls / 2);  // named, not stated: its threads tell nothing
 }
 
 TEST_CASE("memory: another program's memory takes nothing and gives nothing", "[cause]") {
