@@ -49,9 +49,6 @@ enum Slot : uint8_t {
   kSlotCount,
 };
 
-// What loop turns say to the choice that order makes among equal heads (crowd.cc).
-enum class TurnProof : uint8_t { kNone, kNear, kSure };
-
 // An exchange as the rules see it. Lives from the request head until its tree is delivered.
 struct Member {
   explicit Member(Exchange& from) : exchange(&from), id(from.id), role(from.role) {
@@ -84,7 +81,6 @@ struct Member {
   Leg* leg = nullptr;         // both: equal heads at the two ends of encrypted connections (encrypted_rule.cc)
   uint64_t order_choice = 0;  // client: id of the server exchange that order proposes; 0: none
   bool order_sure = false;    // no other could have come next
-  TurnProof by_turns = TurnProof::kNone;  // what the thread's loop turns say to that
   Member* pair_choice = nullptr;          // client: the server exchange whose response followed, while it is told
   bool pair_sure = false;                 // no other response could have been meant
 };

@@ -72,7 +72,6 @@ double CrowdConfidence(const Member& client, const ProcessState& process) {
   if (!passes_on && !AddsMarks(*client.pair_choice, client)) return kDoubt;
   if (client.order_sure && client.pair_sure) return kBothSure;
   if (client.pair_sure) return kPairSure;
-  if (client.by_turns == TurnProof::kNear && !learned.fans_out) return kOrderSure;
   return client.order_sure && !learned.fans_out ? kOrderSure : kDoubt;
 }
 
