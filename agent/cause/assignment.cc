@@ -22,6 +22,10 @@ uint64_t HashOf(uint32_t call) {
   return x ^ x >> 27;
 }
 
+bool Has(const Choice& choice, uint32_t call) {
+  return std::find(choice.calls.begin(), choice.calls.end(), call) != choice.calls.end();
+}
+
 uint32_t RootOf(std::vector<uint32_t>& parents, uint32_t at) {
   while (parents[at] != at) at = parents[at] = parents[parents[at]];
   return at;
@@ -118,8 +122,7 @@ bool Assignment::SettlesOn(uint32_t number) const {
 void Assignment::Drop(uint32_t number, uint32_t call) {
   Chooser& chooser = choosers_[number];
   for (size_t k = 0; k < chooser.choices.size(); ++k) {
-    const auto& calls = chooser.choices[k].calls;
-    if (std::find(calls.begin(), calls.end(), call) != calls.end()) chooser.dropped[k] = true;
+    if (Has(chooser.choices[k], call)) chooser.dropped[k] = true;
   }
 }
 
@@ -146,87 +149,110 @@ void Assignment::Settle() {
 }
 
 bool Assignment::SolveGroup(const std::vector<uint32_t>& group) {
-  std::vector<std::vector<Set>> steps(1, std::vector<Set>(1));
-  std::vector<std::vector<Move>> moves;
+  std::vector<Sets> steps(1, Sets(1));
+  std::vector<Moves> moves;
   steps[0][0].forward = 1;
   for (const uint32_t number : group) {
-    const Chooser& chooser = choosers_[number];
-    double most = -1e300;
-    for (size_t k = 0; k < chooser.choices.size(); ++k) {
-      const Choice& choice = chooser.choices[k];
-      if (!chooser.dropped[k]) most = std::max(most, choice.log_weight - log_nobody_ * choice.calls.size());
-    }
-    std::vector<double> weight(chooser.choices.size());
-    for (size_t k = 0; k < weight.size(); ++k) {
-      if (chooser.dropped[k]) continue;
-      const Choice& choice = chooser.choices[k];
-      weight[k] = std::exp(choice.log_weight - log_nobody_ * choice.calls.size() - most);
-    }
-    std::vector<Set> next;
-    std::vector<Move> made;
-    absl::flat_hash_map<uint64_t, uint32_t> known;
-    const std::vector<Set>& now = steps.back();
-    if (now.size() * weight.size() > budget_) return false;
-    budget_ -= now.size() * weight.size();
-    for (uint32_t s = 0; s < now.size(); ++s) {
-      for (uint32_t k = 0; k < weight.size(); ++k) {
-        if (weight[k] <= 0) continue;
-        const auto& calls = chooser.choices[k].calls;
-        const bool clash = std::any_of(calls.begin(), calls.end(), [&](uint32_t call) {
-          return std::find(now[s].taken.begin(), now[s].taken.end(), call) != now[s].taken.end();
-        });
-        if (clash) continue;
-        uint64_t hash = 0;
-        for (const uint32_t call : now[s].taken) hash ^= last_[call] > number ? HashOf(call) : 0;
-        for (const uint32_t call : calls) hash ^= last_[call] > number ? HashOf(call) : 0;
-        const auto [it, fresh] = known.try_emplace(hash, static_cast<uint32_t>(next.size()));
-        if (fresh) {
-          Set& set = next.emplace_back();
-          for (const uint32_t call : now[s].taken) {
-            if (last_[call] > number) set.taken.push_back(call);
-          }
-          for (const uint32_t call : calls) {
-            if (last_[call] > number) set.taken.push_back(call);
-          }
-        }
-        next[it->second].forward += now[s].forward * weight[k];
-        made.push_back({s, it->second, k, weight[k]});
-      }
-    }
-    // What a later chooser may still take counts for nothing yet.
-    double all = 0, best = 0;
-    std::vector<double> merit(next.size());
-    for (size_t i = 0; i < next.size(); ++i) {
-      merit[i] = next[i].forward * std::exp(log_nobody_ * static_cast<double>(next[i].taken.size()));
-      all += merit[i], best = std::max(best, merit[i]);
-    }
-    double floor = best * kNegligible;
-    if (next.size() > max_sets_) {
-      std::vector<double> sorted = merit;
-      std::nth_element(sorted.begin(), sorted.begin() + max_sets_, sorted.end(), std::greater<>());
-      floor = std::max(floor, sorted[max_sets_]);
-    }
-    double dropped = 0, left = 0;
-    for (size_t i = 0; i < next.size(); ++i) {
-      if (merit[i] <= floor && merit[i] < best) dropped += merit[i], next[i].forward = 0;
-      left += next[i].forward;
-    }
-    for (Set& set : next) set.forward /= left;
-    if (dropped > kTooMuch * all) Crowd(group, number, next);
-    made.erase(std::remove_if(made.begin(), made.end(), [&](const Move& move) { return next[move.to].forward == 0; }),
-               made.end());
-    // What was dropped is not gone on from.
-    std::vector<uint32_t> place(next.size(), UINT32_MAX);
-    std::vector<Set> kept;
-    for (uint32_t i = 0; i < next.size(); ++i) {
-      if (next[i].forward == 0) continue;
-      place[i] = static_cast<uint32_t>(kept.size());
-      kept.push_back(std::move(next[i]));
-    }
-    for (Move& move : made) move.to = place[move.to];
-    steps.push_back(std::move(kept));
+    const std::vector<double> weight = WeightsOf(choosers_[number]);
+    if (steps.back().size() * weight.size() > budget_) return false;
+    budget_ -= steps.back().size() * weight.size();
+    Sets next;
+    Moves made = MovesFrom(steps.back(), number, weight, next);
+    if (DropNegligible(next)) Crowd(group, number, next);
+    KeepReached(next, made);
+    steps.push_back(std::move(next));
     moves.push_back(std::move(made));
   }
+  GoBack(group, steps, moves);
+  return true;
+}
+
+// Of the choices, relative to the best; a call that nobody has costs log_nobody.
+std::vector<double> Assignment::WeightsOf(const Chooser& chooser) const {
+  const auto log_weight = [&](size_t k) {
+    return chooser.choices[k].log_weight - log_nobody_ * chooser.choices[k].calls.size();
+  };
+  double most = -1e300;
+  for (size_t k = 0; k < chooser.choices.size(); ++k) {
+    if (!chooser.dropped[k]) most = std::max(most, log_weight(k));
+  }
+  std::vector<double> weight(chooser.choices.size());
+  for (size_t k = 0; k < weight.size(); ++k) {
+    if (!chooser.dropped[k]) weight[k] = std::exp(log_weight(k) - most);
+  }
+  return weight;
+}
+
+// What the chooser's choices make of the sets; sets that come to the same are one.
+Assignment::Moves Assignment::MovesFrom(const Sets& now, uint32_t number, const std::vector<double>& weight,
+                                        Sets& next) const {
+  Moves made;
+  absl::flat_hash_map<uint64_t, uint32_t> known;
+  decltype(Set::taken) taken;  // of what later choosers may want
+  for (uint32_t s = 0; s < now.size(); ++s) {
+    for (uint32_t k = 0; k < weight.size(); ++k) {
+      if (weight[k] <= 0) continue;
+      const Choice& choice = choosers_[number].choices[k];
+      const auto& before = now[s].taken;
+      if (std::any_of(before.begin(), before.end(), [&](uint32_t call) { return Has(choice, call); })) continue;
+      taken.clear();
+      uint64_t hash = 0;
+      const auto take = [&](uint32_t call) {
+        if (last_[call] <= number) return;
+        taken.push_back(call);
+        hash ^= HashOf(call);
+      };
+      std::for_each(before.begin(), before.end(), take);
+      std::for_each(choice.calls.begin(), choice.calls.end(), take);
+      const auto [it, fresh] = known.try_emplace(hash, static_cast<uint32_t>(next.size()));
+      if (fresh) next.emplace_back().taken = taken;
+      next[it->second].forward += now[s].forward * weight[k];
+      made.push_back({s, it->second, k, weight[k]});
+    }
+  }
+  return made;
+}
+
+// Sets that can be left out get no weight. True if that was too much to be silent about.
+bool Assignment::DropNegligible(Sets& sets) const {
+  // What a later chooser may still take counts for nothing yet.
+  double all = 0, best = 0;
+  std::vector<double> merit(sets.size());
+  for (size_t i = 0; i < sets.size(); ++i) {
+    merit[i] = sets[i].forward * std::exp(log_nobody_ * static_cast<double>(sets[i].taken.size()));
+    all += merit[i], best = std::max(best, merit[i]);
+  }
+  double floor = best * kNegligible;
+  if (sets.size() > max_sets_) {
+    std::vector<double> sorted = merit;
+    std::nth_element(sorted.begin(), sorted.begin() + max_sets_, sorted.end(), std::greater<>());
+    floor = std::max(floor, sorted[max_sets_]);
+  }
+  double dropped = 0, left = 0;
+  for (size_t i = 0; i < sets.size(); ++i) {
+    if (merit[i] <= floor && merit[i] < best) dropped += merit[i], sets[i].forward = 0;
+    left += sets[i].forward;
+  }
+  for (Set& set : sets) set.forward /= left;
+  return dropped > kTooMuch * all;
+}
+
+// What was dropped is not gone on from.
+void Assignment::KeepReached(Sets& sets, Moves& moves) {
+  std::erase_if(moves, [&](const Move& move) { return sets[move.to].forward == 0; });
+  std::vector<uint32_t> place(sets.size(), UINT32_MAX);
+  Sets kept;
+  for (uint32_t i = 0; i < sets.size(); ++i) {
+    if (sets[i].forward == 0) continue;
+    place[i] = static_cast<uint32_t>(kept.size());
+    kept.push_back(std::move(sets[i]));
+  }
+  for (Move& move : moves) move.to = place[move.to];
+  sets = std::move(kept);
+}
+
+// From the last chooser to the first: what each choice has in front of and behind it is its probability.
+void Assignment::GoBack(const std::vector<uint32_t>& group, std::vector<Sets>& steps, const std::vector<Moves>& moves) {
   for (Set& set : steps.back()) set.backward = 1;
   for (size_t i = group.size(); i-- > 0;) {
     Chooser& chooser = choosers_[group[i]];
@@ -244,7 +270,6 @@ bool Assignment::SolveGroup(const std::vector<uint32_t>& group) {
     for (const Set& set : steps[i]) most = std::max(most, set.backward);
     for (Set& set : steps[i]) set.backward /= most;
   }
-  return true;
 }
 
 void Assignment::GuessGroup(const std::vector<uint32_t>& group) {
@@ -279,8 +304,7 @@ double Assignment::Of(uint32_t chooser, uint32_t call) const {
   const Chooser& one = choosers_[chooser];
   double with = 0;
   for (size_t i = 0; i < one.choices.size(); ++i) {
-    const auto& calls = one.choices[i].calls;
-    if (std::find(calls.begin(), calls.end(), call) != calls.end()) with += one.probability[i];
+    if (Has(one.choices[i], call)) with += one.probability[i];
   }
   return with;
 }
@@ -290,10 +314,9 @@ double Assignment::LocalOdds(const Chooser& chooser, uint32_t call) const {
   for (size_t k = 0; k < chooser.choices.size(); ++k) {
     if (!chooser.dropped[k]) most = std::max(most, chooser.choices[k].log_weight);
   }
-  for (const Choice& choice : chooser.choices) {
-    if (chooser.dropped[&choice - chooser.choices.data()]) continue;
-    const bool has = std::find(choice.calls.begin(), choice.calls.end(), call) != choice.calls.end();
-    (has ? with : without) += std::exp(choice.log_weight - most);
+  for (size_t k = 0; k < chooser.choices.size(); ++k) {
+    const Choice& choice = chooser.choices[k];
+    if (!chooser.dropped[k]) (Has(choice, call) ? with : without) += std::exp(choice.log_weight - most);
   }
   return with / std::max(without, 1e-12);
 }

@@ -64,12 +64,19 @@ class Assignment {
   };
   struct Set;
   struct Move;
-  void Crowd(const std::vector<uint32_t>& group, uint32_t at, const std::vector<Set>& sets);
+  using Sets = std::vector<Set>;
+  using Moves = std::vector<Move>;
+  void Crowd(const std::vector<uint32_t>& group, uint32_t at, const Sets& sets);
   double LocalOdds(const Chooser& chooser, uint32_t call) const;
   void Settle();
   bool SettlesOn(uint32_t chooser) const;
   bool Wants(uint32_t chooser, const std::vector<bool>& wanted) const;
   void Drop(uint32_t chooser, uint32_t call);
+  std::vector<double> WeightsOf(const Chooser& chooser) const;
+  Moves MovesFrom(const Sets& now, uint32_t number, const std::vector<double>& weight, Sets& next) const;
+  bool DropNegligible(Sets& sets) const;
+  static void KeepReached(Sets& sets, Moves& moves);
+  void GoBack(const std::vector<uint32_t>& group, std::vector<Sets>& steps, const std::vector<Moves>& moves);
   bool SolveGroup(const std::vector<uint32_t>& group);
   void GuessGroup(const std::vector<uint32_t>& group);
 

@@ -109,7 +109,6 @@ void ProcessCauses::OnOutgoing(OutgoingRequest request) {
   call->sent = request.at;
   call->dialled = request.dialled;
   call->connection = request.connection;
-  call->destination = request.destination;
   call->tokens = std::move(request.tokens);
   const auto freed = answered_.find(request.connection);
   call->dequeued = freed != answered_.end() && Dequeued(freed->second, call->sent);
@@ -141,7 +140,6 @@ void ProcessCauses::OnOver(uint64_t id, uint64_t ns) {
   now_ns_ = std::max(now_ns_, ns);
   if (const auto it = calls_.find(id); it != calls_.end()) {
     Call& call = *it->second;
-    call.over = true;
     if (call.answered) return;
     call.answered = true;
     call.answer.ns = ns;
@@ -364,14 +362,8 @@ void ProcessCauses::DropHandlers() {
 
 void ProcessCauses::DropCall(Call& call) {
   simulation_.Forget(call);
-  if (call.owner != nullptr) {
-    auto& own = call.owner->own;
-    own.erase(std::remove(own.begin(), own.end(), &call), own.end());
-  }
-  if (call.likely != nullptr) {
-    auto& reserved = call.likely->reserved;
-    reserved.erase(std::remove(reserved.begin(), reserved.end(), &call), reserved.end());
-  }
+  if (call.owner != nullptr) std::erase(call.owner->own, &call);
+  if (call.likely != nullptr) std::erase(call.likely->reserved, &call);
 }
 
 // Calls that no handler can have made any more. One that stays open for very long is not waited for: it will have none.

@@ -95,9 +95,7 @@ void Simulation::OnOutgoing(Call& call) {
 
 void Simulation::OnReply(Handler& handler) {
   Thread* const thread = Advance(handler.reply);
-  overdue_.erase(std::remove_if(overdue_.begin(), overdue_.end(),
-                                [&](const Expected& entry) { return entry.handler == &handler; }),
-                 overdue_.end());
+  std::erase_if(overdue_, [&](const Expected& entry) { return entry.handler == &handler; });
   if (thread != nullptr && thread->written.size() < kMaxTurn) {
     thread->written.push_back({nullptr, &handler, handler.reply.ns});
   }
@@ -274,25 +272,21 @@ void Simulation::Forget(const Handler& handler) {
   const auto of = [&](const Expected& entry) { return entry.handler == &handler; };
   for (auto& [tid, thread] : threads_) {
     auto& list = thread.expected;
-    list.erase(std::remove_if(list.begin(), list.end(), of), list.end());
+    std::erase_if(list, of);
     auto& written = thread.written;
-    written.erase(
-        std::remove_if(written.begin(), written.end(), [&](const Written& entry) { return entry.reply == &handler; }),
-        written.end());
+    std::erase_if(written, [&](const Written& entry) { return entry.reply == &handler; });
   }
-  overdue_.erase(std::remove_if(overdue_.begin(), overdue_.end(), of), overdue_.end());
+  std::erase_if(overdue_, of);
 }
 
 void Simulation::Forget(const Call& call) {
   if (const auto it = threads_.find(call.sent.tid); it != threads_.end()) {
     auto& written = it->second.written;
-    written.erase(
-        std::remove_if(written.begin(), written.end(), [&](const Written& entry) { return entry.call == &call; }),
-        written.end());
+    std::erase_if(written, [&](const Written& entry) { return entry.call == &call; });
   }
   if (Handler* const handler = call.proposed; handler != nullptr) {
     auto& list = handler->proposed;
-    list.erase(std::remove(list.begin(), list.end(), &call), list.end());
+    std::erase(list, &call);
     auto& waiting = handler->simulated.outstanding;
     waiting.erase(std::remove(waiting.begin(), waiting.end(), &call), waiting.end());
     handler->simulated.state.outstanding = !waiting.empty();

@@ -45,7 +45,7 @@ void TimelineSearch::Complete(Handler& handler, const Partial& from) {
     if (!end.outstanding.empty()) return;
     score += StepScore(handler, end, end.Next(kReply), handler.reply);
   }
-  handler.timelines.push_back({score, from.calls, from.by_token});
+  handler.timelines.push_back({score, from.calls});
 }
 
 bool TimelineSearch::Trusted(const Call& call) const {
@@ -74,12 +74,11 @@ void TimelineSearch::Try(const Handler& handler, const Partial& from, const Prog
     if (skip_whole_thread_ && (call->dequeued || call->dialled)) continue;  // has been looked at
     if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
-    if (++steps_ > max_steps_) return;
+    if (++steps_ > settings_.max_steps) return;
     double step = StepScore(handler, at, at.Next(*call), call->sent);
-    const double token = settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0;
-    step += token + learned_.ProposalOdds(handler, *call);
+    step += (settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0) + learned_.ProposalOdds(handler, *call);
     if (step < kLeastStep) continue;
-    Partial& more = next.emplace_back(Partial{from.score + step, from.by_token || token > 2, at, from.calls});
+    Partial& more = next.emplace_back(Partial{from.score + step, at, from.calls});
     more.progress.Send(*call);
     more.calls.push_back(call);
   }
@@ -149,13 +148,11 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
   handler.timelines.clear();
   steps_ = 0;
   waits_ = false;
-  const bool strained = learned_.Strained();
-  max_steps_ = settings_.max_steps;
-  const uint32_t most = strained ? settings_.max_hypotheses * 2 / 3 : settings_.max_hypotheses;
+  const uint32_t most = learned_.Strained() ? settings_.max_hypotheses * 2 / 3 : settings_.max_hypotheses;
   std::vector<Partial> level, next;
-  level.push_back({0, false, Progress(handler), {}});
+  level.push_back({0, Progress(handler), {}});
   const auto better = [](const Partial& a, const Partial& b) { return a.score > b.score; };
-  for (size_t depth = 0; !level.empty() && depth <= kMostCalls && steps_ <= max_steps_; ++depth) {
+  for (size_t depth = 0; !level.empty() && depth <= kMostCalls && steps_ <= settings_.max_steps; ++depth) {
     next.clear();
     for (const Partial& partial : level) {
       Complete(handler, partial);
@@ -170,7 +167,7 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
     std::swap(level, next);
   }
   handler.searched = true;
-  counters_.cut_short += steps_ > max_steps_;
+  counters_.cut_short += steps_ > settings_.max_steps;
   auto& found = handler.timelines;
   std::stable_sort(found.begin(), found.end(), [](const Timeline& a, const Timeline& b) { return a.score > b.score; });
   if (found.size() > most) found.resize(most);

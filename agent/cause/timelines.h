@@ -28,7 +28,6 @@ class TimelineSearch {
  private:
   struct Partial {
     double score = 0;
-    bool by_token = false;
     Progress progress;
     absl::InlinedVector<Call*, 4> calls;
   };
@@ -45,7 +44,6 @@ class TimelineSearch {
   const Learned& learned_;
   CauseCounters& counters_;
   uint32_t steps_ = 0;
-  uint32_t max_steps_ = 0;
   bool waits_ = false;
   // What the next look leaves out, because it has been looked at.
   uint32_t skip_tid_ = 0;

@@ -33,12 +33,10 @@ struct Call {
   bool dequeued = false;
   bool dialled = false;
   bool answered = false;
-  bool over = false;
   bool decided = false;  // a decision was made, or the cause is known
   Moment sent;
   Moment answer;
   uint64_t connection = 0;
-  uint64_t destination = 0;
   TokenList tokens;
   Handler* owner = nullptr;   // for sure
   Handler* likely = nullptr;  // a handler that went straight on has been found to have made it: nobody else looks
@@ -52,7 +50,6 @@ struct Call {
 struct Timeline {
   double score = 0;
   absl::InlinedVector<Call*, 4> calls;  // in order of sending
-  bool by_token = false;                // a shared token speaks for it
 };
 
 struct Handler {
