@@ -62,8 +62,9 @@ bool TimelineSearch::Near(const Handler& handler, CallIndex::Calls calls, size_t
   return false;
 }
 
-void TimelineSearch::Try(const Handler& handler, const Partial& from, const Progress& at, CallIndex::Calls calls,
-                         uint64_t from_ns, uint64_t until_ns, std::vector<Partial>& next) {
+void TimelineSearch::Try(const Handler& handler, const Stand& stand, CallIndex::Calls calls, uint64_t from_ns,
+                         uint64_t until_ns) {
+  const Partial& from = *stand.from;
   const bool told = settings_.use_order && calls.size() > kNeighbours &&
                     std::any_of(calls.begin(), calls.end(),
                                 [&](const Call* call) { return call->proposed == &handler && Trusted(*call); });
@@ -75,17 +76,39 @@ void TimelineSearch::Try(const Handler& handler, const Partial& from, const Prog
     if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
     if (++steps_ > settings_.max_steps) return;
-    double step = StepScore(handler, at, at.Next(*call), call->sent);
+    double step = StepScore(handler, stand.progress, stand.progress.Next(*call), call->sent);
     step += (settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0) + learned_.ProposalOdds(handler, *call);
     if (step < kLeastStep) continue;
-    Partial& more = next.emplace_back(Partial{from.score + step, at, from.calls});
-    more.progress.Send(*call);
-    more.calls.push_back(call);
+    options_.push_back(
+        {from.score + step, static_cast<uint32_t>(stands_.size()), static_cast<uint32_t>(options_.size()), call});
   }
 }
 
-void TimelineSearch::Extend(const Handler& handler, const Partial& from, const CallIndex& calls,
-                            std::vector<Partial>& next) {
+// Where calls with that label are to be looked for: in the turn in which they usually follow and in case they waited
+// or another thread took over; or as long as they may take.
+void TimelineSearch::TryAll(const Handler& handler, const Stand& stand, const CallIndex& calls, Label label,
+                            uint64_t from_ns, uint64_t until_ns) {
+  const Moment& at = stand.progress.at;
+  const Odds::Reach reach = learned_.odds.ReachOf(stand.progress.Next(label));
+  if (reach.hop == kAnyHop) {
+    const uint64_t last = reach.ns > until_ns - at.ns ? until_ns : at.ns + reach.ns;
+    Try(handler, stand, calls.Between(label, from_ns, last), from_ns, until_ns);
+    if (last < until_ns) Try(handler, stand, calls.Late(label, last + 1, until_ns), from_ns, until_ns);
+    return;
+  }
+  Try(handler, stand, calls.InTurn(label, at.tid, at.turn + reach.hop), from_ns, until_ns);
+  skip_turn_ = at.turn + reach.hop, skip_tid_ = at.tid;
+  Try(handler, stand, calls.Late(label, from_ns, until_ns), from_ns, until_ns);
+  if (calls.threads() > 1) {
+    skip_whole_thread_ = true;
+    const uint64_t last = std::min(until_ns, at.ns + kTakeOverNs);
+    Try(handler, stand, calls.Between(label, from_ns, last), from_ns, last);
+    skip_whole_thread_ = false;
+  }
+  skip_tid_ = 0;
+}
+
+void TimelineSearch::Extend(const Handler& handler, const Partial& from, const CallIndex& calls, bool waiting) {
   // The next call that is surely the handler's cannot be passed over.
   uint64_t end = handler.replied ? handler.reply.ns : UINT64_MAX;
   for (const Call* own : handler.own) {
@@ -94,9 +117,11 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
     break;
   }
   // From answer to answer: each changes what the handler may do next.
-  Progress at = from.progress;
+  Stand stand{&from, from.progress};
+  Progress& at = stand.progress;
   uint64_t begin = from.calls.empty() ? handler.begin.ns : from.calls.back()->sent.ns;
   while (begin <= end) {
+    const size_t options = options_.size();
     uint64_t until = end;
     for (const Call* call : at.outstanding) until = std::min(until, call->answer.ns);
     if (const Program::NextLabels* const labels = learned_.program.NextOf(at.state)) {
@@ -104,30 +129,36 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
       for (const auto& [label, seen] : *labels) all += seen;
       for (const auto& [label, seen] : *labels) {
         if (label == kReply || seen < kRareNext * all) continue;
-        const Odds::Reach reach = learned_.odds.ReachOf(at.Next(label));
         waits_ |= !learned_.odds.Immediate(at.Next(label));
-        if (reach.hop != kAnyHop) {
-          Try(handler, from, at, calls.InTurn(label, at.at.tid, at.at.turn + reach.hop), begin, until, next);
-          skip_turn_ = at.at.turn + reach.hop, skip_tid_ = at.at.tid;
-          Try(handler, from, at, calls.Late(label, begin, until), begin, until, next);
-          if (calls.threads() > 1) {  // another thread may have taken it over
-            skip_whole_thread_ = true;
-            const uint64_t last = std::min(until, at.at.ns + kTakeOverNs);
-            Try(handler, from, at, calls.Between(label, begin, last), begin, last, next);
-            skip_whole_thread_ = false;
-          }
-          skip_tid_ = 0;
-        } else {
-          const uint64_t last = reach.ns > until - at.at.ns ? until : at.at.ns + reach.ns;
-          Try(handler, from, at, calls.Between(label, begin, last), begin, until, next);
-          if (last < until) Try(handler, from, at, calls.Late(label, last + 1, until), begin, until, next);
-        }
+        if (waits_ && !waiting) return;
+        TryAll(handler, stand, calls, label, begin, until);
       }
     }
+    if (options_.size() > options) stands_.push_back(stand);
     if (at.outstanding.empty()) return;
     begin = until + 1;
     at.ReadUntil(until);
   }
+}
+
+// The best options become the partial timelines of the next level; of equally good ones those tried first.
+void TimelineSearch::TakeBest(size_t most) {
+  const auto better = [](const Option& a, const Option& b) {
+    return a.score != b.score ? a.score > b.score : a.number < b.number;
+  };
+  if (options_.size() > most) {
+    std::nth_element(options_.begin(), options_.begin() + most, options_.end(), better);
+    options_.resize(most);
+  }
+  std::sort(options_.begin(), options_.end(), better);
+  next_.clear();
+  for (const Option& option : options_) {
+    const Stand& stand = stands_[option.stand];
+    Partial& more = next_.emplace_back(Partial{option.score, stand.progress, stand.from->calls});
+    more.progress.Send(*option.call);
+    more.calls.push_back(option.call);
+  }
+  std::swap(level_, next_);
 }
 
 double TimelineSearch::WorstStep(const Handler& handler, absl::Span<Call* const> calls) const {
@@ -149,22 +180,20 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
   steps_ = 0;
   waits_ = false;
   const uint32_t most = learned_.Strained() ? settings_.max_hypotheses * 2 / 3 : settings_.max_hypotheses;
-  std::vector<Partial> level, next;
-  level.push_back({0, Progress(handler), {}});
-  const auto better = [](const Partial& a, const Partial& b) { return a.score > b.score; };
-  for (size_t depth = 0; !level.empty() && depth <= kMostCalls && steps_ <= settings_.max_steps; ++depth) {
-    next.clear();
-    for (const Partial& partial : level) {
+  level_.clear();
+  level_.push_back({0, Progress(handler), {}});
+  for (size_t depth = 0; !level_.empty() && depth <= kMostCalls && steps_ <= settings_.max_steps; ++depth) {
+    options_.clear();
+    stands_.clear();
+    for (const Partial& partial : level_) {
       Complete(handler, partial);
-      Extend(handler, partial, calls, next);
+      Extend(handler, partial, calls, waiting);
       if (!waits_ || waiting) continue;
       handler.waits = true;
       handler.timelines.clear();
       return;
     }
-    std::stable_sort(next.begin(), next.end(), better);
-    if (next.size() > most) next.erase(next.begin() + most, next.end());
-    std::swap(level, next);
+    TakeBest(most);
   }
   handler.searched = true;
   counters_.cut_short += steps_ > settings_.max_steps;

@@ -31,9 +31,23 @@ class TimelineSearch {
     Progress progress;
     absl::InlinedVector<Call*, 4> calls;
   };
-  void Extend(const Handler& handler, const Partial& from, const CallIndex& calls, std::vector<Partial>& next);
-  void Try(const Handler& handler, const Partial& from, const Progress& at, CallIndex::Calls calls, uint64_t from_ns,
-           uint64_t until_ns, std::vector<Partial>& next);
+  // Where a partial timeline may go on from: after some of the answers that it waits for.
+  struct Stand {
+    const Partial* from;
+    Progress progress;
+  };
+  // ... and with what. Few of those that are tried are gone on with: only these become partial timelines.
+  struct Option {
+    double score;
+    uint32_t stand;
+    uint32_t number;
+    Call* call;
+  };
+  void Extend(const Handler& handler, const Partial& from, const CallIndex& calls, bool waiting);
+  void TryAll(const Handler& handler, const Stand& stand, const CallIndex& calls, Label label, uint64_t from_ns,
+              uint64_t until_ns);
+  void Try(const Handler& handler, const Stand& stand, CallIndex::Calls calls, uint64_t from_ns, uint64_t until_ns);
+  void TakeBest(size_t most);
   bool Trusted(const Call& call) const;
   bool Near(const Handler& handler, CallIndex::Calls calls, size_t i) const;
   void Complete(Handler& handler, const Partial& from);
@@ -49,6 +63,10 @@ class TimelineSearch {
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;
   bool skip_whole_thread_ = false;
+  // Of the search at hand, kept for their memory.
+  std::vector<Partial> level_, next_;
+  std::vector<Stand> stands_;
+  std::vector<Option> options_;
 };
 
 }  // namespace spantap
