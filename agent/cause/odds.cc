@@ -129,8 +129,23 @@ uint8_t Odds::HopOf(const StepContext& context) const {
   return sum >= kHopMin && learned->hops[most] > kSureHop * sum ? static_cast<uint8_t>(most) : kAnyHop;
 }
 
-double Odds::Of(const StepContext& context, const Sight& sight) const {
-  const Context* const learned = Find(context);
+Odds::View Odds::ViewOf(const StepContext& context) const {
+  View view;
+  view.context_ = context;
+  view.learned_ = Find(context);
+  view.hop_ = HopOf(context);
+  return view;
+}
+
+double Odds::Of(const View& view, bool dequeued, const Sight& sight) const {
+  StepContext context = view.context_;
+  context.dequeued = dequeued;
+  return Of(context, view.learned_, sight);
+}
+
+double Odds::Of(const StepContext& context, const Sight& sight) const { return Of(context, Find(context), sight); }
+
+double Odds::Of(const StepContext& context, const Context* learned, const Sight& sight) const {
   const double seen = learned == nullptr ? 0 : learned->seen;
   const double share = learned == nullptr ? 0.5 : (learned->immediate + 0.5) / (seen + 1);
   double odds;

@@ -56,6 +56,22 @@ class Odds {
   };
   explicit Odds(Parts parts) : parts_(parts) {}
 
+  struct Context;
+  // What is known of a context, to be asked several times: good until something is learned.
+  class View {
+   public:
+    uint8_t hop() const { return hop_; }  // turns that the step always takes, or kAnyHop
+    uint32_t key() const { return context_.key(); }
+
+   private:
+    friend class Odds;
+    StepContext context_;
+    const Context* learned_ = nullptr;
+    uint8_t hop_ = kAnyHop;
+  };
+  View ViewOf(const StepContext& context) const;
+  double Of(const View& view, bool dequeued, const Sight& sight) const;
+
   // Turns that this step always takes, or kAnyHop.
   uint8_t HopOf(const StepContext& context) const;
   // Natural logarithm of true to stranger, within +-6, less what is not known about the context (up to -12).
@@ -78,13 +94,14 @@ class Odds {
   std::vector<ContextImage> Export(uint16_t route) const;
   void Import(const StepContext& context, const ContextImage& image);
 
- private:
   struct Context {
     float seen = 0;
     float immediate = 0;
     std::array<float, kHops> hops = {};  // of the immediate ones
     std::array<float, kGaps> gaps = {};  // of the others
   };
+
+ private:
   struct Kind {
     std::array<float, kGaps> gaps = {};
     std::array<std::array<float, kNearness>, kGapBands> nearness = {};
@@ -100,6 +117,7 @@ class Odds {
   double StrangerGap(size_t kind, uint8_t gap) const;
   double StrangerNearness(size_t kind, const Sight& sight) const;
   const Context* Find(const StepContext& context) const;
+  double Of(const StepContext& context, const Context* learned, const Sight& sight) const;
 
   const Parts parts_;
   absl::flat_hash_map<uint32_t, Context> contexts_;

@@ -7,9 +7,8 @@
 namespace spantap {
 namespace {
 
-constexpr size_t kMostCalls = 24;    // of a timeline; handlers with more are left alone
-constexpr double kWorthwhile = 12;   // nats behind the best at which a timeline is dropped
-constexpr float kRareNext = 0.005f;  // share of what follows a state below which it is not looked for
+constexpr size_t kMostCalls = 24;   // of a timeline; handlers with more are left alone
+constexpr double kWorthwhile = 12;  // nats behind the best at which a timeline is dropped
 constexpr uint64_t kTakeOverNs = 4'000'000;
 constexpr size_t kNeighbours = 3;
 constexpr double kTrusted = 0.85;
@@ -24,15 +23,6 @@ bool TimelineSearch::Mine(const Handler& handler, const Call& call) const {
   return call.answered && (!handler.replied || call.answer.ns <= handler.reply.ns);
 }
 
-double TimelineSearch::StepScore(const Handler& handler, const Progress& before, const StepContext& context,
-                                 const Moment& to) const {
-  double score = 0;
-  if (settings_.use_program) score += learned_.program.LogOf(before.state, context.next);
-  if (context.next == kReply && !settings_.use_end) return score;
-  const Sight sight = See(before.at, to, handler.begin.tid, learned_.odds.HopOf(context));
-  return score + learned_.odds.Of(context, sight);
-}
-
 void TimelineSearch::Complete(Handler& handler, const Partial& from) {
   if (from.calls.size() < handler.own.size()) return;
   for (const Call* own : handler.own) {
@@ -43,7 +33,7 @@ void TimelineSearch::Complete(Handler& handler, const Partial& from) {
   if (handler.replied) {
     end.ReadUntil(handler.reply.ns);
     if (!end.outstanding.empty()) return;
-    score += StepScore(handler, end, end.Next(kReply), handler.reply);
+    score += outlooks_.ScoreOfReply(end, handler.reply, handler.begin.tid);
   }
   handler.timelines.push_back({score, from.calls});
 }
@@ -62,8 +52,8 @@ bool TimelineSearch::Near(const Handler& handler, CallIndex::Calls calls, size_t
   return false;
 }
 
-void TimelineSearch::Try(const Handler& handler, const Stand& stand, CallIndex::Calls calls, uint64_t from_ns,
-                         uint64_t until_ns) {
+void TimelineSearch::Try(const Handler& handler, const Stand& stand, Outlook::Step& step, CallIndex::Calls calls,
+                         uint64_t from_ns, uint64_t until_ns) {
   const Partial& from = *stand.from;
   const bool told = settings_.use_order && calls.size() > kNeighbours &&
                     std::any_of(calls.begin(), calls.end(),
@@ -76,33 +66,33 @@ void TimelineSearch::Try(const Handler& handler, const Stand& stand, CallIndex::
     if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
     if (++steps_ > settings_.max_steps) return;
-    double step = StepScore(handler, stand.progress, stand.progress.Next(*call), call->sent);
-    step += (settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0) + learned_.ProposalOdds(handler, *call);
-    if (step < kLeastStep) continue;
+    double score = outlooks_.ScoreOf(step, stand.progress, *call, handler.begin.tid);
+    score += (settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0) + learned_.ProposalOdds(handler, *call);
+    if (score < kLeastStep) continue;
     options_.push_back(
-        {from.score + step, static_cast<uint32_t>(stands_.size()), static_cast<uint32_t>(options_.size()), call});
+        {from.score + score, static_cast<uint32_t>(stands_.size()), static_cast<uint32_t>(options_.size()), call});
   }
 }
 
 // Where calls with that label are to be looked for: in the turn in which they usually follow and in case they waited
 // or another thread took over; or as long as they may take.
-void TimelineSearch::TryAll(const Handler& handler, const Stand& stand, const CallIndex& calls, Label label,
+void TimelineSearch::TryAll(const Handler& handler, const Stand& stand, Outlook::Step& step, const CallIndex& calls,
                             uint64_t from_ns, uint64_t until_ns) {
   const Moment& at = stand.progress.at;
-  const Odds::Reach reach = learned_.odds.ReachOf(stand.progress.Next(label));
+  const Odds::Reach& reach = step.reach;
   if (reach.hop == kAnyHop) {
     const uint64_t last = reach.ns > until_ns - at.ns ? until_ns : at.ns + reach.ns;
-    Try(handler, stand, calls.Between(label, from_ns, last), from_ns, until_ns);
-    if (last < until_ns) Try(handler, stand, calls.Late(label, last + 1, until_ns), from_ns, until_ns);
+    Try(handler, stand, step, calls.Between(step.label, from_ns, last), from_ns, until_ns);
+    if (last < until_ns) Try(handler, stand, step, calls.Late(step.label, last + 1, until_ns), from_ns, until_ns);
     return;
   }
-  Try(handler, stand, calls.InTurn(label, at.tid, at.turn + reach.hop), from_ns, until_ns);
+  Try(handler, stand, step, calls.InTurn(step.label, at.tid, at.turn + reach.hop), from_ns, until_ns);
   skip_turn_ = at.turn + reach.hop, skip_tid_ = at.tid;
-  Try(handler, stand, calls.Late(label, from_ns, until_ns), from_ns, until_ns);
+  Try(handler, stand, step, calls.Late(step.label, from_ns, until_ns), from_ns, until_ns);
   if (calls.threads() > 1) {
     skip_whole_thread_ = true;
     const uint64_t last = std::min(until_ns, at.ns + kTakeOverNs);
-    Try(handler, stand, calls.Between(label, from_ns, last), from_ns, last);
+    Try(handler, stand, step, calls.Between(step.label, from_ns, last), from_ns, last);
     skip_whole_thread_ = false;
   }
   skip_tid_ = 0;
@@ -124,15 +114,10 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
     const size_t options = options_.size();
     uint64_t until = end;
     for (const Call* call : at.outstanding) until = std::min(until, call->answer.ns);
-    if (const Program::NextLabels* const labels = learned_.program.NextOf(at.state)) {
-      float all = 0;
-      for (const auto& [label, seen] : *labels) all += seen;
-      for (const auto& [label, seen] : *labels) {
-        if (label == kReply || seen < kRareNext * all) continue;
-        waits_ |= !learned_.odds.Immediate(at.Next(label));
-        if (waits_ && !waiting) return;
-        TryAll(handler, stand, calls, label, begin, until);
-      }
+    for (Outlook::Step& step : outlooks_.Of(at).calls) {
+      waits_ |= !step.immediate;
+      if (waits_ && !waiting) return;
+      TryAll(handler, stand, step, calls, begin, until);
     }
     if (options_.size() > options) stands_.push_back(stand);
     if (at.outstanding.empty()) return;
@@ -166,12 +151,13 @@ double TimelineSearch::WorstStep(const Handler& handler, absl::Span<Call* const>
   double worst = 0;
   for (Call* call : calls) {
     at.ReadUntil(call->sent.ns);
-    worst = std::min(worst, StepScore(handler, at, at.Next(*call), call->sent));
+    Outlook::Step& step = outlooks_.StepTo(outlooks_.Of(at), at.state, call->label);
+    worst = std::min(worst, outlooks_.ScoreOf(step, at, *call, handler.begin.tid));
     at.Send(*call);
   }
   if (!handler.replied) return worst;
   at.ReadUntil(handler.reply.ns);
-  return std::min(worst, StepScore(handler, at, at.Next(kReply), handler.reply));
+  return std::min(worst, outlooks_.ScoreOfReply(at, handler.reply, handler.begin.tid));
 }
 
 void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting) {

@@ -2,7 +2,8 @@
 //
 // The search for what a handler may have done: from its request, through calls that it may have sent (each step scored
 // by Odds and Program), to its reply. A beam: of the partial timelines with equally many calls, the best go on. Bounded
-// by CauseSettings::max_hypotheses and max_steps. Reads the window, changes only the handler's timelines.
+// by CauseSettings::max_hypotheses and max_steps. Reads the window, changes only the handler's timelines. Lives as long
+// as nothing is learned.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include "agent/cause/call_index.h"
 #include "agent/cause/cause_finder.h"
 #include "agent/cause/learned.h"
+#include "agent/cause/outlook.h"
 #include "agent/cause/window.h"
 
 namespace spantap {
@@ -18,7 +20,7 @@ namespace spantap {
 class TimelineSearch {
  public:
   TimelineSearch(const CauseSettings& settings, const Learned& learned, CauseCounters& counters)
-      : settings_(settings), learned_(learned), counters_(counters) {}
+      : settings_(settings), learned_(learned), counters_(counters), outlooks_(settings, learned) {}
 
   // `waiting`: whether handlers that wait for something unseen are searched, too; else they are only found to be.
   void Run(Handler& handler, const CallIndex& calls, bool waiting);
@@ -44,19 +46,20 @@ class TimelineSearch {
     Call* call;
   };
   void Extend(const Handler& handler, const Partial& from, const CallIndex& calls, bool waiting);
-  void TryAll(const Handler& handler, const Stand& stand, const CallIndex& calls, Label label, uint64_t from_ns,
+  void TryAll(const Handler& handler, const Stand& stand, Outlook::Step& step, const CallIndex& calls, uint64_t from_ns,
               uint64_t until_ns);
-  void Try(const Handler& handler, const Stand& stand, CallIndex::Calls calls, uint64_t from_ns, uint64_t until_ns);
+  void Try(const Handler& handler, const Stand& stand, Outlook::Step& step, CallIndex::Calls calls, uint64_t from_ns,
+           uint64_t until_ns);
   void TakeBest(size_t most);
   bool Trusted(const Call& call) const;
   bool Near(const Handler& handler, CallIndex::Calls calls, size_t i) const;
   void Complete(Handler& handler, const Partial& from);
-  double StepScore(const Handler& handler, const Progress& before, const StepContext& context, const Moment& to) const;
   bool Mine(const Handler& handler, const Call& call) const;
 
   const CauseSettings& settings_;
   const Learned& learned_;
   CauseCounters& counters_;
+  mutable Outlooks outlooks_;  // remembers what it was asked
   uint32_t steps_ = 0;
   bool waits_ = false;
   // What the next look leaves out, because it has been looked at.

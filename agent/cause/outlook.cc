@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cause/outlook.h"
+
+#include "agent/cause/window.h"
+
+namespace spantap {
+namespace {
+
+constexpr float kRareNext = 0.005f;  // share of what follows a state below which it is not looked for
+
+uint64_t KeyOf(const Progress& progress) {
+  const uint64_t last = static_cast<uint64_t>(progress.last) << 8 | progress.last_label;
+  return progress.state.key() ^ (last + 1) * 0x9e3779b97f4a7c15ull;
+}
+
+}  // namespace
+
+Outlook::Step Outlooks::Look(const Outlook& outlook, const HandlerState& state, Label next) const {
+  Outlook::Step step;
+  step.label = next;
+  StepContext context = outlook.context;
+  context.next = next;
+  if (settings_.use_program) step.log = learned_.program.LogOf(state, next);
+  step.usual = learned_.odds.ViewOf(context);
+  if (next == kReply) return step;
+  step.immediate = learned_.odds.Immediate(context);
+  step.reach = learned_.odds.ReachOf(context);
+  return step;
+}
+
+Outlook& Outlooks::Of(const Progress& progress) {
+  auto& outlook = outlooks_[KeyOf(progress)];
+  if (outlook != nullptr) return *outlook;
+  outlook = std::make_unique<Outlook>();
+  outlook->context = progress.Next(kReply);
+  if (const Program::NextLabels* const labels = learned_.program.NextOf(progress.state)) {
+    float all = 0;
+    for (const auto& [label, seen] : *labels) all += seen;
+    for (const auto& [label, seen] : *labels) {
+      if (label == kReply || seen < kRareNext * all) continue;
+      outlook->calls.push_back(Look(*outlook, progress.state, label));
+    }
+  }
+  return *outlook;
+}
+
+Outlook::Step& Outlooks::StepTo(Outlook& outlook, const HandlerState& state, Label next) {
+  for (Outlook::Step& step : outlook.calls) {
+    if (step.label == next) return step;
+  }
+  for (Outlook::Step& step : outlook.others) {
+    if (step.label == next) return step;
+  }
+  return outlook.others.emplace_back(Look(outlook, state, next));
+}
+
+double Outlooks::Score(const Outlook::Step& step, const Odds::View& view, bool dequeued, const Sight& sight) {
+  if (worths_.empty()) worths_.resize(kWorths);
+  // No key is 0, which is that of empty places.
+  const uint64_t key = static_cast<uint64_t>(view.key()) << 16 | static_cast<uint64_t>(dequeued) << 15 |
+                       static_cast<uint64_t>(sight.gap + 1) << 8 | sight.nearness;
+  Worth& worth = worths_[key * 0x9e3779b97f4a7c15ull >> 54];
+  if (worth.key != key) worth = {key, learned_.odds.Of(view, dequeued, sight)};
+  return step.log + worth.odds;
+}
+
+double Outlooks::ScoreOf(Outlook::Step& step, const Progress& from, const Call& call, uint32_t home) {
+  if (call.dialled && !step.dialled_known) {
+    step.dialled = learned_.odds.ViewOf(from.Next(call));
+    step.dialled_known = true;
+  }
+  const Odds::View& view = call.dialled ? step.dialled : step.usual;
+  return Score(step, view, from.Waited(call), See(from.at, call.sent, home, view.hop()));
+}
+
+double Outlooks::ScoreOfReply(const Progress& from, const Moment& reply, uint32_t home) {
+  const Outlook::Step& step = StepTo(Of(from), from.state, kReply);
+  if (!settings_.use_end) return step.log;
+  return Score(step, step.usual, false, See(from.at, reply, home, step.usual.hop()));
+}
+
+}  // namespace spantap

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What may follow where a handler stands, as learned. A search asks the same again and again, of many handlers:
+// Outlooks looks it up once, in Program and Odds, and remembers what sights are worth. Good as long as nothing is
+// learned, which is one round's searches. Event thread. Memory: while it lives, 300 bytes a stand that was met, and 16
+// KiB.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
+#include "agent/cause/cause_finder.h"
+#include "agent/cause/learned.h"
+#include "agent/cause/progress.h"
+
+namespace spantap {
+
+// All handlers of a route that have called the same so far, and did the same last.
+struct Outlook {
+  struct Step {
+    Label label = kReply;
+    double log = 0;          // of its probability
+    bool immediate = false;  // it usually follows at once
+    Odds::Reach reach;
+    Odds::View usual;
+    Odds::View dialled;  // valid when `dialled_known`
+    bool dialled_known = false;
+  };
+  StepContext context;                  // of all its steps, but for what is next
+  absl::InlinedVector<Step, 4> calls;   // that follow more than rarely
+  absl::InlinedVector<Step, 1> others;  // others that were asked for, the reply among them
+};
+
+class Outlooks {
+ public:
+  Outlooks(const CauseSettings& settings, const Learned& learned) : settings_(settings), learned_(learned) {}
+
+  Outlook& Of(const Progress& progress);
+  // One of the steps of an outlook, whether it is a usual one or not.
+  Outlook::Step& StepTo(Outlook& outlook, const HandlerState& state, Label next);
+  // How likely a handler goes on so, against somebody else having done it, in nats.
+  double ScoreOf(Outlook::Step& step, const Progress& from, const Call& call, uint32_t home);
+  double ScoreOfReply(const Progress& from, const Moment& reply, uint32_t home);
+
+ private:
+  struct Worth {
+    uint64_t key = 0;
+    double odds = 0;
+  };
+  static constexpr size_t kWorths = 1024;
+  Outlook::Step Look(const Outlook& outlook, const HandlerState& state, Label next) const;
+  double Score(const Outlook::Step& step, const Odds::View& view, bool dequeued, const Sight& sight);
+
+  const CauseSettings& settings_;
+  const Learned& learned_;
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Outlook>> outlooks_;
+  std::vector<Worth> worths_;  // of sights, by what they depend on; a newer one takes an older one's place
+};
+
+}  // namespace spantap
