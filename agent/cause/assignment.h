@@ -57,35 +57,83 @@ class Assignment {
   struct Chooser {
     std::vector<Choice> choices;
     std::vector<double> probability;
+    // Weights if nobody else were there, relative to the best, when they were asked for.
+    mutable std::vector<double> alone;
     std::vector<bool> dropped;  // choices that settled ones exclude
     bool crowded = false;
     bool settled = false;
     bool summed = false;
   };
-  struct Set;
-  struct Move;
-  using Sets = std::vector<Set>;
-  using Moves = std::vector<Move>;
-  void Crowd(const std::vector<uint32_t>& group, uint32_t at, const Sets& sets);
-  double LocalOdds(const Chooser& chooser, uint32_t call) const;
+  // One of a chooser's choices has a call.
+  struct Use {
+    uint32_t chooser;
+    uint32_t choice;
+  };
+  // Which calls are taken, of those that later choosers may want. Made by one chooser from a set before it.
+  struct Set {
+    uint64_t hash = 0;
+    uint32_t from = 0, choice = 0;
+    uint32_t begin = 0, count = 0;  // in taken_
+    double forward = 0;
+    double backward = 0;
+  };
+  struct Move {
+    uint32_t from, to;  // numbers in sets_
+    uint32_t choice;
+    double weight;
+  };
+  // What a choice, or a set, takes of what later choosers may want; `mask` of the present chooser's calls.
+  struct Taking {
+    uint64_t mask = 0;
+    uint64_t hash = 0;
+    uint32_t begin = 0, count = 0;  // in kept_
+  };
+
+  void IndexUses(uint32_t calls);
+  absl::Span<const Use> UsesOf(uint32_t call) const;
+  double LocalOdds(uint32_t chooser, uint32_t call) const;
+  static void WeighAlone(const Chooser& chooser);
   void Settle();
-  bool SettlesOn(uint32_t chooser) const;
+  bool SettlesOn(uint32_t chooser);
+  void SettleOn(uint32_t chooser);
   bool Wants(uint32_t chooser, const std::vector<bool>& wanted) const;
-  void Drop(uint32_t chooser, uint32_t call);
-  std::vector<double> WeightsOf(const Chooser& chooser) const;
-  Moves MovesFrom(const Sets& now, uint32_t number, const std::vector<double>& weight, Sets& next) const;
-  bool DropNegligible(Sets& sets) const;
-  static void KeepReached(Sets& sets, Moves& moves);
-  void GoBack(const std::vector<uint32_t>& group, std::vector<Sets>& steps, const std::vector<Moves>& moves);
-  bool SolveGroup(const std::vector<uint32_t>& group);
+  std::vector<std::vector<uint32_t>> Groups(uint32_t calls);
   void GuessGroup(const std::vector<uint32_t>& group);
+  // assignment_sums.cc
+  bool SolveGroup(const std::vector<uint32_t>& group);
+  void Weigh(const Chooser& chooser);
+  void MakeMoves(uint32_t chooser);
+  Taking Take(absl::Span<const uint32_t> calls, uint32_t chooser);
+  bool Collide(const Set& set, const Choice& choice) const;
+  uint32_t Reach(uint64_t hash, uint32_t from, uint32_t choice);
+  bool DropNegligible();
+  void Crowd(const std::vector<uint32_t>& group, uint32_t at);
+  void KeepReached();
+  void GoBack(const std::vector<uint32_t>& group);
 
   std::vector<Chooser> choosers_;
-  std::vector<std::vector<uint32_t>> of_call_;  // choosers
-  std::vector<uint32_t> last_;                  // of each call: the last chooser that may want it
+  std::vector<Use> uses_;       // by call, then in order
+  std::vector<uint32_t> ends_;  // of each call's uses
+  std::vector<uint32_t> last_;  // of each call: the last chooser that may want it
   double log_nobody_ = 0;
   size_t max_sets_ = kMaxSets;
   size_t budget_ = SIZE_MAX;
+
+  // Of the group at hand, kept for their memory.
+  std::vector<Set> sets_;           // of all choosers, one after the other
+  std::vector<uint32_t> set_ends_;  // of each chooser's, beginning with those before the first
+  std::vector<Move> moves_;         // in the same order
+  std::vector<uint32_t> move_ends_;
+  std::vector<uint32_t> taken_, next_taken_;
+  // Of the chooser at hand.
+  std::vector<double> weight_;
+  std::vector<Taking> of_set_, of_choice_;
+  std::vector<uint32_t> kept_;
+  std::vector<uint8_t> bit_;     // of each call, in masks; kNoBit if the chooser does not want it
+  std::vector<uint32_t> known_;  // sets by hash
+  std::vector<uint32_t> place_;  // of sets that are kept
+  std::vector<double> merit_, sorted_;
+  std::vector<double> nobody_;  // weight of so many calls that nobody has
 };
 
 }  // namespace spantap
