@@ -2,7 +2,6 @@
 #include "agent/cause/steps.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace spantap {
 namespace {
@@ -21,9 +20,9 @@ uint8_t UpToTwo(uint32_t n) { return static_cast<uint8_t>(std::min(n, 2u)); }
 }  // namespace
 
 uint8_t GapBucket(uint64_t ns) {
-  const uint64_t us = ns / 1000;
-  return static_cast<uint8_t>(std::upper_bound(std::begin(kGapLimitsUs), std::end(kGapLimitsUs), us) -
-                              std::begin(kGapLimitsUs));
+  uint8_t bucket = 0;
+  for (const uint64_t limit : kGapLimitsUs) bucket += ns >= limit * 1000;  // no branches: asked for each step
+  return bucket;
 }
 
 uint64_t GapLimitNs(size_t gap) { return gap + 1 >= kGaps ? UINT64_MAX : kGapLimitsUs[gap] * 1000; }

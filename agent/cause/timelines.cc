@@ -38,6 +38,15 @@ void TimelineSearch::Complete(Handler& handler, const Partial& from) {
   handler.timelines.push_back({score, from.calls});
 }
 
+double TimelineSearch::Witnesses(const Handler& handler, const Call& call) {
+  Weighed& weighed = weighed_[call.id % weighed_.size()];
+  if (weighed.call != &call || weighed.handler != &handler) {
+    const double tokens = settings_.use_tokens ? learned_.TokenOdds(handler, call) : 0;
+    weighed = {&handler, &call, tokens + learned_.ProposalOdds(handler, call)};
+  }
+  return weighed.odds;
+}
+
 bool TimelineSearch::Trusted(const Call& call) const {
   return call.proposed != nullptr && learned_.proposals[static_cast<size_t>(call.proposal)].value() > kTrusted;
 }
@@ -67,7 +76,7 @@ void TimelineSearch::Try(const Handler& handler, const Stand& stand, Outlook::St
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
     if (++steps_ > settings_.max_steps) return;
     double score = outlooks_.ScoreOf(step, stand.progress, *call, handler.begin.tid);
-    score += (settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0) + learned_.ProposalOdds(handler, *call);
+    score += Witnesses(handler, *call);
     if (score < kLeastStep) continue;
     options_.push_back(
         {from.score + score, static_cast<uint32_t>(stands_.size()), static_cast<uint32_t>(options_.size()), call});

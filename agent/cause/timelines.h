@@ -6,6 +6,7 @@
 // as nothing is learned.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -51,6 +52,7 @@ class TimelineSearch {
   void Try(const Handler& handler, const Stand& stand, Outlook::Step& step, CallIndex::Calls calls, uint64_t from_ns,
            uint64_t until_ns);
   void TakeBest(size_t most);
+  double Witnesses(const Handler& handler, const Call& call);
   bool Trusted(const Call& call) const;
   bool Near(const Handler& handler, CallIndex::Calls calls, size_t i) const;
   void Complete(Handler& handler, const Partial& from);
@@ -66,6 +68,13 @@ class TimelineSearch {
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;
   bool skip_whole_thread_ = false;
+  // What tokens and simulation say, whatever else the handler did; a newer one takes an older one's place.
+  struct Weighed {
+    const Handler* handler = nullptr;
+    const Call* call = nullptr;
+    double odds = 0;
+  };
+  std::array<Weighed, 128> weighed_;
   // Of the search at hand, kept for their memory.
   std::vector<Partial> level_, next_;
   std::vector<Stand> stands_;
