@@ -2,11 +2,24 @@
 #include "agent/cause/steps.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 
 namespace spantap {
 namespace {
 
 constexpr uint64_t kGapLimitsUs[kGaps - 1] = {32, 64, 128, 256, 512, 1000, 2000, 4000, 8000, 16000, 64000};
+
+// By the bits of a time: the bucket of the shortest with as many. At most one bucket ends before the longest.
+constexpr std::array<uint8_t, 65> FirstBuckets() {
+  std::array<uint8_t, 65> buckets = {};
+  for (size_t bits = 1; bits < buckets.size(); ++bits) {
+    for (const uint64_t limit : kGapLimitsUs) buckets[bits] += limit * 1000 <= 1ull << (bits - 1);
+  }
+  return buckets;
+}
+constexpr std::array<uint8_t, 65> kFirstBuckets = FirstBuckets();
+
 constexpr uint8_t kHandOffGap = 6;  // below 2 ms
 
 // Counters wrap; what is behind counts as nothing.
@@ -20,9 +33,8 @@ uint8_t UpToTwo(uint32_t n) { return static_cast<uint8_t>(std::min(n, 2u)); }
 }  // namespace
 
 uint8_t GapBucket(uint64_t ns) {
-  uint8_t bucket = 0;
-  for (const uint64_t limit : kGapLimitsUs) bucket += ns >= limit * 1000;  // no branches: asked for each step
-  return bucket;
+  const uint8_t bucket = kFirstBuckets[std::bit_width(ns)];
+  return bucket + (bucket + 1u < kGaps && ns >= kGapLimitsUs[bucket] * 1000);
 }
 
 uint64_t GapLimitNs(size_t gap) { return gap + 1 >= kGaps ? UINT64_MAX : kGapLimitsUs[gap] * 1000; }

@@ -39,7 +39,8 @@ void TimelineSearch::Complete(Handler& handler, const Partial& from) {
 }
 
 double TimelineSearch::Witnesses(const Handler& handler, const Call& call) {
-  Weighed& weighed = weighed_[call.id % weighed_.size()];
+  if (weighed_.empty()) weighed_.resize(kWeighed);
+  Weighed& weighed = weighed_[(call.id * 0x9e3779b97f4a7c15ull >> 32) % kWeighed];
   if (weighed.call != &call || weighed.handler != &handler) {
     const double tokens = settings_.use_tokens ? learned_.TokenOdds(handler, call) : 0;
     weighed = {&handler, &call, tokens + learned_.ProposalOdds(handler, call)};

@@ -6,7 +6,6 @@
 // as nothing is learned.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -74,7 +73,8 @@ class TimelineSearch {
     const Call* call = nullptr;
     double odds = 0;
   };
-  std::array<Weighed, 128> weighed_;
+  static constexpr size_t kWeighed = 512;
+  std::vector<Weighed> weighed_;
   // Of the search at hand, kept for their memory.
   std::vector<Partial> level_, next_;
   std::vector<Stand> stands_;
