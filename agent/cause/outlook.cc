@@ -44,6 +44,17 @@ Outlook& Outlooks::Of(const Progress& progress) {
   return *outlook;
 }
 
+Outlook& Outlooks::After(Outlook& before, const Progress& progress, bool call) {
+  const auto how = static_cast<uint16_t>(call << 9 | progress.state.outstanding << 8 |
+                                         static_cast<int>(progress.last) << 6 | progress.last_label);
+  for (const auto& [which, after] : before.after) {
+    if (which == how) return *after;
+  }
+  Outlook& after = Of(progress);
+  before.after.emplace_back(how, &after);
+  return after;
+}
+
 Outlook::Step& Outlooks::StepTo(Outlook& outlook, const HandlerState& state, Label next) {
   for (Outlook::Step& step : outlook.calls) {
     if (step.label == next) return step;
@@ -73,8 +84,8 @@ double Outlooks::ScoreOf(Outlook::Step& step, const Progress& from, const Call& 
   return Score(step, view, from.Waited(call), See(from.at, call.sent, home, view.hop()));
 }
 
-double Outlooks::ScoreOfReply(const Progress& from, const Moment& reply, uint32_t home) {
-  const Outlook::Step& step = StepTo(Of(from), from.state, kReply);
+double Outlooks::ScoreOfReply(Outlook& outlook, const Progress& from, const Moment& reply, uint32_t home) {
+  const Outlook::Step& step = StepTo(outlook, from.state, kReply);
   if (!settings_.use_end) return step.log;
   return Score(step, step.usual, false, See(from.at, reply, home, step.usual.hop()));
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -29,9 +30,10 @@ struct Outlook {
     Odds::View dialled;  // valid when `dialled_known`
     bool dialled_known = false;
   };
-  StepContext context;                  // of all its steps, but for what is next
-  absl::InlinedVector<Step, 4> calls;   // that follow more than rarely
-  absl::InlinedVector<Step, 1> others;  // others that were asked for, the reply among them
+  StepContext context;                                          // of all its steps, but for what is next
+  absl::InlinedVector<Step, 4> calls;                           // that follow more than rarely
+  absl::InlinedVector<Step, 1> others;                          // others that were asked for, the reply among them
+  absl::InlinedVector<std::pair<uint16_t, Outlook*>, 6> after;  // where steps and answers led so far
 };
 
 class Outlooks {
@@ -39,11 +41,14 @@ class Outlooks {
   Outlooks(const CauseSettings& settings, const Learned& learned) : settings_(settings), learned_(learned) {}
 
   Outlook& Of(const Progress& progress);
+  // The same for where a handler stands after a call that it sent, or after answers; `before`: where it stood then.
+  Outlook& AfterCall(Outlook& before, const Progress& progress) { return After(before, progress, true); }
+  Outlook& AfterAnswers(Outlook& before, const Progress& progress) { return After(before, progress, false); }
   // One of the steps of an outlook, whether it is a usual one or not.
   Outlook::Step& StepTo(Outlook& outlook, const HandlerState& state, Label next);
   // How likely a handler goes on so, against somebody else having done it, in nats.
   double ScoreOf(Outlook::Step& step, const Progress& from, const Call& call, uint32_t home);
-  double ScoreOfReply(const Progress& from, const Moment& reply, uint32_t home);
+  double ScoreOfReply(Outlook& outlook, const Progress& from, const Moment& reply, uint32_t home);
 
  private:
   struct Worth {
@@ -51,6 +56,7 @@ class Outlooks {
     double odds = 0;
   };
   static constexpr size_t kWorths = 1024;
+  Outlook& After(Outlook& before, const Progress& progress, bool call);
   Outlook::Step Look(const Outlook& outlook, const HandlerState& state, Label next) const;
   double Score(const Outlook::Step& step, const Odds::View& view, bool dequeued, const Sight& sight);
 

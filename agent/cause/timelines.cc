@@ -33,7 +33,8 @@ void TimelineSearch::Complete(Handler& handler, const Partial& from) {
   if (handler.replied) {
     end.ReadUntil(handler.reply.ns);
     if (!end.outstanding.empty()) return;
-    score += outlooks_.ScoreOfReply(end, handler.reply, handler.begin.tid);
+    Outlook& outlook = outlooks_.AfterAnswers(*from.outlook, end);
+    score += outlooks_.ScoreOfReply(outlook, end, handler.reply, handler.begin.tid);
   }
   handler.timelines.push_back({score, from.calls});
 }
@@ -80,7 +81,7 @@ void TimelineSearch::Try(const Handler& handler, const Stand& stand, Outlook::St
     score += Witnesses(handler, *call);
     if (score < kLeastStep) continue;
     options_.push_back(
-        {from.score + score, static_cast<uint32_t>(stands_.size()), static_cast<uint32_t>(options_.size()), call});
+        {from.score + score, static_cast<uint32_t>(stands_.size() - 1), static_cast<uint32_t>(options_.size()), call});
   }
 }
 
@@ -117,22 +118,24 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
     break;
   }
   // From answer to answer: each changes what the handler may do next.
-  Stand stand{&from, from.progress};
-  Progress& at = stand.progress;
+  stands_.push_back({&from, from.progress, from.outlook});
   uint64_t begin = from.calls.empty() ? handler.begin.ns : from.calls.back()->sent.ns;
   while (begin <= end) {
+    Stand& stand = stands_.back();
     const size_t options = options_.size();
     uint64_t until = end;
-    for (const Call* call : at.outstanding) until = std::min(until, call->answer.ns);
-    for (Outlook::Step& step : outlooks_.Of(at).calls) {
+    for (const Call* call : stand.progress.outstanding) until = std::min(until, call->answer.ns);
+    for (Outlook::Step& step : stand.outlook->calls) {
       waits_ |= !step.immediate;
       if (waits_ && !waiting) return;
       TryAll(handler, stand, step, calls, begin, until);
     }
-    if (options_.size() > options) stands_.push_back(stand);
-    if (at.outstanding.empty()) return;
+    if (stand.progress.outstanding.empty()) return;
     begin = until + 1;
-    at.ReadUntil(until);
+    if (options_.size() > options) stands_.push_back(stand);  // which is gone on from
+    Stand& next = stands_.back();
+    next.progress.ReadUntil(until);
+    next.outlook = &outlooks_.AfterAnswers(*next.outlook, next.progress);
   }
 }
 
@@ -149,8 +152,9 @@ void TimelineSearch::TakeBest(size_t most) {
   next_.clear();
   for (const Option& option : options_) {
     const Stand& stand = stands_[option.stand];
-    Partial& more = next_.emplace_back(Partial{option.score, stand.progress, stand.from->calls});
+    Partial& more = next_.emplace_back(Partial{option.score, stand.progress, nullptr, stand.from->calls});
     more.progress.Send(*option.call);
+    more.outlook = &outlooks_.AfterCall(*stand.outlook, more.progress);
     more.calls.push_back(option.call);
   }
   std::swap(level_, next_);
@@ -167,7 +171,7 @@ double TimelineSearch::WorstStep(const Handler& handler, absl::Span<Call* const>
   }
   if (!handler.replied) return worst;
   at.ReadUntil(handler.reply.ns);
-  return std::min(worst, outlooks_.ScoreOfReply(at, handler.reply, handler.begin.tid));
+  return std::min(worst, outlooks_.ScoreOfReply(outlooks_.Of(at), at, handler.reply, handler.begin.tid));
 }
 
 void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting) {
@@ -177,7 +181,8 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
   waits_ = false;
   const uint32_t most = learned_.Strained() ? settings_.max_hypotheses * 2 / 3 : settings_.max_hypotheses;
   level_.clear();
-  level_.push_back({0, Progress(handler), {}});
+  level_.push_back({0, Progress(handler), nullptr, {}});
+  level_[0].outlook = &outlooks_.Of(level_[0].progress);
   for (size_t depth = 0; !level_.empty() && depth <= kMostCalls && steps_ <= settings_.max_steps; ++depth) {
     options_.clear();
     stands_.clear();

@@ -31,12 +31,14 @@ class TimelineSearch {
   struct Partial {
     double score = 0;
     Progress progress;
+    Outlook* outlook = nullptr;  // from there
     absl::InlinedVector<Call*, 4> calls;
   };
   // Where a partial timeline may go on from: after some of the answers that it waits for.
   struct Stand {
     const Partial* from;
     Progress progress;
+    Outlook* outlook;
   };
   // ... and with what. Few of those that are tried are gone on with: only these become partial timelines.
   struct Option {
