@@ -37,6 +37,12 @@ void Progress::Send(Call& call) {
   freed = 0;
 }
 
+void Progress::Await(Call& call) {
+  Imagine(call.label);
+  outstanding.push_back(&call);
+  freed = 0;
+}
+
 void Progress::Imagine(Label label) {
   state.bag.Add(label);
   state.outstanding = true;

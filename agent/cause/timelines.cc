@@ -46,6 +46,8 @@ void TimelineSearch::Complete(Handler& handler, const Partial& from) {
     score += StepScore(handler, end, end.Next(kReply), handler.reply);
   }
   handler.timelines.push_back({score, from.calls});
+  auto& calls = handler.timelines.back().calls;
+  if (learned_.waits) std::sort(calls.begin(), calls.end(), SentBefore);
 }
 
 bool TimelineSearch::Trusted(const Call& call) const {
@@ -62,6 +64,12 @@ bool TimelineSearch::Near(const Handler& handler, CallIndex::Calls calls, size_t
   return false;
 }
 
+// Calls of one label are made in the order in which they are sent.
+bool TimelineSearch::LaterLike(const Partial& from, const Call& call) {
+  return std::any_of(from.calls.begin(), from.calls.end(),
+                     [&](const Call* other) { return other->label == call.label && SentBefore(&call, other); });
+}
+
 void TimelineSearch::Try(const Handler& handler, const Partial& from, const Progress& at, CallIndex::Calls calls,
                          uint64_t from_ns, uint64_t until_ns, std::vector<Partial>& next) {
   const bool told = settings_.use_order && calls.size() > kNeighbours &&
@@ -74,12 +82,18 @@ void TimelineSearch::Try(const Handler& handler, const Partial& from, const Prog
     if (skip_whole_thread_ && (call->dequeued || call->dialled)) continue;  // has been looked at
     if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
+    const bool awaited = awaits_ && at.Waited(*call);
+    if (awaited && LaterLike(from, *call)) continue;
     if (++steps_ > settings_.max_steps) return;
     double step = StepScore(handler, at, at.Next(*call), call->sent);
     step += (settings_.use_tokens ? learned_.TokenOdds(handler, *call) : 0) + learned_.ProposalOdds(handler, *call);
     if (step < kLeastStep) continue;
     Partial& more = next.emplace_back(Partial{from.score + step, at, from.calls});
-    more.progress.Send(*call);
+    if (awaited) {
+      more.progress.Await(*call);
+    } else {
+      more.progress.Send(*call);
+    }
     more.calls.push_back(call);
   }
 }
@@ -95,7 +109,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
   }
   // From answer to answer: each changes what the handler may do next.
   Progress at = from.progress;
-  uint64_t begin = from.calls.empty() ? handler.begin.ns : from.calls.back()->sent.ns;
+  uint64_t begin = at.at.ns;
   while (begin <= end) {
     uint64_t until = end;
     for (const Call* call : at.outstanding) until = std::min(until, call->answer.ns);
@@ -105,11 +119,15 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
       for (const auto& [label, seen] : *labels) {
         if (label == kReply || seen < kRareNext * all) continue;
         const Odds::Reach reach = learned_.odds.ReachOf(at.Next(label));
-        waits_ |= !learned_.odds.Immediate(at.Next(label));
+        const bool immediate = learned_.odds.Immediate(at.Next(label));
+        waits_ |= !immediate;
+        // What it makes at once may be sent at any time later, before or after what it makes next.
+        awaits_ = learned_.waits && immediate;
+        const uint64_t late = awaits_ && handler.replied ? handler.reply.ns : until;
         if (reach.hop != kAnyHop) {
           Try(handler, from, at, calls.InTurn(label, at.at.tid, at.at.turn + reach.hop), begin, until, next);
           skip_turn_ = at.at.turn + reach.hop, skip_tid_ = at.at.tid;
-          Try(handler, from, at, calls.Late(label, begin, until), begin, until, next);
+          Try(handler, from, at, calls.Late(label, begin, late), begin, late, next);
           if (calls.threads() > 1) {  // another thread may have taken it over
             skip_whole_thread_ = true;
             const uint64_t last = std::min(until, at.at.ns + kTakeOverNs);
@@ -120,7 +138,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
         } else {
           const uint64_t last = reach.ns > until - at.at.ns ? until : at.at.ns + reach.ns;
           Try(handler, from, at, calls.Between(label, begin, last), begin, until, next);
-          if (last < until) Try(handler, from, at, calls.Late(label, last + 1, until), begin, until, next);
+          if (last < late) Try(handler, from, at, calls.Late(label, last + 1, late), begin, late, next);
         }
       }
     }

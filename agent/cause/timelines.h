@@ -34,6 +34,7 @@ class TimelineSearch {
   void Extend(const Handler& handler, const Partial& from, const CallIndex& calls, std::vector<Partial>& next);
   void Try(const Handler& handler, const Partial& from, const Progress& at, CallIndex::Calls calls, uint64_t from_ns,
            uint64_t until_ns, std::vector<Partial>& next);
+  static bool LaterLike(const Partial& from, const Call& call);
   bool Trusted(const Call& call) const;
   bool Near(const Handler& handler, CallIndex::Calls calls, size_t i) const;
   void Complete(Handler& handler, const Partial& from);
@@ -45,6 +46,7 @@ class TimelineSearch {
   CauseCounters& counters_;
   uint32_t steps_ = 0;
   bool waits_ = false;
+  bool awaits_ = false;  // what is looked for may have waited for a connection
   // What the next look leaves out, because it has been looked at.
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;

@@ -37,6 +37,7 @@ struct Call {
   Moment sent;
   Moment answer;
   uint64_t connection = 0;
+  uint16_t pool = 0;  // number of its destination (pools.h)
   TokenList tokens;
   Handler* owner = nullptr;   // for sure
   Handler* likely = nullptr;  // a handler that went straight on has been found to have made it: nobody else looks
@@ -45,6 +46,7 @@ struct Call {
   Handler* proposed = nullptr;
   Proposal proposal = Proposal::kDue;
   uint32_t number = 0;  // scratch of one round of decisions
+  absl::InlinedVector<std::pair<uint64_t, float>, 2> shares;  // handlers whose it may be by the order of the queue
 };
 
 struct Timeline {

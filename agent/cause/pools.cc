@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cause/pools.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstdio>
+
+namespace spantap {
+
+void Pools::OnSent(Call& call, uint64_t destination) {
+  auto it = numbers_.find(destination);
+  if (it == numbers_.end()) {
+    if (pools_.size() >= kMax) {
+      call.pool = kNone;
+      return;
+    }
+    it = numbers_.emplace(destination, static_cast<uint16_t>(pools_.size())).first;
+    pools_.emplace_back();
+  }
+  call.pool = it->second;
+  Pool& pool = pools_[call.pool];
+  ++pool.busy;
+  pool.most += pool.busy > pool.most ? 0.2f : -0.02f;
+  const bool waited = call.dequeued && pool.busy > 1 && pool.busy + 1.5f > pool.most;
+  pool.waited += (static_cast<float>(waited) - pool.waited) / 128;
+  if (of_.size() <= call.label) of_.resize(call.label + 1, kNone);
+  of_[call.label] = call.pool;
+  static const bool trace = getenv("POOLS") != nullptr;
+  if (trace && rand() % 500 == 0) fprintf(stderr, "pool %d busy %u most %.1f waited %.3f\n", call.pool, pool.busy, pool.most, pool.waited);
+}
+
+void Pools::OnAnswered(const Call& call) {
+  if (call.pool < pools_.size() && pools_[call.pool].busy > 0) --pools_[call.pool].busy;
+}
+
+bool Pools::AnyWaits() const {
+  for (uint16_t i = 0; i < pools_.size(); ++i) {
+    if (Waits(i)) return true;
+  }
+  return false;
+}
+
+}  // namespace spantap
