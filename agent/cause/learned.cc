@@ -39,11 +39,7 @@ double Learned::TokenOdds(const Handler& handler, const Call& call) const {
 
 double Learned::ProposalOdds(const Handler& handler, const Call& call) const {
   if (!call.shares.empty()) {
-    double share = 0;
-    for (const auto& [id, probability] : call.shares) {
-      if (id == handler.id) share = probability;
-    }
-    return std::log((0.98 * share + 0.003) / 0.5);
+    return std::log((0.98 * ShareOf(handler, call) + 0.003) / 0.5);
   }
   if (call.proposed == nullptr) return 0;
   const double right = proposals[static_cast<size_t>(call.proposal)].value();

@@ -49,6 +49,8 @@ struct Call {
   absl::InlinedVector<std::pair<uint64_t, float>, 2> shares;  // handlers whose it may be by the order of the queue
 };
 
+double ShareOf(const Handler& handler, const Call& call);
+
 struct Timeline {
   double score = 0;
   absl::InlinedVector<Call*, 4> calls;  // in order of sending
@@ -79,5 +81,13 @@ struct Handler {
   double best_probability = 0;
   double best_worst = 0;  // its least likely step, in nats
 };
+
+// How probable the queue says it is that the call is the handler's.
+inline double ShareOf(const Handler& handler, const Call& call) {
+  for (const auto& [id, probability] : call.shares) {
+    if (id == handler.id) return probability;
+  }
+  return 0;
+}
 
 }  // namespace spantap
