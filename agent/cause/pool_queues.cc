@@ -9,6 +9,9 @@ namespace {
 
 constexpr int kMostSteps = 24;
 constexpr double kExpected = 0.3;
+constexpr uint64_t kFreedNs = 1'500'000;
+constexpr uint64_t kTurnsNs = 8'000'000;
+constexpr double kExact = 4;
 constexpr uint64_t kReachNs = 2'000'000;
 constexpr int kMostDepth = 3;
 constexpr double kLeastOdds = 1;
@@ -57,12 +60,20 @@ void PoolQueues::FindAnchors(uint32_t who, const Moment& end, Label next, bool d
   size_t looked = 0;
   for (auto it = last; it != answered_.begin() && looked < kMostNear; ++looked) {
     Call& call = **--it;
-    if (call.answer.ns + kReachNs < end.ns) break;
+    if (call.answer.ns + kTurnsNs < end.ns) break;
     if (call.sent.ns < handler.begin.ns || (call.owner != nullptr && call.owner != &handler)) continue;
     const StepContext context = {handler.route, Last::kAnswer, call.label, next, false, dialled};
     if (!learned_.odds.Immediate(context)) continue;
-    const Sight sight = See(call.answer, end, handler.begin.tid, learned_.odds.HopOf(context));
-    const double here = std::min(odds, learned_.odds.Of(context, sight));
+    const uint8_t hop = learned_.odds.HopOf(context);
+    const Sight sight = See(call.answer, end, handler.begin.tid, hop);
+    double here = odds;
+    if (hop != kAnyHop && call.answer.tid == end.tid) {
+      if (sight.hop != hop) continue;
+      here = std::min(odds, kExact);
+    } else {
+      if (call.answer.ns + kReachNs < end.ns) continue;
+      here = std::min(odds, learned_.odds.Of(context, sight));
+    }
     if (here < kLeastOdds) continue;
     auto& mine = anchors_[call.number];
     const auto same = std::find_if(mine.begin(), mine.end(), [&](const Anchor& anchor) { return anchor.who == who; });
@@ -77,7 +88,10 @@ void PoolQueues::FindAnchors(uint32_t who, const Moment& end, Label next, bool d
 
 void PoolQueues::Emit(uint32_t who, const Progress& at, Label label, double not_made) {
   if (learned_.odds.Immediate(at.Next(label))) {
-    waiting_.push_back({who, label, at.at.ns, static_cast<float>(std::max(0.01, not_made))});
+    const uint8_t hop = learned_.odds.HopOf(at.Next(label));
+    const bool counted = at.at.counted && hop != kAnyHop;
+    waiting_.push_back({who, label, at.at.ns, static_cast<float>(std::max(0.01, not_made)), counted ? at.at.tid : 0,
+                        at.at.turn + hop});
     return;
   }
   const auto* const gaps = learned_.odds.GapsOf(at.Next(label));
@@ -155,12 +169,14 @@ void PoolQueues::Follow(uint32_t who, uint16_t pool) {
       Call& call = **found;
       known.erase(found);
       if (immediate) {
-        at.Await(call);
+        at.Await(call, learned_.odds.HopOf(at.Next(label)));
       } else {
         at.ReadUntil(call.sent.ns);
         at.Send(call);
       }
     } else if (immediate) {
+      const uint8_t hop = learned_.odds.HopOf(at.Next(label));
+      if (hop != kAnyHop) at.at.turn += hop;
       at.Imagine(label);
       ++imagined;
     } else {
@@ -192,8 +208,16 @@ double PoolQueues::Fits(uint32_t who, Call& call) {
 void PoolQueues::Align(uint16_t pool, const CallIndex& calls) {
   waiting_.clear(), unsure_.clear();
   for (uint32_t who = 0; who < handlers_.size(); ++who) Follow(who, pool);
-  std::stable_sort(waiting_.begin(), waiting_.end(),
-                   [](const auto& a, const auto& b) { return a.since_ns < b.since_ns; });
+  const bool loop = std::all_of(waiting_.begin(), waiting_.end(), [&](const auto& entry) {
+    return entry.tid != 0 && entry.tid == waiting_.front().tid;
+  });
+  std::stable_sort(waiting_.begin(), waiting_.end(), [loop](const auto& a, const auto& b) {
+    if (loop && a.turn != b.turn) return static_cast<int32_t>(a.turn - b.turn) < 0;
+    return a.since_ns < b.since_ns;
+  });
+  for (size_t i = 1; i < waiting_.size(); ++i) {
+    waiting_[i].since_ns = std::max(waiting_[i].since_ns, waiting_[i - 1].since_ns);
+  }
   std::vector<Call*> sent;
   for (size_t label = 0; label < calls.labels(); ++label) {
     if (pools_.Of(static_cast<Label>(label)) != pool) continue;
@@ -203,7 +227,15 @@ void PoolQueues::Align(uint16_t pool, const CallIndex& calls) {
   if (sent.empty()) return;
   std::sort(sent.begin(), sent.end(), SentBefore);
   std::vector<QueueOrder::Sent> columns;
-  for (const Call* call : sent) columns.push_back({call->label, call->sent.ns, !call->dequeued && !call->dialled});
+  std::vector<uint64_t> freed;
+  for (const Call* call : answered_) {
+    if (call->pool == pool) freed.push_back(call->answer.ns);
+  }
+  for (const Call* call : sent) {
+    const auto last = std::upper_bound(freed.begin(), freed.end(), call->sent.ns);
+    const bool free = last == freed.begin() || *(last - 1) + kFreedNs < call->sent.ns;
+    columns.push_back({call->label, call->sent.ns, free && !call->dequeued && !call->dialled});
+  }
   const auto fits = [&](uint32_t who, uint32_t number) { return Fits(who, *sent[number]); };
   QueueOrder order(waiting_, unsure_, columns, fits);
   const auto shares = order.Solve();
@@ -213,6 +245,11 @@ void PoolQueues::Align(uint16_t pool, const CallIndex& calls) {
     if (trace && !shares[i].empty()) {
       fprintf(stderr, "Q %llu", (unsigned long long)sent[i]->id);
       for (const auto& s : shares[i]) fprintf(stderr, " %llu:%.3f", (unsigned long long)handlers_[s.who]->id, s.probability);
+      fprintf(stderr, "\n");
+      fprintf(stderr, "ANCH %llu", (unsigned long long)sent[i]->id);
+      if (sent[i]->number < anchors_.size())
+        for (const auto& a : anchors_[sent[i]->number])
+          fprintf(stderr, " %llu:%.2f", (unsigned long long)handlers_[a.who]->id, a.odds);
       fprintf(stderr, "\n");
     }
   }

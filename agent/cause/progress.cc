@@ -37,7 +37,8 @@ void Progress::Send(Call& call) {
   freed = 0;
 }
 
-void Progress::Await(Call& call) {
+void Progress::Await(Call& call, uint8_t hop) {
+  if (hop != kAnyHop) at.turn += hop;
   Imagine(call.label);
   outstanding.push_back(&call);
   freed = 0;

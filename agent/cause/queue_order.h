@@ -28,6 +28,8 @@ class QueueOrder {
     uint8_t label = 0;
     uint64_t since_ns = 0;
     float not_made = 0;  // probability that it was not made after all
+    uint32_t tid = 0;    // 0: it is not known in which turn of a loop it was made
+    uint32_t turn = 0;
   };
   // Made some time after a moment: how much of that falls into each stretch of time between two that wait.
   struct Unsure {

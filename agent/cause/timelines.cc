@@ -91,7 +91,7 @@ void TimelineSearch::Try(const Handler& handler, const Partial& from, const Prog
     if (step < kLeastStep) continue;
     Partial& more = next.emplace_back(Partial{from.score + step, at, from.calls});
     if (awaited) {
-      more.progress.Await(*call);
+      more.progress.Await(*call, learned_.odds.HopOf(at.Next(call->label)));
     } else {
       more.progress.Send(*call);
     }
