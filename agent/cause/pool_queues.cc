@@ -32,9 +32,13 @@ void PoolQueues::Run(const std::vector<Handler*>& open, const std::deque<Handler
     if (handlers_[who]->replied) FindAnchors(who, handlers_[who]->reply, kReply, false, 8, 0);
   }
   static const bool all = getenv("ALLPOOLS") != nullptr;
+  state_.resize(pools_.size());
+  std::vector<uint16_t> order;
   for (uint16_t pool = 0; pool < pools_.size(); ++pool) {
-    if (all || pools_.Waits(pool)) Align(pool, calls);
+    if (all || pools_.Waits(pool)) order.push_back(pool);
   }
+  std::stable_sort(order.begin(), order.end(), [&](uint16_t a, uint16_t b) { return state_[a].depth < state_[b].depth; });
+  for (const uint16_t pool : order) Align(pool, calls);
 }
 
 void PoolQueues::Collect(const CallIndex& calls, uint64_t now_ns) {
@@ -119,7 +123,7 @@ void PoolQueues::Follow(uint32_t who, uint16_t pool) {
   Progress at(handler);
   absl::InlinedVector<Call*, 8> known(handler.proposed.begin(), handler.proposed.end());
   std::sort(known.begin(), known.end(), SentBefore);
-  int imagined = 0;
+  int imagined = 0, made = 0;
   for (int step = 0; step < kMostSteps; ++step) {
     if (imagined > 0) at.state.outstanding = true;
     const Program::NextLabels* const labels = learned_.program.NextOf(at.state);
@@ -163,6 +167,8 @@ void PoolQueues::Follow(uint32_t who, uint16_t pool) {
     }
     found = std::find_if(known.begin(), known.end(), [&](const Call* call) { return call->label == label; });
     const bool settled = found != known.end() && (*found)->sent.ns < since_ns_;
+    if (pools_.Of(label) == pool) state_[pool].depth += (static_cast<float>(made) - state_[pool].depth) / 64;
+    ++made;
     if (pools_.Of(label) == pool && !settled) Emit(who, at, label, reply / all);
     const bool immediate = learned_.odds.Immediate(at.Next(label));
     if (found != known.end()) {
@@ -237,11 +243,14 @@ void PoolQueues::Align(uint16_t pool, const CallIndex& calls) {
     columns.push_back({call->label, call->sent.ns, free && !call->dequeued && !call->dialled});
   }
   const auto fits = [&](uint32_t who, uint32_t number) { return Fits(who, *sent[number]); };
-  QueueOrder order(waiting_, unsure_, columns, fits);
+  QueueOrder order(waiting_, unsure_, columns, state_[pool].nobody, fits);
   const auto shares = order.Solve();
   static const bool trace = getenv("QTRACE") != nullptr;
   for (size_t i = 0; i < sent.size(); ++i) {
     Apply(*sent[i], shares[i]);
+    float nobody = 1;
+    for (const auto& share : shares[i]) nobody -= share.probability;
+    state_[pool].nobody += (std::clamp(nobody, 0.002f, 0.5f) - state_[pool].nobody) / 256;
     if (trace && !shares[i].empty()) {
       fprintf(stderr, "Q %llu", (unsigned long long)sent[i]->id);
       for (const auto& s : shares[i]) fprintf(stderr, " %llu:%.3f", (unsigned long long)handlers_[s.who]->id, s.probability);

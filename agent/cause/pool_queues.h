@@ -46,6 +46,11 @@ class PoolQueues {
   const Pools& pools_;
   Simulation& simulation_;
   absl::flat_hash_map<uint32_t, Trust> anchored_;  // by route and label
+  struct Pool {
+    float depth = 0;      // calls made before one to it
+    float nobody = 0.02;  // share of those sent to it that none of those known to wait made
+  };
+  std::vector<Pool> state_;
   // Of one round.
   uint64_t since_ns_ = 0;
   std::vector<Handler*> handlers_;

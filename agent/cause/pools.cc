@@ -30,7 +30,10 @@ void Pools::OnSent(Call& call, uint64_t destination) {
 }
 
 void Pools::OnAnswered(const Call& call) {
-  if (call.pool < pools_.size() && pools_[call.pool].busy > 0) --pools_[call.pool].busy;
+  if (call.pool >= pools_.size()) return;
+  Pool& pool = pools_[call.pool];
+  if (pool.busy > 0) --pool.busy;
+  pool.freed = call.answer;
 }
 
 bool Pools::AnyWaits() const {

@@ -19,6 +19,8 @@ class Pools {
   void OnSent(Call& call, uint64_t destination);
   void OnAnswered(const Call& call);
   bool Waits(uint16_t pool) const { return pool < pools_.size() && pools_[pool].waited > 0.25f; }
+  // When one of its connections became free last.
+  const Moment* FreedOf(uint16_t pool) const { return Waits(pool) ? &pools_[pool].freed : nullptr; }
   bool AnyWaits() const;
   size_t size() const { return pools_.size(); }
   uint16_t Of(Label label) const { return label < of_.size() ? of_[label] : kNone; }
@@ -26,6 +28,7 @@ class Pools {
   struct Pool {
     uint32_t busy = 0;
     float most = 0;
+    Moment freed;
     float waited = 0;
   };
   std::vector<Pool> pools_;

@@ -114,6 +114,7 @@ void ProcessCauses::OnOutgoing(OutgoingRequest request) {
   const auto freed = answered_.find(request.connection);
   call->dequeued = freed != answered_.end() && Dequeued(freed->second, call->sent);
   pools_.OnSent(*call, request.destination);
+  if (const Moment* const free = pools_.FreedOf(call->pool)) call->dequeued |= Dequeued(*free, call->sent);
   index_.Add(*call);
   simulation_.OnOutgoing(*call);
   ++undecided_;

@@ -8,7 +8,6 @@
 namespace spantap {
 namespace {
 
-constexpr double kNobody = 0.002;   // a call that nobody is known to make
 constexpr double kOvertakes = 0.02;
 constexpr float kNegligible = 1e-8f;
 constexpr uint64_t kAtOnceNs = 3'000'000;
@@ -19,8 +18,8 @@ constexpr double kLeastShare = 0.003;
 }  // namespace
 
 QueueOrder::QueueOrder(absl::Span<const Waiting> waiting, absl::Span<const Unsure> unsure, absl::Span<const Sent> sent,
-                       absl::FunctionRef<double(uint32_t who, uint32_t sent)> fits)
-    : waiting_(waiting), unsure_(unsure), sent_(sent), fits_(fits) {}
+                       double nobody, absl::FunctionRef<double(uint32_t who, uint32_t sent)> fits)
+    : waiting_(waiting), unsure_(unsure), sent_(sent), nobody_(nobody), fits_(fits) {}
 
 // The unsure ones to the stretches of time in which they may have been made.
 void QueueOrder::Spread() {
@@ -90,7 +89,7 @@ void QueueOrder::Next(const Column& column, uint32_t gone, int passed, Visit vis
   const auto match = [&](uint32_t place) -> double {
     return place - from < column.match.size() ? column.match[place - from] : 0;
   };
-  visit(gone, passed, kNobody, -2);
+  visit(gone, passed, nobody_, -2);
   if (const double unsure = column.unsure[gone - column.first]; unsure > 0) visit(gone, passed, unsure, -1);
   if (passed > 0) {
     const uint32_t place = gone - 1 - static_cast<uint32_t>(passed);

@@ -50,7 +50,7 @@ class QueueOrder {
 
   // Both in order of time. `fits`: how much more likely what else is known of call `sent` is if it is `who`'s.
   QueueOrder(absl::Span<const Waiting> waiting, absl::Span<const Unsure> unsure, absl::Span<const Sent> sent,
-             absl::FunctionRef<double(uint32_t who, uint32_t sent)> fits);
+             double nobody, absl::FunctionRef<double(uint32_t who, uint32_t sent)> fits);
   // Of each call sent, the likeliest first; what is missing to 1 is somebody else's.
   std::vector<Shares> Solve();
 
@@ -77,6 +77,7 @@ class QueueOrder {
   absl::Span<const Waiting> waiting_;
   absl::Span<const Unsure> unsure_;
   absl::Span<const Sent> sent_;
+  double nobody_;
   absl::FunctionRef<double(uint32_t, uint32_t)> fits_;
   std::vector<std::vector<Between>> between_;  // before each that waits, and after the last
   std::vector<float> pass_;                    // that none of these comes

@@ -82,7 +82,7 @@ void TimelineSearch::Try(const Handler& handler, const Partial& from, const Prog
     if (skip_whole_thread_ && (call->dequeued || call->dialled)) continue;  // has been looked at
     if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
-    if (!call->shares.empty() && ShareOf(handler, *call) == 0) continue;
+    if (RuledOut(handler, *call)) continue;
     const bool awaited = awaits_ && at.Waited(*call);
     if (awaited && LaterLike(from, *call)) continue;
     if (++steps_ > settings_.max_steps) return;

@@ -90,4 +90,14 @@ inline double ShareOf(const Handler& handler, const Call& call) {
   return 0;
 }
 
+// ... and that it is somebody else's.
+inline bool RuledOut(const Handler& handler, const Call& call) {
+  double known = 0;
+  for (const auto& [id, probability] : call.shares) {
+    if (id == handler.id) return false;
+    known += probability;
+  }
+  return known > 0.6;
+}
+
 }  // namespace spantap
