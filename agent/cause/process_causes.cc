@@ -221,7 +221,7 @@ void ProcessCauses::Release(Handler& handler) {
 
 void ProcessCauses::MaybeRound() {
   if (idle()) return;
-  if (now_ns_ < round_ns_ + (learned_.Strained() ? kStrainedRoundNs : kRoundNs)) return;
+  if (now_ns_ < round_ns_ + (learned_.Strained() || learned_.waits ? kStrainedRoundNs : kRoundNs)) return;
   round_ns_ = now_ns_;
   Round(false);
 }

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Calls wait for a connection in the order in which they were made: which of those that are known to have been made (or
-// may have been made some time later, after something unseen) is each that was sent? A hidden Markov chain along the
-// calls that were sent: its state is how many of those known to wait have gone, and which one of the last few has been
-// passed over. Forward and backward sums give the probability that a call is a handler's. Pure.
+// Calls get a connection in the order in which they were made: of those that are known to have been made (or may have
+// been made some time later, after something unseen), which is each that was sent? A hidden Markov chain along the calls
+// that were sent: its state is how many of those known to wait have gone, and which one of the last few was passed over.
+// Forward and backward sums give the probability that a call is a handler's. Pure.
 //
-// Cost and memory: kMost states of 4 numbers for each call at most, those that are negligible left out.
+// Cost: some 20 steps for each state of a call, at most kMostStates of 4 numbers, those that are negligible left out.
+// Memory: 20 bytes for each state of a call, kMostSent calls.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
-#include <array>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
@@ -21,7 +23,8 @@ namespace spantap {
 
 class QueueOrder {
  public:
-  static constexpr size_t kMostStates = 64;
+  static constexpr size_t kMostStates = 48;
+  static constexpr size_t kMostSent = 512;
   // Made, and in the queue since then.
   struct Waiting {
     uint32_t who = 0;
@@ -31,11 +34,11 @@ class QueueOrder {
     uint32_t tid = 0;    // 0: it is not known in which turn of a loop it was made
     uint32_t turn = 0;
   };
-  // Made some time after a moment: how much of that falls into each stretch of time between two that wait.
+  // Made some time after a moment.
   struct Unsure {
     uint32_t who = 0;
     uint8_t label = 0;
-    absl::InlinedVector<std::pair<uint64_t, float>, 12> until;  // share made until then, ascending
+    absl::InlinedVector<std::pair<uint64_t, float>, 12> until;  // share made until then, both ascending
   };
   struct Sent {
     uint8_t label = 0;
@@ -48,40 +51,53 @@ class QueueOrder {
   };
   using Shares = absl::InlinedVector<Share, 4>;
 
-  // Both in order of time. `fits`: how much more likely what else is known of call `sent` is if it is `who`'s.
+  // All in order of time. `nobody`: weight of a call being none of theirs. `fits`: how much more likely what else is
+  // known of a call is if it is `who`'s.
   QueueOrder(absl::Span<const Waiting> waiting, absl::Span<const Unsure> unsure, absl::Span<const Sent> sent,
              double nobody, absl::FunctionRef<double(uint32_t who, uint32_t sent)> fits);
   // Of each call sent, the likeliest first; what is missing to 1 is somebody else's.
   std::vector<Shares> Solve();
 
  private:
-  static constexpr int kPassed = 4;  // 0: none passed over; else how many have gone since
+  static constexpr uint32_t kPassed = 4;  // 0: none was passed over; else how many have gone since
+  static constexpr int kNobody = -1, kUnsure = -2;
+  using State = std::array<float, kPassed>;
   struct Column {
-    uint32_t first = 0;  // of the states
-    std::vector<std::array<float, kPassed>> forward;
-    std::vector<float> match;   // from `first` on: that the one that waits at this place is this call
-    std::vector<float> unsure;  // that one comes in between
+    uint32_t first = 0, states = 0;  // how many have gone
+    size_t forward = 0;              // where they are in forward_
+    uint32_t from = 0;               // the first that may match
+    uint32_t places = 0;
+    size_t match = 0;  // where they are in match_
   };
   struct Between {
     uint32_t unsure;
     float share;
   };
-  template <class Visit>
-  void Next(const Column& column, uint32_t gone, int passed, Visit visit) const;
-  void Prepare(Column& column, uint32_t sent, uint32_t states);
-  void Forward(uint32_t sent);
   void Spread();
-  void Add(Shares& shares, uint32_t who, double probability) const;
-  void Collect(uint32_t sent, std::vector<std::array<double, kPassed>>& backward, Shares& shares) const;
+  void SpreadOne(uint32_t number);
+  void Prepare(Column& column, uint32_t sent);
+  double Inserted(uint32_t place, uint32_t sent);
+  double WeightOf(const Between& some, uint32_t sent) const;
+  template <class Visit>
+  void Next(const Column& column, uint32_t gone, uint32_t passed, Visit visit) const;
+  void Forward(uint32_t sent);
+  void Keep(const Column& column, Column& after);
+  void Backward(uint32_t sent, Shares& shares);
+  void Name(uint32_t sent, double all, Shares& shares) const;
 
   absl::Span<const Waiting> waiting_;
   absl::Span<const Unsure> unsure_;
   absl::Span<const Sent> sent_;
-  double nobody_;
+  const double nobody_;
   absl::FunctionRef<double(uint32_t, uint32_t)> fits_;
   std::vector<std::vector<Between>> between_;  // before each that waits, and after the last
   std::vector<float> pass_;                    // that none of these comes
   std::vector<Column> columns_;
+  std::vector<State> forward_;
+  std::vector<float> match_;   // that the one that waits there is this call
+  std::vector<float> insert_;  // ... or one that comes before it, of those that are unsure
+  std::vector<State> next_, backward_;
+  std::vector<double> taken_, inserted_;
 };
 
 }  // namespace spantap
