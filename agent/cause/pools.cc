@@ -21,12 +21,13 @@ void Pools::OnSent(Call& call, uint64_t destination) {
   Pool& pool = pools_[call.pool];
   ++pool.busy;
   pool.most += pool.busy > pool.most ? 0.2f : -0.02f;
+  pool.mean += (static_cast<float>(pool.busy) - pool.mean) / 128;
   const bool waited = call.dequeued && pool.busy > 1 && pool.busy + 1.5f > pool.most;
   pool.waited += (static_cast<float>(waited) - pool.waited) / 128;
   if (of_.size() <= call.label) of_.resize(call.label + 1, kNone);
   of_[call.label] = call.pool;
   static const bool trace = getenv("POOLS") != nullptr;
-  if (trace && rand() % 500 == 0) fprintf(stderr, "pool %d busy %u most %.1f waited %.3f\n", call.pool, pool.busy, pool.most, pool.waited);
+  if (trace && rand() % 200 == 0 && pool.waited > 0.2) fprintf(stderr, "pool %d most %.1f mean %.2f waited %.3f\n", call.pool, pool.most, pool.mean, pool.waited);
 }
 
 void Pools::OnAnswered(const Call& call) {

@@ -22,7 +22,8 @@ class Pools {
   bool Waits(uint16_t pool) const {
     static const bool off = getenv("NOPOOLS") != nullptr;
     if (off) return false;
-    return pool < pools_.size() && pools_[pool].waited > 0.25f; }
+    return pool < pools_.size() && pools_[pool].waited > 0.25f &&
+           pools_[pool].most - pools_[pool].mean < 1.5f; }
   // When one of its connections became free last.
   const Moment* FreedOf(uint16_t pool) const { return Waits(pool) ? &pools_[pool].freed : nullptr; }
   bool AnyWaits() const;
@@ -32,6 +33,7 @@ class Pools {
   struct Pool {
     uint32_t busy = 0;
     float most = 0;
+    float mean = 0;
     Moment freed;
     float waited = 0;
   };
