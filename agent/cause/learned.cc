@@ -38,6 +38,9 @@ double Learned::TokenOdds(const Handler& handler, const Call& call) const {
 }
 
 double Learned::ProposalOdds(const Handler& handler, const Call& call) const {
+  if (!call.shares.empty()) {
+    return std::log((0.98 * ShareOf(handler, call) + 0.003) / 0.5);
+  }
   if (call.proposed == nullptr) return 0;
   const double right = proposals[static_cast<size_t>(call.proposal)].value();
   return std::log((call.proposed == &handler ? right : 1 - right) / 0.5);

@@ -44,6 +44,7 @@ struct Learned {
   TokenCounts token_counts;
   std::array<Trust, kProposals> proposals;  // how often a proposal of the simulation was right
   Strain strain;
+  bool waits = false;  // calls wait for connections (pools.h)
   // Where most is left open anyway, less is tried.
   bool Strained() const { return strain.open.value() > 0.3; }
 

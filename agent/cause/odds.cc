@@ -163,6 +163,11 @@ bool Odds::Immediate(const StepContext& context) const {
   return learned != nullptr && learned->seen >= kHopMin && learned->immediate > 0.5f * learned->seen;
 }
 
+const std::array<float, kGaps>* Odds::GapsOf(const StepContext& context) const {
+  const Context* const learned = Find(context);
+  return learned == nullptr ? nullptr : &learned->gaps;
+}
+
 Odds::Reach Odds::ReachOf(const StepContext& context) const {
   const Context* const learned = Find(context);
   if (learned == nullptr || learned->seen < kHopMin) return {};

@@ -78,6 +78,8 @@ class Odds {
   double Of(const StepContext& context, const Sight& sight) const;
   // Whether the step usually follows at once.
   bool Immediate(const StepContext& context) const;
+  // How long it takes to go on, if it does not at once; null: never seen.
+  const std::array<float, kGaps>* GapsOf(const StepContext& context) const;
   // Where the end of the step is to be looked for.
   struct Reach {
     uint8_t hop = kAnyHop;     // in exactly this turn of the loop, unless it waited for a connection

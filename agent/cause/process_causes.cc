@@ -37,7 +37,8 @@ ProcessCauses::ProcessCauses(uint32_t tgid, const CauseSettings& settings, Cause
       counters_(counters),
       output_(output),
       learned_(settings),
-      simulation_(settings, learned_, open_) {}
+      simulation_(settings, learned_, open_),
+      queues_(settings, learned_, pools_, simulation_) {}
 
 Label ProcessCauses::LabelOf(uint64_t call) {
   const auto it = labels_.find(call);
@@ -112,6 +113,8 @@ void ProcessCauses::OnOutgoing(OutgoingRequest request) {
   call->tokens = std::move(request.tokens);
   const auto freed = answered_.find(request.connection);
   call->dequeued = freed != answered_.end() && Dequeued(freed->second, call->sent);
+  pools_.OnSent(*call, request.destination);
+  if (const Moment* const free = pools_.FreedOf(call->pool)) call->dequeued |= Dequeued(*free, call->sent);
   index_.Add(*call);
   simulation_.OnOutgoing(*call);
   ++undecided_;
@@ -123,6 +126,7 @@ void ProcessCauses::OnResponse(uint64_t id, const Moment& at) {
   if (const auto it = calls_.find(id); it != calls_.end()) {
     it->second->answered = true;
     it->second->answer = at;
+    pools_.OnAnswered(*it->second);
     simulation_.OnAnswer(*it->second);
     if (answered_.size() >= kMaxAnswered) answered_.clear();
     answered_[it->second->connection] = at;
@@ -143,6 +147,7 @@ void ProcessCauses::OnOver(uint64_t id, uint64_t ns) {
     if (call.answered) return;
     call.answered = true;
     call.answer.ns = ns;
+    pools_.OnAnswered(call);
     simulation_.OnAnswer(call);
     return;
   }
@@ -216,7 +221,7 @@ void ProcessCauses::Release(Handler& handler) {
 
 void ProcessCauses::MaybeRound() {
   if (idle()) return;
-  if (now_ns_ < round_ns_ + (learned_.Strained() ? kStrainedRoundNs : kRoundNs)) return;
+  if (now_ns_ < round_ns_ + (learned_.Strained() || learned_.waits ? kStrainedRoundNs : kRoundNs)) return;
   round_ns_ = now_ns_;
   Round(false);
 }
@@ -266,6 +271,8 @@ uint64_t ProcessCauses::Search(uint64_t frontier) {
 }
 
 void ProcessCauses::Round(bool all) {
+  learned_.waits = pools_.AnyWaits();
+  if (learned_.waits) queues_.Run(open_, closed_, index_, decided_ns_, now_ns_);
   const uint64_t frontier = Search(Frontier(all));
   std::vector<Handler*> active;
   for (Handler* handler : closed_) {
@@ -276,6 +283,7 @@ void ProcessCauses::Round(bool all) {
   DecisionRound round(settings_, learned_, search, active);
   round.Solve(frontier);
   DecideDue(round, frontier);
+  decided_ns_ = std::max(decided_ns_, std::min(frontier, now_ns_));
   for (Handler* handler : active) {
     if (handler->end_ns < frontier) Resolve(*handler);
   }

@@ -13,6 +13,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "agent/cause/cause_finder.h"
+#include "agent/cause/pool_queues.h"
+#include "agent/cause/pools.h"
 #include "agent/cause/round.h"
 #include "agent/cause/simulation.h"
 #include "agent/cause/timelines.h"
@@ -78,6 +80,8 @@ class ProcessCauses {
   std::vector<Handler*> open_;   // in order of arrival
   std::deque<Handler*> closed_;  // in order of their end
   Simulation simulation_;
+  Pools pools_;
+  PoolQueues queues_;
   CallIndex index_;
   absl::flat_hash_map<uint64_t, Moment> answered_;  // connection -> when an answer was read from it last
   absl::flat_hash_map<uint64_t, Label> labels_;
@@ -88,6 +92,7 @@ class ProcessCauses {
   absl::flat_hash_map<uint64_t, Route> routes_;
   size_t resolved_ = 0;      // of closed_
   size_t streaming_ = 0;     // handlers whose reply has begun and not ended
+  uint64_t decided_ns_ = 0;  // calls sent before are decided
   uint64_t trimmed_ns_ = 0;  // calls sent before are gone
   LearnedImage remembered_;
   uint64_t undecided_ = 0;

@@ -37,6 +37,13 @@ void Progress::Send(Call& call) {
   freed = 0;
 }
 
+void Progress::Await(Call& call, uint8_t hop) {
+  if (hop != kAnyHop) at.turn += hop;
+  Imagine(call.label);
+  outstanding.push_back(&call);
+  freed = 0;
+}
+
 void Progress::Imagine(Label label) {
   state.bag.Add(label);
   state.outstanding = true;

@@ -27,6 +27,8 @@ struct Progress {
   // Takes the answers that were read until `ns`; what has no answer yet stays outstanding.
   void ReadUntil(uint64_t ns);
   void Send(Call& call);
+  // It was made so many turns of the loop from here, and sent when a connection became free.
+  void Await(Call& call, uint8_t hop);
   // A call that is expected: changes what is to follow, not what was last seen.
   void Imagine(Label label);
   // The context of what comes next: a usual call of that label or the reply, or this very call.

@@ -259,6 +259,18 @@ void Simulation::OnKnown(Call& call, Handler* handler) {
   Rebuild(*handler);
 }
 
+void Simulation::Propose(Call& call, Handler& handler) {
+  if (call.proposed == &handler) return;
+  if (Handler* const wrong = call.proposed; wrong != nullptr) {
+    wrong->proposed.erase(std::find(wrong->proposed.begin(), wrong->proposed.end(), &call));
+    Rebuild(*wrong);
+  }
+  call.proposed = &handler;
+  call.proposal = Proposal::kQueue;
+  handler.proposed.insert(std::upper_bound(handler.proposed.begin(), handler.proposed.end(), &call, SentBefore), &call);
+  Rebuild(handler);
+}
+
 void Simulation::Rebuild(Handler& handler) {
   handler.simulated = Progress(handler);
   for (Call* call : handler.proposed) {

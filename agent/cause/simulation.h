@@ -32,6 +32,8 @@ class Simulation {
   void OnReply(Handler& handler);
   // The call is surely that handler's, whatever was proposed.
   void OnKnown(Call& call, Handler* handler);
+  // The order of a queue says so.
+  void Propose(Call& call, Handler& handler);
   // They go away.
   void Forget(const Handler& handler);
   void Forget(const Call& call);

@@ -37,6 +37,8 @@ void TimelineSearch::Complete(Handler& handler, const Partial& from) {
     score += outlooks_.ScoreOfReply(outlook, end, handler.reply, handler.begin.tid);
   }
   handler.timelines.push_back({score, from.calls});
+  auto& calls = handler.timelines.back().calls;
+  if (learned_.waits) std::sort(calls.begin(), calls.end(), SentBefore);
 }
 
 double TimelineSearch::Witnesses(const Handler& handler, const Call& call) {
@@ -63,6 +65,12 @@ bool TimelineSearch::Near(const Handler& handler, CallIndex::Calls calls, size_t
   return false;
 }
 
+// Calls of one label are made in the order in which they are sent.
+bool TimelineSearch::LaterLike(const Partial& from, const Call& call) {
+  return std::any_of(from.calls.begin(), from.calls.end(),
+                     [&](const Call* other) { return other->label == call.label && SentBefore(&call, other); });
+}
+
 void TimelineSearch::Try(const Handler& handler, const Stand& stand, Outlook::Step& step, CallIndex::Calls calls,
                          uint64_t from_ns, uint64_t until_ns) {
   const Partial& from = *stand.from;
@@ -76,12 +84,15 @@ void TimelineSearch::Try(const Handler& handler, const Stand& stand, Outlook::St
     if (skip_whole_thread_ && (call->dequeued || call->dialled)) continue;  // has been looked at
     if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
+    if (RuledOut(handler, *call)) continue;
+    const bool awaited = awaits_ && stand.progress.Waited(*call);
+    if (awaited && LaterLike(from, *call)) continue;
     if (++steps_ > settings_.max_steps) return;
     double score = outlooks_.ScoreOf(step, stand.progress, *call, handler.begin.tid);
     score += Witnesses(handler, *call);
     if (score < kLeastStep) continue;
-    options_.push_back(
-        {from.score + score, static_cast<uint32_t>(stands_.size() - 1), static_cast<uint32_t>(options_.size()), call});
+    options_.push_back({from.score + score, static_cast<uint32_t>(stands_.size() - 1),
+                        static_cast<uint32_t>(options_.size()), call, awaited, step.usual.hop()});
   }
 }
 
@@ -91,15 +102,18 @@ void TimelineSearch::TryAll(const Handler& handler, const Stand& stand, Outlook:
                             uint64_t from_ns, uint64_t until_ns) {
   const Moment& at = stand.progress.at;
   const Odds::Reach& reach = step.reach;
+  // What it makes at once may be sent at any time later, before or after what it makes next.
+  awaits_ = learned_.waits && step.immediate;
+  const uint64_t late_ns = awaits_ && handler.replied ? handler.reply.ns : until_ns;
   if (reach.hop == kAnyHop) {
     const uint64_t last = reach.ns > until_ns - at.ns ? until_ns : at.ns + reach.ns;
     Try(handler, stand, step, calls.Between(step.label, from_ns, last), from_ns, until_ns);
-    if (last < until_ns) Try(handler, stand, step, calls.Late(step.label, last + 1, until_ns), from_ns, until_ns);
+    if (last < late_ns) Try(handler, stand, step, calls.Late(step.label, last + 1, late_ns), from_ns, late_ns);
     return;
   }
   Try(handler, stand, step, calls.InTurn(step.label, at.tid, at.turn + reach.hop), from_ns, until_ns);
   skip_turn_ = at.turn + reach.hop, skip_tid_ = at.tid;
-  Try(handler, stand, step, calls.Late(step.label, from_ns, until_ns), from_ns, until_ns);
+  Try(handler, stand, step, calls.Late(step.label, from_ns, late_ns), from_ns, late_ns);
   if (calls.threads() > 1) {
     skip_whole_thread_ = true;
     const uint64_t last = std::min(until_ns, at.ns + kTakeOverNs);
@@ -119,7 +133,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
   }
   // From answer to answer: each changes what the handler may do next.
   stands_.push_back({&from, from.progress, from.outlook});
-  uint64_t begin = from.calls.empty() ? handler.begin.ns : from.calls.back()->sent.ns;
+  uint64_t begin = from.progress.at.ns;
   while (begin <= end) {
     Stand& stand = stands_.back();
     const size_t options = options_.size();
@@ -153,7 +167,11 @@ void TimelineSearch::TakeBest(size_t most) {
   for (const Option& option : options_) {
     const Stand& stand = stands_[option.stand];
     Partial& more = next_.emplace_back(Partial{option.score, stand.progress, nullptr, stand.from->calls});
-    more.progress.Send(*option.call);
+    if (option.awaited) {
+      more.progress.Await(*option.call, option.hop);
+    } else {
+      more.progress.Send(*option.call);
+    }
     more.outlook = &outlooks_.AfterCall(*stand.outlook, more.progress);
     more.calls.push_back(option.call);
   }

@@ -46,6 +46,8 @@ class TimelineSearch {
     uint32_t stand;
     uint32_t number;
     Call* call;
+    bool awaited;  // it waited for a connection
+    uint8_t hop;   // turns until it was made, then
   };
   void Extend(const Handler& handler, const Partial& from, const CallIndex& calls, bool waiting);
   void TryAll(const Handler& handler, const Stand& stand, Outlook::Step& step, const CallIndex& calls, uint64_t from_ns,
@@ -54,6 +56,7 @@ class TimelineSearch {
            uint64_t until_ns);
   void TakeBest(size_t most);
   double Witnesses(const Handler& handler, const Call& call);
+  static bool LaterLike(const Partial& from, const Call& call);
   bool Trusted(const Call& call) const;
   bool Near(const Handler& handler, CallIndex::Calls calls, size_t i) const;
   void Complete(Handler& handler, const Partial& from);
@@ -65,6 +68,7 @@ class TimelineSearch {
   mutable Outlooks outlooks_;  // remembers what it was asked
   uint32_t steps_ = 0;
   bool waits_ = false;
+  bool awaits_ = false;  // what is looked for may have waited for a connection
   // What the next look leaves out, because it has been looked at.
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;

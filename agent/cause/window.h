@@ -37,6 +37,7 @@ struct Call {
   Moment sent;
   Moment answer;
   uint64_t connection = 0;
+  uint16_t pool = 0;  // number of its destination (pools.h)
   TokenList tokens;
   Handler* owner = nullptr;   // for sure
   Handler* likely = nullptr;  // a handler that went straight on has been found to have made it: nobody else looks
@@ -45,7 +46,10 @@ struct Call {
   Handler* proposed = nullptr;
   Proposal proposal = Proposal::kDue;
   uint32_t number = 0;  // scratch of one round of decisions
+  absl::InlinedVector<std::pair<uint64_t, float>, 2> shares;  // handlers whose it may be by the order of the queue
 };
+
+double ShareOf(const Handler& handler, const Call& call);
 
 struct Timeline {
   double score = 0;
@@ -77,5 +81,23 @@ struct Handler {
   double best_probability = 0;
   double best_worst = 0;  // its least likely step, in nats
 };
+
+// How probable the queue says it is that the call is the handler's.
+inline double ShareOf(const Handler& handler, const Call& call) {
+  for (const auto& [id, probability] : call.shares) {
+    if (id == handler.id) return probability;
+  }
+  return 0;
+}
+
+// ... and that it is somebody else's.
+inline bool RuledOut(const Handler& handler, const Call& call) {
+  double known = 0;
+  for (const auto& [id, probability] : call.shares) {
+    if (id == handler.id) return false;
+    known += probability;
+  }
+  return known > 0.6;
+}
 
 }  // namespace spantap
