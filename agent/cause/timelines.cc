@@ -130,17 +130,19 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
   }
 }
 
-double TimelineSearch::WorstStep(const Handler& handler, absl::Span<Call* const> calls) const {
+void TimelineSearch::Walk(const Handler& handler, absl::Span<Call* const> calls,
+                          absl::FunctionRef<void(const Step&)> visit) const {
   Progress at(handler);
-  double worst = 0;
   for (Call* call : calls) {
     at.ReadUntil(call->sent.ns);
-    worst = std::min(worst, StepScore(handler, at, at.Next(*call), call->sent));
+    const StepContext context = at.Next(*call);
+    visit({at, context, call, StepScore(handler, at, context, call->sent)});
     at.Send(*call);
   }
-  if (!handler.replied) return worst;
+  if (!handler.replied) return;
   at.ReadUntil(handler.reply.ns);
-  return std::min(worst, StepScore(handler, at, at.Next(kReply), handler.reply));
+  const StepContext context = at.Next(kReply);
+  visit({at, context, nullptr, StepScore(handler, at, context, handler.reply)});
 }
 
 void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting) {

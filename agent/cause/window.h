@@ -37,6 +37,7 @@ struct Call {
   Moment sent;
   Moment answer;
   uint64_t connection = 0;
+  uint32_t open = 0;  // handlers, when it was sent
   TokenList tokens;
   Handler* owner = nullptr;   // for sure
   Handler* likely = nullptr;  // a handler that went straight on has been found to have made it: nobody else looks
@@ -75,7 +76,6 @@ struct Handler {
   std::vector<Call*> proposed;
   Timeline best;  // the likeliest, so far
   double best_probability = 0;
-  double best_worst = 0;  // its least likely step, in nats
 };
 
 }  // namespace spantap
