@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -22,6 +23,8 @@
 #include "agent/cause/events.h"
 
 namespace spantap {
+
+class Evidence;
 
 // What decided. Order is that of strength when several hold.
 enum class CauseRule : uint8_t {
@@ -45,6 +48,8 @@ struct CauseSettings {
   bool use_gaps = true;
   bool use_order = true;  // first come, first served
   bool use_gates = true;
+  // For those who fit the weights of `sureness`: what was known when it was decided how sure a link is.
+  std::function<void(uint64_t outgoing, uint64_t incoming, const Evidence& evidence)> on_evidence;
 };
 
 struct CauseDecision {

@@ -62,6 +62,13 @@ void Learned::LearnToken(const Handler& handler, const Call& call, double weight
   if (same) use.same += static_cast<float>(weight);
 }
 
+void Learned::ForgetRoute(uint16_t route) {
+  odds.ForgetRoute(route);
+  program.ForgetRoute(route);
+  strain.ForgetRoute(route);
+  absl::erase_if(token_use_, [route](const auto& entry) { return entry.first >> 8 == route; });
+}
+
 RouteImage Learned::Export(uint16_t route) const {
   RouteImage image;
   image.states = program.Export(route);

@@ -9,7 +9,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "agent/cause/cause_finder.h"
-#include "agent/cause/gates.h"
+#include "agent/cause/strain.h"
 #include "agent/cause/odds.h"
 #include "agent/cause/program.h"
 #include "agent/cause/tokens.h"
@@ -45,8 +45,9 @@ struct Learned {
   std::array<Trust, kProposals> proposals;  // how often a proposal of the simulation was right
   Strain strain;
   bool waits = false;  // calls wait for connections (pools.h)
+  void ForgetRoute(uint16_t route);
   // Where most is left open anyway, less is tried.
-  bool Strained() const { return strain.open.value() > 0.3; }
+  bool Strained() const { return strain.open() > 0.3; }
 
   // Of one route, what lasts (learned_image.h), and back.
   RouteImage Export(uint16_t route) const;

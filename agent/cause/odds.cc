@@ -158,6 +158,16 @@ double Odds::Of(const StepContext& context, const Context* learned, const Sight&
   return std::clamp(odds, -kMostOdds, kMostOdds) - kUnsure / (1 + seen / 4);
 }
 
+double Odds::SeenOf(const StepContext& context) const {
+  const Context* const learned = Find(context);
+  return learned == nullptr ? 0 : learned->seen;
+}
+
+double Odds::ImmediateShare(const StepContext& context) const {
+  const Context* const learned = Find(context);
+  return learned == nullptr || learned->seen <= 0 ? 0.5 : learned->immediate / learned->seen;
+}
+
 bool Odds::Immediate(const StepContext& context) const {
   const Context* const learned = Find(context);
   return learned != nullptr && learned->seen >= kHopMin && learned->immediate > 0.5f * learned->seen;

@@ -76,6 +76,9 @@ class Odds {
   uint8_t HopOf(const StepContext& context) const;
   // Natural logarithm of true to stranger, within +-6, less what is not known about the context (up to -12).
   double Of(const StepContext& context, const Sight& sight) const;
+  // How often the step has been seen, and the share of those that followed at once.
+  double SeenOf(const StepContext& context) const;
+  double ImmediateShare(const StepContext& context) const;
   // Whether the step usually follows at once.
   bool Immediate(const StepContext& context) const;
   // How long it takes to go on, if it does not at once; null: never seen.

@@ -59,8 +59,7 @@ uint16_t ProcessCauses::RouteOf(uint64_t route) {
       });
       if (oldest->second.used_ns + kRouteIdleNs > now_ns_) return kMaxRoutes;
       number = oldest->second.number;
-      learned_.odds.ForgetRoute(number);
-      learned_.program.ForgetRoute(number);
+      learned_.ForgetRoute(number);
       routes_.erase(oldest);
       ++counters_.forgotten;
     }
@@ -76,7 +75,7 @@ void ProcessCauses::OnIncoming(IncomingRequest request) {
   if (handlers_.contains(request.id) || calls_.contains(request.id)) return;
   if (handlers_.size() >= settings_.max_incoming) {
     // What it sends looks like somebody else's.
-    learned_.strain.open.Add(true);
+    learned_.strain.AddOpen(true);
     ++counters_.overflow;
     output_.released.push_back(request.id);
     return;
@@ -110,6 +109,7 @@ void ProcessCauses::OnOutgoing(OutgoingRequest request) {
   call->sent = request.at;
   call->dialled = request.dialled;
   call->connection = request.connection;
+  call->open = static_cast<uint32_t>(open_.size());
   call->tokens = std::move(request.tokens);
   const auto freed = answered_.find(request.connection);
   call->dequeued = freed != answered_.end() && Dequeued(freed->second, call->sent);
@@ -280,7 +280,7 @@ void ProcessCauses::Round(bool all) {
   }
   std::sort(active.begin(), active.end(), [](const Handler* a, const Handler* b) { return a->id < b->id; });
   const TimelineSearch search(settings_, learned_, counters_);
-  DecisionRound round(settings_, learned_, search, active);
+  DecisionRound round(settings_, learned_, search, index_, active);
   round.Solve(frontier);
   DecideDue(round, frontier);
   decided_ns_ = std::max(decided_ns_, std::min(frontier, now_ns_));
@@ -313,8 +313,7 @@ void ProcessCauses::Decide(Call& call, const DecisionRound::Finding& found) {
   }
   learned_.strain.unsimulated.Add(call.proposed == nullptr);
   learned_.strain.waited.Add(call.proposed != nullptr && call.proposal == Proposal::kQueue);
-  if (handler != nullptr && !found.by_token) learned_.strain.refused.Add(!found.said.stands);
-  if (handler != nullptr) learned_.strain.open.Add(found.joint < kSure);
+  if (handler != nullptr) learned_.strain.AddOpen(handler->route, call.label, found.joint < kSure);
   if (handler == nullptr || found.said.confidence <= kSure) return;
   Give(call, *handler);
   simulation_.OnKnown(call, handler);

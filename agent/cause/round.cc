@@ -58,7 +58,22 @@ void DecisionRound::NoteBest(uint32_t number) {
   Handler& handler = *handlers_[number];
   handler.best = best == nullptr ? Timeline{} : *best;
   handler.best_probability = best == nullptr ? 0 : most;
-  handler.best_worst = best == nullptr ? 0 : search_.WorstStep(handler, best->calls);
+}
+
+void DecisionRound::NoteClaims() {
+  claims_.assign(calls_.size(), {});
+  for (uint32_t i = 0; i < handlers_.size(); ++i) {
+    if (!assignment_.Summed(i)) continue;
+    for (uint32_t k = 0; k < choices_[i].size(); ++k) {
+      if (choices_[i][k] == nullptr) continue;
+      for (const Call* call : choices_[i][k]->calls) {
+        if (call->owner != nullptr) continue;
+        Claim& claim = claims_[call->number];
+        claim.all += assignment_.OfChoice(i, k);
+        claim.least = std::min(claim.least, handlers_[i]->best_probability);
+      }
+    }
+  }
 }
 
 void DecisionRound::Solve(uint64_t until_ns) {
@@ -76,6 +91,7 @@ void DecisionRound::Solve(uint64_t until_ns) {
   for (uint32_t i = 0; i < handlers_.size(); ++i) {
     if (assignment_.Summed(i)) NoteBest(i);
   }
+  NoteClaims();
 }
 
 bool DecisionRound::OnlyTokenHolder(const Call& call, const Handler& holder, const std::vector<Handler*>& open) const {
@@ -87,38 +103,67 @@ bool DecisionRound::OnlyTokenHolder(const Call& call, const Handler& holder, con
   return std::none_of(handlers_.begin(), handlers_.end(), other) && std::none_of(open.begin(), open.end(), other);
 }
 
+void DecisionRound::LookAtRivals(const Call& call, uint32_t number, Evidence& evidence) const {
+  const auto claims = assignment_.ClaimsOf(call.number);
+  double all = 0, here = 0;
+  bool crowded = false;
+  for (const auto& claim : claims) {
+    all += claim.probability;
+    if (claim.chooser == number) here = claim.probability;
+    crowded |= assignment_.Crowded(claim.chooser);
+  }
+  evidence[Sign::kJoint] = Digits(here);
+  evidence[Sign::kLocal] = Digits(assignment_.Local(number, call.number));
+  evidence[Sign::kRivals] = static_cast<float>(claims.size());
+  evidence[Sign::kRivalry] = Digits(1 - (all - here));
+  evidence[Sign::kClaimed] = Digits(all);
+  evidence[Sign::kCrowded] = crowded;
+  double least = 1, claimed = 1;
+  for (const Timeline* timeline : choices_[number]) {
+    if (timeline == nullptr) continue;
+    for (const Call* wanted : timeline->calls) {
+      if (wanted->owner != nullptr) continue;
+      least = std::min(least, claims_[wanted->number].least);
+      claimed = std::min(claimed, claims_[wanted->number].all);
+    }
+  }
+  evidence[Sign::kNeighbour] = Digits(least);
+  evidence[Sign::kUnclaimed] = static_cast<float>(1 - claimed);
+}
+
+LinkEvidence DecisionRound::EvidenceOf(const Call& call, uint32_t number, const std::vector<Handler*>& open) const {
+  const Handler& handler = *handlers_[number];
+  LinkEvidence evidence;
+  evidence.joint = assignment_.Of(number, call.number);
+  evidence.agreed = call.proposed == &handler && call.proposal == Proposal::kDue;
+  evidence.token = OnlyTokenHolder(call, handler, open);
+  evidence.counted = call.sent.counted && handler.begin.counted;
+  Evidence& signs = evidence.signs;
+  LookAtRivals(call, number, signs);
+  LookAtTimelines(handler, call, signs);
+  LookAtSteps(search_, learned_, handler, call, signs);
+  LookAtSimulation(handler, call, signs);
+  LookAtStrain(learned_.strain, handler, call, signs);
+  signs[Sign::kToken] = evidence.token;
+  signs[Sign::kOpen] = static_cast<float>(call.open);
+  signs[Sign::kAlike] = static_cast<float>(index_.Between(call.label, handler.begin.ns, handler.end_ns).size());
+  return evidence;
+}
+
 DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Handler*>& open) const {
   Finding found;
-  if (call.number >= calls_.size() || calls_[call.number] != &call) {
-    found.said.reason = "no_candidate";
-    return found;
-  }
-  LinkEvidence evidence;
+  found.said.reason = "no_candidate";
+  if (call.number >= calls_.size() || calls_[call.number] != &call) return found;
   uint32_t number = 0;
   for (const auto& claim : assignment_.ClaimsOf(call.number)) {
-    evidence.crowded |= assignment_.Crowded(claim.chooser);
-    if (claim.probability <= evidence.joint) continue;
-    evidence.joint = claim.probability;
+    if (claim.probability <= found.joint) continue;
+    found.joint = claim.probability;
     number = claim.chooser;
     found.handler = handlers_[number];
   }
-  if (found.handler == nullptr) {
-    found.said.reason = "no_candidate";
-    return found;
-  }
-  evidence.local = assignment_.Local(number, call.number);
-  evidence.worst_step = found.handler->best_worst;
-  evidence.agreed = call.proposed == found.handler && call.proposal == Proposal::kDue;
-  evidence.token = OnlyTokenHolder(call, *found.handler, open);
-  evidence.counted = call.sent.counted && found.handler->begin.counted;
-  evidence.silent = call.proposed == nullptr;
-  evidence.refused = learned_.strain.refused.value();
-  evidence.unsimulated = learned_.strain.unsimulated.value();
-  evidence.waited = learned_.strain.waited.value();
-  evidence.disagreed = learned_.strain.disagreed.value();
-  evidence.open = learned_.strain.open.value();
-  found.joint = evidence.joint;
-  found.by_token = evidence.token;
+  if (found.handler == nullptr) return found;
+  const LinkEvidence evidence = EvidenceOf(call, number, open);
+  if (settings_.on_evidence) settings_.on_evidence(call.id, found.handler->id, evidence.signs);
   found.said = State(evidence);
   if (!settings_.use_gates) found.said.confidence = std::min(evidence.joint, 1.0);
   return found;

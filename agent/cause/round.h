@@ -10,6 +10,9 @@
 #include <vector>
 
 #include "agent/cause/assignment.h"
+#include "agent/cause/call_index.h"
+#include "agent/cause/evidence.h"
+#include "agent/cause/gates.h"
 #include "agent/cause/learned.h"
 #include "agent/cause/timelines.h"
 
@@ -19,8 +22,8 @@ class DecisionRound {
  public:
   // `handlers`: searched, in order of their begin.
   DecisionRound(const CauseSettings& settings, const Learned& learned, const TimelineSearch& search,
-                const std::vector<Handler*>& handlers)
-      : settings_(settings), learned_(learned), search_(search), handlers_(handlers) {}
+                const CallIndex& index, const std::vector<Handler*>& handlers)
+      : settings_(settings), learned_(learned), search_(search), index_(index), handlers_(handlers) {}
 
   // For the calls sent before `until_ns`.
   void Solve(uint64_t until_ns);
@@ -28,7 +31,6 @@ class DecisionRound {
     Handler* handler = nullptr;  // null: nobody could have sent it
     Statement said;
     double joint = 0;  // probability, before the gates
-    bool by_token = false;
   };
   // `open`: handlers that might have the call's tokens, too, and are not in this round.
   Finding Of(const Call& call, const std::vector<Handler*>& open) const;
@@ -37,12 +39,21 @@ class DecisionRound {
   void AddHandler(Handler& handler);
   static bool Possible(const Handler& handler, const Timeline& timeline);
   void NoteBest(uint32_t number);
+  LinkEvidence EvidenceOf(const Call& call, uint32_t number, const std::vector<Handler*>& open) const;
+  void LookAtRivals(const Call& call, uint32_t number, Evidence& evidence) const;
+  void NoteClaims();
   bool OnlyTokenHolder(const Call& call, const Handler& holder, const std::vector<Handler*>& open) const;
 
   const CauseSettings& settings_;
   const Learned& learned_;
   const TimelineSearch& search_;
+  const CallIndex& index_;
   const std::vector<Handler*>& handlers_;
+  struct Claim {
+    double all = 0;    // probability that anybody has the call
+    double least = 1;  // of the likeliest timelines of those that might have it, the least probability
+  };
+  std::vector<Claim> claims_;  // by number of the call
   Assignment assignment_;
   std::vector<const Call*> calls_;                     // by number
   std::deque<std::vector<uint32_t>> lists_;            // what choices point to

@@ -178,18 +178,18 @@ void TimelineSearch::TakeBest(size_t most) {
   std::swap(level_, next_);
 }
 
-double TimelineSearch::WorstStep(const Handler& handler, absl::Span<Call* const> calls) const {
+void TimelineSearch::Walk(const Handler& handler, absl::Span<Call* const> calls,
+                          absl::FunctionRef<void(const Step&)> visit) const {
   Progress at(handler);
-  double worst = 0;
   for (Call* call : calls) {
     at.ReadUntil(call->sent.ns);
     Outlook::Step& step = outlooks_.StepTo(outlooks_.Of(at), at.state, call->label);
-    worst = std::min(worst, outlooks_.ScoreOf(step, at, *call, handler.begin.tid));
+    visit({at, at.Next(*call), call, outlooks_.ScoreOf(step, at, *call, handler.begin.tid)});
     at.Send(*call);
   }
-  if (!handler.replied) return worst;
+  if (!handler.replied) return;
   at.ReadUntil(handler.reply.ns);
-  return std::min(worst, outlooks_.ScoreOfReply(outlooks_.Of(at), at, handler.reply, handler.begin.tid));
+  visit({at, at.Next(kReply), nullptr, outlooks_.ScoreOfReply(outlooks_.Of(at), at, handler.reply, handler.begin.tid)});
 }
 
 void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting) {

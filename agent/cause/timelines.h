@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "agent/cause/call_index.h"
 #include "agent/cause/cause_finder.h"
 #include "agent/cause/learned.h"
@@ -24,8 +25,14 @@ class TimelineSearch {
 
   // `waiting`: whether handlers that wait for something unseen are searched, too; else they are only found to be.
   void Run(Handler& handler, const CallIndex& calls, bool waiting);
-  // The least likely step of a timeline, in nats.
-  double WorstStep(const Handler& handler, absl::Span<Call* const> calls) const;
+  // Goes through a timeline, step by step, to the reply.
+  struct Step {
+    const Progress& before;
+    StepContext context;
+    Call* call;    // null: the reply
+    double score;  // nats
+  };
+  void Walk(const Handler& handler, absl::Span<Call* const> calls, absl::FunctionRef<void(const Step&)> visit) const;
 
  private:
   struct Partial {

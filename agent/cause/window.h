@@ -38,6 +38,7 @@ struct Call {
   Moment answer;
   uint64_t connection = 0;
   uint16_t pool = 0;  // number of its destination (pools.h)
+  uint32_t open = 0;  // handlers, when it was sent
   TokenList tokens;
   Handler* owner = nullptr;   // for sure
   Handler* likely = nullptr;  // a handler that went straight on has been found to have made it: nobody else looks
@@ -79,7 +80,6 @@ struct Handler {
   std::vector<Call*> proposed;
   Timeline best;  // the likeliest, so far
   double best_probability = 0;
-  double best_worst = 0;  // its least likely step, in nats
 };
 
 // How probable the queue says it is that the call is the handler's.

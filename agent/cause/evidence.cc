@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cause/evidence.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace spantap {
+namespace {
+
+constexpr absl::string_view kNames[kSigns] = {
+    "joint",      "local",         "rivals",         "rivalry",   "claimed",     "crowded",    "likeliest",
+    "neighbour",  "unclaimed",     "timelines",      "margin",    "step",        "worst_step", "mean_step",
+    "reply_step", "follows",       "nearness",       "immediate", "least_known", "tokens",     "token",
+    "proposal",   "proposed_here", "contradicted",   "missing",   "dequeued",    "queued",     "alike",
+    "open",       "left_open",     "left_open_here", "disagreed", "unsimulated", "waited"};
+constexpr float kNone = -99;
+
+bool Has(const Timeline& timeline, const Call& call) {
+  return std::find(timeline.calls.begin(), timeline.calls.end(), &call) != timeline.calls.end();
+}
+
+}  // namespace
+
+absl::string_view NameOf(Sign sign) { return kNames[static_cast<size_t>(sign)]; }
+
+float Digits(double p) { return static_cast<float>(-std::log10(std::max(1e-9, 1 - p))); }
+
+void LookAtTimelines(const Handler& handler, const Call& call, Evidence& evidence) {
+  double with = kNone, without = kLogUnknown;
+  for (const Timeline& timeline : handler.timelines) {
+    double& most = Has(timeline, call) ? with : without;
+    most = std::max(most, timeline.score);
+  }
+  evidence[Sign::kTimelines] = static_cast<float>(handler.timelines.size());
+  evidence[Sign::kMargin] = static_cast<float>(with - without);
+  evidence[Sign::kLikeliest] = Digits(handler.best_probability);
+}
+
+void LookAtSteps(const TimelineSearch& search, const Learned& learned, const Handler& handler, const Call& call,
+                 Evidence& evidence) {
+  double worst = 0, sum = 0, least = 1e9;
+  int steps = 0;
+  search.Walk(handler, handler.best.calls, [&](const TimelineSearch::Step& step) {
+    worst = std::min(worst, step.score), sum += step.score;
+    least = std::min(least, learned.odds.SeenOf(step.context));
+    ++steps;
+    if (step.call == nullptr) evidence[Sign::kReplyStep] = static_cast<float>(step.score);
+    if (step.call != &call) return;
+    evidence[Sign::kStep] = static_cast<float>(step.score);
+    evidence[Sign::kFollows] = static_cast<float>(learned.program.LogOf(step.before.state, step.context.next));
+    evidence[Sign::kNearness] =
+        See(step.before.at, call.sent, handler.begin.tid, learned.odds.HopOf(step.context)).nearness;
+    evidence[Sign::kImmediate] = static_cast<float>(learned.odds.ImmediateShare(step.context));
+  });
+  evidence[Sign::kWorstStep] = static_cast<float>(worst);
+  evidence[Sign::kMeanStep] = static_cast<float>(sum / std::max(1, steps));
+  evidence[Sign::kLeastKnown] = static_cast<float>(least);
+  evidence[Sign::kTokens] = static_cast<float>(learned.TokenOdds(handler, call));
+}
+
+void LookAtSimulation(const Handler& handler, const Call& call, Evidence& evidence) {
+  evidence[Sign::kProposal] = call.proposed == nullptr ? -1 : static_cast<float>(call.proposal);
+  evidence[Sign::kProposedHere] = call.proposed == &handler;
+  for (const Call* own : handler.best.calls) {
+    evidence[Sign::kContradicted] += own->proposed != nullptr && own->proposed != &handler;
+  }
+  for (const Call* own : handler.proposed) evidence[Sign::kMissing] += !Has(handler.best, *own);
+  evidence[Sign::kDequeued] = call.dequeued;
+  evidence[Sign::kQueued] = call.shares.empty() ? -1 : static_cast<float>(ShareOf(handler, call));
+}
+
+void LookAtStrain(const Strain& strain, const Handler& handler, const Call& call, Evidence& evidence) {
+  evidence[Sign::kLeftOpen] = static_cast<float>(strain.open());
+  evidence[Sign::kLeftOpenHere] = static_cast<float>(strain.OpenOf(handler.route, call.label));
+  evidence[Sign::kDisagreed] = static_cast<float>(strain.disagreed.value());
+  evidence[Sign::kUnsimulated] = static_cast<float>(strain.unsimulated.value());
+  evidence[Sign::kWaited] = static_cast<float>(strain.waited.value());
+}
+
+}  // namespace spantap

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How often links with such evidence were right. Boosted regression trees, fitted by tests/accuracy/fit.py on
+// recordings of real servers at known loads (sureness_trees.cc is its output), monotone in every sign whose direction
+// is beyond doubt: more rivalry never makes a link surer. Pure; about 1 us.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "agent/cause/evidence.h"
+
+namespace spantap {
+
+// Natural logarithm of right to wrong.
+double LogOddsRight(const Evidence& evidence);
+
+// A node of a tree: a question (whether the sign is at most `at`: `yes`, else `no`), or, where `sign` is kLeaf, what it
+// adds. Children come after their parents.
+struct SurenessNode {
+  static constexpr uint8_t kLeaf = 0xff;
+  uint8_t sign;
+  float at;
+  uint16_t yes, no;  // relative to the node
+};
+struct SurenessModel {
+  double base;                           // of all links
+  double stated;                         // from here on links are stated
+  absl::Span<const SurenessNode> nodes;  // all trees', one after the other
+  absl::Span<const uint16_t> roots;      // where each begins
+};
+const SurenessModel& FittedSureness();
+
+}  // namespace spantap

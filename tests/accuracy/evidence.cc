@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the cause finder knew when it decided how sure a link is: `evidence FILE [FROM_NS]` replays a recording and
+// prints a line a decision, client's and candidate's connection and time of the request, then the signs in the order of
+// agent/cause/evidence.h; their names in the first line. With FROM_NS requests before are left out: a process that was
+// never seen when it was calm. fit.py reads it.
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "agent/capture/record_file.h"
+#include "agent/cause/evidence.h"
+#include "agent/connections/conn_table.h"
+#include "agent/link/linker.h"
+#include "exporter/model/trace_context.h"
+
+namespace spantap {
+namespace {
+
+struct Place {
+  uint64_t connection, mono_ns;
+};
+
+class Discard final : public LinkedSink {
+ public:
+  void OnTree(std::vector<LinkedExchange>) override {}
+  void OnSpan(std::unique_ptr<HandedSpan>, const TraceId&) override {}
+};
+
+class Replay final : public EventSink, private ExchangeSink {
+ public:
+  explicit Replay(uint64_t from_ns) : from_ns_(from_ns), linker_(Settings(), ids_, discard_) {}
+
+  void OnEvent(const EventView& event) override {
+    connections_.OnEvent(event);
+    const bool over = event.header->type == SPANTAP_EVENT_EXIT || event.header->type == SPANTAP_EVENT_EXEC;
+    if (over) linker_.OnProcessEnd(event.header->tgid);
+  }
+  void OnTime(uint64_t mono_ns) override {
+    constexpr uint64_t kStepNs = 5'000'000;  // as in agent/run/pipeline.cc
+    if (mono_ns < now_ns_ + kStepNs) return;
+    now_ns_ = mono_ns;
+    connections_.OnTime(mono_ns);
+    linker_.OnTime(mono_ns);
+  }
+  void Finish() {
+    connections_.FinishAll(now_ns_);
+    linker_.Flush();
+  }
+
+ private:
+  LinkSettings Settings() {
+    LinkSettings settings;
+    settings.cause.on_evidence = [this](uint64_t outgoing, uint64_t incoming, const Evidence& evidence) {
+      Print(outgoing, incoming, evidence);
+    };
+    return settings;
+  }
+  bool Early(const Exchange& exchange) const { return exchange.request_stamp.mono_ns < from_ns_; }
+  void OnRequest(Exchange& exchange) override {
+    places_[exchange.id] = {exchange.endpoint.conn_id, exchange.request_stamp.mono_ns};
+    if (!Early(exchange)) linker_.OnRequest(exchange);
+  }
+  void OnResponse(Exchange& exchange) override {
+    if (!Early(exchange)) linker_.OnResponse(exchange);
+  }
+  void OnFinished(std::unique_ptr<Exchange> exchange) override {
+    if (!Early(*exchange)) linker_.OnFinished(std::move(exchange));
+  }
+  void Print(uint64_t outgoing, uint64_t incoming, const Evidence& evidence) const {
+    for (const uint64_t id : {outgoing, incoming}) {
+      const Place& place = places_.at(id);
+      printf("%llu %llu ", static_cast<unsigned long long>(place.connection),
+             static_cast<unsigned long long>(place.mono_ns));
+    }
+    for (size_t i = 0; i < kSigns; ++i) printf("%.6g%c", evidence.at(i), i + 1 < kSigns ? ' ' : '\n');
+  }
+
+  const uint64_t from_ns_;
+  absl::flat_hash_map<uint64_t, Place> places_;  // by exchange
+  SeededIds ids_{1};
+  Discard discard_;
+  Linker linker_;
+  ConnTable connections_{{}, *this, [](uint64_t, const spantap_order&) {}};
+  uint64_t now_ns_ = 0;
+};
+
+int Main(const char* path, uint64_t from_ns) {
+  auto source = ReplaySource::Open(path);
+  if (!source.ok()) return fprintf(stderr, "%s\n", source.status().ToString().c_str()), 1;
+  for (size_t i = 0; i < kSigns; ++i) printf("%s ", std::string(NameOf(static_cast<Sign>(i))).c_str());
+  printf("\n");
+  Replay replay(from_ns);
+  while (!(*source)->Finished()) {
+    const auto polled = (*source)->Poll(replay, 0);
+    if (!polled.ok()) return fprintf(stderr, "%s\n", polled.status().ToString().c_str()), 1;
+  }
+  replay.Finish();
+  return 0;
+}
+
+}  // namespace
+}  // namespace spantap
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    fprintf(stderr, "usage: evidence FILE [FROM_NS]\n");
+    return 2;
+  }
+  return spantap::Main(argv[1], argc > 2 ? strtoull(argv[2], nullptr, 10) : 0);
+}
