@@ -24,6 +24,8 @@ void Pools::OnSent(Call& call, uint64_t destination) {
   pool.mean += (static_cast<float>(pool.busy) - pool.mean) / 128;
   const bool waited = call.dequeued && pool.busy > 1 && pool.busy + 1.5f > pool.most;
   pool.waited += (static_cast<float>(waited) - pool.waited) / 128;
+  const float varies = pool.most - pool.mean;
+  pool.waits = pool.waits ? pool.waited > 0.2f && varies < 2 : pool.waited > 0.3f && varies < 1.5f;
   if (of_.size() <= call.label) of_.resize(call.label + 1, kNone);
   of_[call.label] = call.pool;
   static const bool trace = getenv("POOLS") != nullptr;

@@ -21,9 +21,8 @@ class Pools {
   void OnAnswered(const Call& call);
   bool Waits(uint16_t pool) const {
     static const bool off = getenv("NOPOOLS") != nullptr;
-    if (off) return false;
-    return pool < pools_.size() && pools_[pool].waited > 0.25f &&
-           pools_[pool].most - pools_[pool].mean < 1.5f; }
+    return !off && pool < pools_.size() && pools_[pool].waits;
+  }
   // When one of its connections became free last.
   const Moment* FreedOf(uint16_t pool) const { return Waits(pool) ? &pools_[pool].freed : nullptr; }
   bool AnyWaits() const;
@@ -36,6 +35,7 @@ class Pools {
     float mean = 0;
     Moment freed;
     float waited = 0;
+    bool waits = false;
   };
   std::vector<Pool> pools_;
   std::vector<uint16_t> of_;  // of each label
