@@ -22,14 +22,16 @@ void Pools::OnSent(Call& call, uint64_t destination) {
   ++pool.busy;
   pool.most += pool.busy > pool.most ? 0.2f : -0.02f;
   pool.mean += (static_cast<float>(pool.busy) - pool.mean) / 128;
-  const bool waited = call.dequeued && pool.busy > 1 && pool.busy + 1.5f > pool.most;
+  const auto busy = static_cast<float>(pool.busy);
+  const bool full = busy + 1.5f > pool.most || (pool.waits && busy + 0.5f > pool.mean);
+  const bool waited = call.dequeued && pool.busy > 1 && full;
   pool.waited += (static_cast<float>(waited) - pool.waited) / 128;
   const float varies = pool.most - pool.mean;
-  pool.waits = pool.waits ? pool.waited > 0.2f && varies < 2 : pool.waited > 0.3f && varies < 1.5f;
+  pool.waits = pool.waits ? pool.waited > 0.2f && varies < 4 : pool.waited > 0.3f && varies < 1.5f;
   if (of_.size() <= call.label) of_.resize(call.label + 1, kNone);
   of_[call.label] = call.pool;
   static const bool trace = getenv("POOLS") != nullptr;
-  if (trace && rand() % 200 == 0 && pool.waited > 0.2) fprintf(stderr, "pool %d most %.1f mean %.2f waited %.3f\n", call.pool, pool.most, pool.mean, pool.waited);
+  if (trace && rand() % 200 == 0) fprintf(stderr, "pool %d waits %d most %.1f mean %.2f waited %.3f\n", call.pool, pool.waits, pool.most, pool.mean, pool.waited);
 }
 
 void Pools::OnAnswered(const Call& call) {

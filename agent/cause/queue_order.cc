@@ -6,6 +6,7 @@
 namespace spantap {
 namespace {
 
+constexpr float kGoneBefore = 0.5f;  // one that is taken to wait was sent earlier
 constexpr double kOvertakes = 0.02;
 constexpr float kNegligible = 1e-10f;
 constexpr uint64_t kAtOnceNs = 3'000'000;
@@ -225,8 +226,9 @@ std::vector<QueueOrder::Shares> QueueOrder::Solve() {
   Spread();
   const auto count = static_cast<uint32_t>(std::min(sent_.size(), kMostSent));
   columns_.resize(count + 1);
-  columns_[0].states = 1;
-  forward_.push_back({1, 0, 0, 0});
+  columns_[0].states = static_cast<uint32_t>(std::min(waiting_.size() + 1, kMostStates));
+  float weight = 1;
+  for (uint32_t k = 0; k < columns_[0].states; ++k, weight *= kGoneBefore) forward_.push_back({weight, 0, 0, 0});
   for (uint32_t i = 0; i < count; ++i) Forward(i);
   std::vector<Shares> shares(sent_.size());
   backward_.assign(columns_.back().states, {1, 1, 1, 1});
