@@ -78,8 +78,8 @@ double QueueOrder::Inserted(uint32_t place, uint32_t sent) {
 void QueueOrder::Prepare(Column& column, uint32_t number) {
   const Sent& sent = sent_[number];
   column.from = column.first < kPassed ? 0 : column.first - kPassed;
-  const auto end = static_cast<uint32_t>(
-      std::min<size_t>(waiting_.size(), column.first + column.states + kMostSkipped + 1));
+  const auto end =
+      static_cast<uint32_t>(std::min<size_t>(waiting_.size(), column.first + column.states + kMostSkipped + 1));
   column.places = end > column.from ? end - column.from : 0;
   column.match = match_.size();
   match_.resize(match_.size() + column.places, 0);
@@ -214,9 +214,9 @@ void QueueOrder::Name(uint32_t number, double all, Shares& shares) const {
     for (const Between& each : some) sum += WeightOf(each, number);
     for (const Between& each : some) add(unsure_[each.unsure].who, inserted_[k] * WeightOf(each, number) / sum);
   }
-  shares.erase(std::remove_if(shares.begin(), shares.end(),
-                              [](const Share& share) { return share.probability < kLeastShare; }),
-               shares.end());
+  shares.erase(
+      std::remove_if(shares.begin(), shares.end(), [](const Share& share) { return share.probability < kLeastShare; }),
+      shares.end());
   std::sort(shares.begin(), shares.end(), [](const Share& a, const Share& b) {
     return a.probability != b.probability ? a.probability > b.probability : a.who < b.who;
   });

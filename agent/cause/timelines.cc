@@ -149,13 +149,32 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
   }
 }
 
+// The first of those left that is made now and was sent when a connection became free.
+TimelineSearch::Left::iterator TimelineSearch::Awaited(const Progress& at, Left& left) const {
+  const Program::NextLabels* const labels = learned_.program.NextOf(at.state);
+  if (labels == nullptr) return left.end();
+  return std::find_if(left.begin(), left.end(), [&](const Call* call) {
+    const auto same = [call](const auto& next) { return next.first == call->label; };
+    return at.Waited(*call) && std::any_of(labels->begin(), labels->end(), same) &&
+           learned_.odds.Immediate(at.Next(call->label));
+  });
+}
+
 double TimelineSearch::WorstStep(const Handler& handler, absl::Span<Call* const> calls) const {
   Progress at(handler);
   double worst = 0;
-  for (Call* call : calls) {
-    at.ReadUntil(call->sent.ns);
-    worst = std::min(worst, StepScore(handler, at, at.Next(*call), call->sent));
-    at.Send(*call);
+  Left left(calls.begin(), calls.end());
+  while (!left.empty()) {
+    const auto waited = learned_.waits ? Awaited(at, left) : left.end();
+    if (waited == left.end() && at.ReadNext(left.front()->sent.ns)) continue;
+    Call& call = waited == left.end() ? *left.front() : **waited;
+    worst = std::min(worst, StepScore(handler, at, at.Next(call), call.sent));
+    if (waited == left.end()) {
+      at.Send(call);
+    } else {
+      at.Await(call, learned_.odds.HopOf(at.Next(call.label)));
+    }
+    left.erase(waited == left.end() ? left.begin() : waited);
   }
   if (!handler.replied) return worst;
   at.ReadUntil(handler.reply.ns);

@@ -34,6 +34,8 @@ class TimelineSearch {
   void Extend(const Handler& handler, const Partial& from, const CallIndex& calls, std::vector<Partial>& next);
   void Try(const Handler& handler, const Partial& from, const Progress& at, CallIndex::Calls calls, uint64_t from_ns,
            uint64_t until_ns, std::vector<Partial>& next);
+  using Left = absl::InlinedVector<Call*, 8>;
+  Left::iterator Awaited(const Progress& at, Left& left) const;
   static bool LaterLike(const Partial& from, const Call& call);
   bool Trusted(const Call& call) const;
   bool Near(const Handler& handler, CallIndex::Calls calls, size_t i) const;
