@@ -6,7 +6,7 @@
 namespace spantap {
 namespace {
 
-constexpr float kGoneBefore = 0.5f;  // one that is taken to wait was sent earlier
+constexpr float kGoneBefore = 0.1f;  // one that is taken to wait was sent earlier
 constexpr double kOvertakes = 0.02;
 constexpr float kNegligible = 1e-10f;
 constexpr uint64_t kAtOnceNs = 3'000'000;
