@@ -12,7 +12,7 @@ constexpr absl::string_view kNames[kSigns] = {
     "neighbour",  "unclaimed",     "timelines",      "margin",    "step",        "worst_step", "mean_step",
     "reply_step", "follows",       "nearness",       "immediate", "least_known", "tokens",     "token",
     "proposal",   "proposed_here", "contradicted",   "missing",   "dequeued",    "queued",     "alike",
-    "open",       "left_open",     "left_open_here", "disagreed", "unsimulated", "waited"};
+    "open",       "left_open",     "left_open_here", "disagreed", "unsimulated", "waited",     "queues_disagreed"};
 constexpr float kNone = -99;
 
 bool Has(const Timeline& timeline, const Call& call) {
@@ -69,7 +69,9 @@ void LookAtSimulation(const Handler& handler, const Call& call, Evidence& eviden
   evidence[Sign::kQueued] = call.shares.empty() ? -1 : static_cast<float>(ShareOf(handler, call));
 }
 
-void LookAtStrain(const Strain& strain, const Handler& handler, const Call& call, Evidence& evidence) {
+void LookAtStrain(const Learned& learned, const Handler& handler, const Call& call, Evidence& evidence) {
+  const Strain& strain = learned.strain;
+  evidence[Sign::kQueuesDisagreed] = static_cast<float>(learned.queues_disagreed.value());
   evidence[Sign::kLeftOpen] = static_cast<float>(strain.open());
   evidence[Sign::kLeftOpenHere] = static_cast<float>(strain.OpenOf(handler.route, call.label));
   evidence[Sign::kDisagreed] = static_cast<float>(strain.disagreed.value());

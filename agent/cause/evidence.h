@@ -51,13 +51,14 @@ enum class Sign : uint8_t {
   kAlike,  // calls of the same label while the handler was open
   kOpen,   // other handlers that were open
   // Of how it went lately: shares.
-  kLeftOpen,      // of the process's calls, those that the sums left open
-  kLeftOpenHere,  // the same of this route and label
-  kDisagreed,     // of the simulation's proposals, those that the sums contradicted
-  kUnsimulated,   // of the calls, those without a proposal
-  kWaited,        // of the calls, those that seem to have waited for a connection
+  kLeftOpen,         // of the process's calls, those that the sums left open
+  kLeftOpenHere,     // the same of this route and label
+  kDisagreed,        // of the simulation's proposals, those that the sums contradicted
+  kUnsimulated,      // of the calls, those without a proposal
+  kWaited,           // of the calls, those that seem to have waited for a connection
+  kQueuesDisagreed,  // of those that a queue gave to somebody for sure, those that the sums gave to others
 };
-inline constexpr size_t kSigns = static_cast<size_t>(Sign::kWaited) + 1;
+inline constexpr size_t kSigns = static_cast<size_t>(Sign::kQueuesDisagreed) + 1;
 
 class Evidence {
  public:
@@ -79,6 +80,6 @@ void LookAtTimelines(const Handler& handler, const Call& call, Evidence& evidenc
 void LookAtSteps(const TimelineSearch& search, const Learned& learned, const Handler& handler, const Call& call,
                  Evidence& evidence);
 void LookAtSimulation(const Handler& handler, const Call& call, Evidence& evidence);
-void LookAtStrain(const Strain& strain, const Handler& handler, const Call& call, Evidence& evidence);
+void LookAtStrain(const Learned& learned, const Handler& handler, const Call& call, Evidence& evidence);
 
 }  // namespace spantap

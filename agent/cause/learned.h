@@ -45,6 +45,8 @@ struct Learned {
   std::array<Trust, kProposals> proposals;  // how often a proposal of the simulation was right
   Strain strain;
   bool waits = false;  // calls wait for connections (pools.h)
+  // Of calls that a queue gives to somebody for sure, those that the sums give to others.
+  Lately queues_disagreed{0.05};
   void ForgetRoute(uint16_t route);
   // Where most is left open anyway, less is tried.
   bool Strained() const { return strain.open() > 0.3; }

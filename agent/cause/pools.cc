@@ -2,46 +2,52 @@
 #include "agent/cause/pools.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstdio>
 
 namespace spantap {
+namespace {
+
+constexpr float kRecent = 128;                 // calls
+constexpr float kUp = 0.2f, kDown = 0.02f;     // in balance where one of ten is above
+constexpr float kNear = 1.5f;                  // connections below the limit
+constexpr float kBegins = 0.3f, kEnds = 0.2f;  // share of calls that waited
+constexpr float kSteady = 1.5f, kUnsteady = 4;
+
+}  // namespace
 
 void Pools::OnSent(Call& call, uint64_t destination) {
   auto it = numbers_.find(destination);
   if (it == numbers_.end()) {
-    if (pools_.size() >= kMax) {
-      call.pool = kNone;
-      return;
-    }
-    it = numbers_.emplace(destination, static_cast<uint16_t>(pools_.size())).first;
+    call.pool = kNone;
+    if (pools_.size() >= kMax) return;
+    it = numbers_.try_emplace(destination, static_cast<uint16_t>(pools_.size())).first;
     pools_.emplace_back();
   }
   call.pool = it->second;
-  Pool& pool = pools_[call.pool];
-  ++pool.busy;
-  pool.most += pool.busy > pool.most ? 0.2f : -0.02f;
-  pool.mean += (static_cast<float>(pool.busy) - pool.mean) / 128;
-  const bool waited = call.dequeued && pool.busy > 1 && pool.busy + 1.5f > pool.most;
-  pool.waited += (static_cast<float>(waited) - pool.waited) / 128;
   if (of_.size() <= call.label) of_.resize(call.label + 1, kNone);
   of_[call.label] = call.pool;
-  static const bool trace = getenv("POOLS") != nullptr;
-  if (trace && rand() % 200 == 0 && pool.waited > 0.2) fprintf(stderr, "pool %d most %.1f mean %.2f waited %.3f\n", call.pool, pool.most, pool.mean, pool.waited);
+
+  Pool& pool = pools_[call.pool];
+  const auto busy = static_cast<float>(++pool.busy);
+  pool.most += busy > pool.most ? kUp : -kDown;
+  pool.mean += (busy - pool.mean) / kRecent;
+  const bool full = busy + kNear > pool.most || (pool.waits && busy + 0.5f > pool.mean);
+  const bool waited = call.dequeued && busy > 1 && full;
+  pool.waited += ((waited ? 1.0f : 0.0f) - pool.waited) / kRecent;
+  const float varies = pool.most - pool.mean;
+  pool.waits = pool.waits ? pool.waited > kEnds && varies < kUnsteady : pool.waited > kBegins && varies < kSteady;
 }
 
 void Pools::OnAnswered(const Call& call) {
-  if (call.pool >= pools_.size()) return;
-  Pool& pool = pools_[call.pool];
-  if (pool.busy > 0) --pool.busy;
-  pool.freed = call.answer;
+  OnGone(call);
+  if (call.pool < pools_.size()) pools_[call.pool].freed = call.answer;
+}
+
+void Pools::OnGone(const Call& call) {
+  if (call.pool < pools_.size() && pools_[call.pool].busy > 0) --pools_[call.pool].busy;
 }
 
 bool Pools::AnyWaits() const {
-  for (uint16_t i = 0; i < pools_.size(); ++i) {
-    if (Waits(i)) return true;
-  }
-  return false;
+  return std::any_of(pools_.begin(), pools_.end(), [](const Pool& pool) { return pool.waits; });
 }
 
 }  // namespace spantap

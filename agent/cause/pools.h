@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The destinations of a process, each with the connections that calls to it share.
+// The destinations of a process, each with the connections that calls to it share; used by ProcessCauses and
+// PoolQueues. Calls wait for a connection where most go out just when one became free and the number of those in use
+// hardly varies: it is at its limit. Event thread. Memory: kMax pools of 72 bytes; calls to further destinations belong
+// to none.
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "agent/cause/gates.h"
 #include "agent/cause/window.h"
 
 namespace spantap {
@@ -17,29 +18,32 @@ class Pools {
  public:
   static constexpr size_t kMax = 64;
   static constexpr uint16_t kNone = 0xffff;
+
+  // Says which pool the call belongs to.
   void OnSent(Call& call, uint64_t destination);
   void OnAnswered(const Call& call);
-  bool Waits(uint16_t pool) const {
-    static const bool off = getenv("NOPOOLS") != nullptr;
-    if (off) return false;
-    return pool < pools_.size() && pools_[pool].waited > 0.25f &&
-           pools_[pool].most - pools_[pool].mean < 1.5f; }
-  // When one of its connections became free last.
-  const Moment* FreedOf(uint16_t pool) const { return Waits(pool) ? &pools_[pool].freed : nullptr; }
-  bool AnyWaits() const;
+  // It will not be answered any more.
+  void OnGone(const Call& call);
+
   size_t size() const { return pools_.size(); }
   uint16_t Of(Label label) const { return label < of_.size() ? of_[label] : kNone; }
+  bool Waits(uint16_t pool) const { return pool < pools_.size() && pools_[pool].waits; }
+  bool AnyWaits() const;
+  // When one of its connections became free last, if calls wait for that.
+  const Moment* FreedOf(uint16_t pool) const { return Waits(pool) ? &pools_[pool].freed : nullptr; }
+
  private:
   struct Pool {
-    uint32_t busy = 0;
-    float most = 0;
+    uint32_t busy = 0;  // connections
+    float most = 0;     // that are busy in nine of ten cases
     float mean = 0;
+    float waited = 0;  // share of calls, lately
+    bool waits = false;
     Moment freed;
-    float waited = 0;
   };
+  absl::flat_hash_map<uint64_t, uint16_t> numbers_;  // by destination
   std::vector<Pool> pools_;
   std::vector<uint16_t> of_;  // of each label
-  absl::flat_hash_map<uint64_t, uint16_t> numbers_;
 };
 
 }  // namespace spantap

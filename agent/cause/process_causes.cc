@@ -114,7 +114,9 @@ void ProcessCauses::OnOutgoing(OutgoingRequest request) {
   const auto freed = answered_.find(request.connection);
   call->dequeued = freed != answered_.end() && Dequeued(freed->second, call->sent);
   pools_.OnSent(*call, request.destination);
-  if (const Moment* const free = pools_.FreedOf(call->pool)) call->dequeued |= Dequeued(*free, call->sent);
+  if (const Moment* const free = pools_.FreedOf(call->pool); learned_.waits && free != nullptr) {
+    call->dequeued |= Dequeued(*free, call->sent);  // the client may have taken another one
+  }
   index_.Add(*call);
   simulation_.OnOutgoing(*call);
   ++undecided_;
@@ -271,8 +273,8 @@ uint64_t ProcessCauses::Search(uint64_t frontier) {
 }
 
 void ProcessCauses::Round(bool all) {
-  learned_.waits = pools_.AnyWaits();
-  if (learned_.waits) queues_.Run(open_, closed_, index_, decided_ns_, now_ns_);
+  learned_.waits = settings_.use_order && pools_.AnyWaits();
+  if (learned_.waits) queues_.Run(closed_, open_, index_, decided_ns_);
   const uint64_t frontier = Search(Frontier(all));
   std::vector<Handler*> active;
   for (Handler* handler : closed_) {
@@ -310,6 +312,9 @@ void ProcessCauses::Decide(Call& call, const DecisionRound::Finding& found) {
     const bool same = call.proposed == handler;
     if (call.proposal == Proposal::kDue) learned_.strain.disagreed.Add(!same);
     learned_.proposals[static_cast<size_t>(call.proposal)].Add(same);
+  }
+  if (handler != nullptr && !call.shares.empty() && call.shares[0].second > kSure) {
+    learned_.queues_disagreed.Add(call.shares[0].first != handler->id);
   }
   learned_.strain.unsimulated.Add(call.proposed == nullptr);
   learned_.strain.waited.Add(call.proposed != nullptr && call.proposal == Proposal::kQueue);
@@ -369,6 +374,7 @@ void ProcessCauses::DropHandlers() {
 
 void ProcessCauses::DropCall(Call& call) {
   simulation_.Forget(call);
+  if (!call.answered) pools_.OnGone(call);
   if (call.owner != nullptr) std::erase(call.owner->own, &call);
   if (call.likely != nullptr) std::erase(call.likely->reserved, &call);
 }

@@ -27,6 +27,14 @@ void Progress::ReadUntil(uint64_t ns) {
   }
 }
 
+bool Progress::ReadNext(uint64_t ns) {
+  uint64_t first = UINT64_MAX;
+  for (const Call* call : outstanding) first = std::min(first, call->answered ? call->answer.ns : UINT64_MAX);
+  if (first == UINT64_MAX || first > ns) return false;
+  ReadUntil(first);
+  return true;
+}
+
 void Progress::Send(Call& call) {
   state.bag.Add(call.label);
   outstanding.push_back(&call);

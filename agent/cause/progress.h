@@ -26,6 +26,8 @@ struct Progress {
   explicit Progress(const Handler& handler);
   // Takes the answers that were read until `ns`; what has no answer yet stays outstanding.
   void ReadUntil(uint64_t ns);
+  // Takes those that were read first, if that was until `ns`; whether there were any.
+  bool ReadNext(uint64_t ns);
   void Send(Call& call);
   // It was made so many turns of the loop from here, and sent when a connection became free.
   void Await(Call& call, uint8_t hop);

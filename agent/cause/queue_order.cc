@@ -6,6 +6,7 @@
 namespace spantap {
 namespace {
 
+constexpr float kGoneBefore = 0.1f;  // one that is taken to wait was sent earlier
 constexpr double kOvertakes = 0.02;
 constexpr float kNegligible = 1e-10f;
 constexpr uint64_t kAtOnceNs = 3'000'000;
@@ -77,8 +78,8 @@ double QueueOrder::Inserted(uint32_t place, uint32_t sent) {
 void QueueOrder::Prepare(Column& column, uint32_t number) {
   const Sent& sent = sent_[number];
   column.from = column.first < kPassed ? 0 : column.first - kPassed;
-  const auto end = static_cast<uint32_t>(
-      std::min<size_t>(waiting_.size(), column.first + column.states + kMostSkipped + 1));
+  const auto end =
+      static_cast<uint32_t>(std::min<size_t>(waiting_.size(), column.first + column.states + kMostSkipped + 1));
   column.places = end > column.from ? end - column.from : 0;
   column.match = match_.size();
   match_.resize(match_.size() + column.places, 0);
@@ -213,9 +214,9 @@ void QueueOrder::Name(uint32_t number, double all, Shares& shares) const {
     for (const Between& each : some) sum += WeightOf(each, number);
     for (const Between& each : some) add(unsure_[each.unsure].who, inserted_[k] * WeightOf(each, number) / sum);
   }
-  shares.erase(std::remove_if(shares.begin(), shares.end(),
-                              [](const Share& share) { return share.probability < kLeastShare; }),
-               shares.end());
+  shares.erase(
+      std::remove_if(shares.begin(), shares.end(), [](const Share& share) { return share.probability < kLeastShare; }),
+      shares.end());
   std::sort(shares.begin(), shares.end(), [](const Share& a, const Share& b) {
     return a.probability != b.probability ? a.probability > b.probability : a.who < b.who;
   });
@@ -225,8 +226,9 @@ std::vector<QueueOrder::Shares> QueueOrder::Solve() {
   Spread();
   const auto count = static_cast<uint32_t>(std::min(sent_.size(), kMostSent));
   columns_.resize(count + 1);
-  columns_[0].states = 1;
-  forward_.push_back({1, 0, 0, 0});
+  columns_[0].states = static_cast<uint32_t>(std::min(waiting_.size() + 1, kMostStates));
+  float weight = 1;
+  for (uint32_t k = 0; k < columns_[0].states; ++k, weight *= kGoneBefore) forward_.push_back({weight, 0, 0, 0});
   for (uint32_t i = 0; i < count; ++i) Forward(i);
   std::vector<Shares> shares(sent_.size());
   backward_.assign(columns_.back().states, {1, 1, 1, 1});

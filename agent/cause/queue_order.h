@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Calls get a connection in the order in which they were made: of those that are known to have been made (or may have
-// been made some time later, after something unseen), which is each that was sent? A hidden Markov chain along the calls
-// that were sent: its state is how many of those known to wait have gone, and which one of the last few was passed over.
-// Forward and backward sums give the probability that a call is a handler's. Pure.
+// been made some time later, after something unseen), which is each that was sent? A hidden Markov chain along the
+// calls that were sent: its state is how many of those known to wait have gone, and which one of the last few was
+// passed over. Forward and backward sums give the probability that a call is a handler's. Pure.
 //
 // Cost: some 20 steps for each state of a call, at most kMostStates of 4 numbers, those that are negligible left out.
 // Memory: 20 bytes for each state of a call, kMostSent calls.

@@ -143,7 +143,7 @@ LinkEvidence DecisionRound::EvidenceOf(const Call& call, uint32_t number, const 
   LookAtTimelines(handler, call, signs);
   LookAtSteps(search_, learned_, handler, call, signs);
   LookAtSimulation(handler, call, signs);
-  LookAtStrain(learned_.strain, handler, call, signs);
+  LookAtStrain(learned_, handler, call, signs);
   signs[Sign::kToken] = evidence.token;
   signs[Sign::kOpen] = static_cast<float>(call.open);
   signs[Sign::kAlike] = static_cast<float>(index_.Between(call.label, handler.begin.ns, handler.end_ns).size());

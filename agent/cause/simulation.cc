@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace spantap {
 namespace {
@@ -238,11 +239,7 @@ Handler* Simulation::OnlyOneWaiting(Label wanted) const {
 
 void Simulation::OnKnown(Call& call, Handler* handler) {
   if (call.proposed == handler) return;
-  if (Handler* const wrong = call.proposed; wrong != nullptr) {
-    wrong->proposed.erase(std::find(wrong->proposed.begin(), wrong->proposed.end(), &call));
-    Rebuild(*wrong);
-  }
-  call.proposed = nullptr;
+  Withdraw(call);
   if (handler == nullptr || handler->over) return;
   const auto remove = [&](std::vector<Expected>& list) {
     const auto it = std::find_if(list.begin(), list.end(), [&](const Expected& entry) {
@@ -252,21 +249,25 @@ void Simulation::OnKnown(Call& call, Handler* handler) {
   };
   if (const auto thread = threads_.find(call.sent.tid); thread != threads_.end()) remove(thread->second.expected);
   remove(overdue_);
-  call.proposed = handler;
-  call.proposal = Proposal::kKnown;
-  handler->proposed.insert(std::upper_bound(handler->proposed.begin(), handler->proposed.end(), &call, SentBefore),
-                           &call);
-  Rebuild(*handler);
+  Insert(call, *handler, Proposal::kKnown);
 }
 
 void Simulation::Propose(Call& call, Handler& handler) {
   if (call.proposed == &handler) return;
-  if (Handler* const wrong = call.proposed; wrong != nullptr) {
-    wrong->proposed.erase(std::find(wrong->proposed.begin(), wrong->proposed.end(), &call));
-    Rebuild(*wrong);
-  }
+  Withdraw(call);
+  Insert(call, handler, Proposal::kQueue);
+}
+
+void Simulation::Withdraw(Call& call) {
+  Handler* const wrong = std::exchange(call.proposed, nullptr);
+  if (wrong == nullptr) return;
+  wrong->proposed.erase(std::find(wrong->proposed.begin(), wrong->proposed.end(), &call));
+  Rebuild(*wrong);
+}
+
+void Simulation::Insert(Call& call, Handler& handler, Proposal kind) {
   call.proposed = &handler;
-  call.proposal = Proposal::kQueue;
+  call.proposal = kind;
   handler.proposed.insert(std::upper_bound(handler.proposed.begin(), handler.proposed.end(), &call, SentBefore), &call);
   Rebuild(handler);
 }

@@ -32,7 +32,7 @@ class Simulation {
   void OnReply(Handler& handler);
   // The call is surely that handler's, whatever was proposed.
   void OnKnown(Call& call, Handler* handler);
-  // The order of a queue says so.
+  // The order of a queue says so (pool_queues.h).
   void Propose(Call& call, Handler& handler);
   // They go away.
   void Forget(const Handler& handler);
@@ -65,6 +65,8 @@ class Simulation {
   void Expect(Handler& handler);
   void Take(Call& call, Handler& handler, Proposal kind);
   Handler* OnlyOneWaiting(Label label) const;
+  static void Withdraw(Call& call);
+  static void Insert(Call& call, Handler& handler, Proposal kind);
   static void Rebuild(Handler& handler);
 
   const CauseSettings& settings_;

@@ -178,14 +178,33 @@ void TimelineSearch::TakeBest(size_t most) {
   std::swap(level_, next_);
 }
 
+// The first of those left that is made now and was sent when a connection became free.
+TimelineSearch::Left::iterator TimelineSearch::Awaited(const Progress& at, Left& left) const {
+  const Program::NextLabels* const labels = learned_.program.NextOf(at.state);
+  if (labels == nullptr) return left.end();
+  return std::find_if(left.begin(), left.end(), [&](const Call* call) {
+    const auto same = [call](const auto& next) { return next.first == call->label; };
+    return at.Waited(*call) && std::any_of(labels->begin(), labels->end(), same) &&
+           learned_.odds.Immediate(at.Next(call->label));
+  });
+}
+
 void TimelineSearch::Walk(const Handler& handler, absl::Span<Call* const> calls,
                           absl::FunctionRef<void(const Step&)> visit) const {
   Progress at(handler);
-  for (Call* call : calls) {
-    at.ReadUntil(call->sent.ns);
+  Left left(calls.begin(), calls.end());
+  while (!left.empty()) {
+    const auto waited = learned_.waits ? Awaited(at, left) : left.end();
+    if (waited == left.end() && at.ReadNext(left.front()->sent.ns)) continue;
+    Call* const call = waited == left.end() ? left.front() : *waited;
     Outlook::Step& step = outlooks_.StepTo(outlooks_.Of(at), at.state, call->label);
     visit({at, at.Next(*call), call, outlooks_.ScoreOf(step, at, *call, handler.begin.tid)});
-    at.Send(*call);
+    if (waited == left.end()) {
+      at.Send(*call);
+    } else {
+      at.Await(*call, step.usual.hop());
+    }
+    left.erase(waited == left.end() ? left.begin() : waited);
   }
   if (!handler.replied) return;
   at.ReadUntil(handler.reply.ns);

@@ -63,6 +63,8 @@ class TimelineSearch {
            uint64_t until_ns);
   void TakeBest(size_t most);
   double Witnesses(const Handler& handler, const Call& call);
+  using Left = absl::InlinedVector<Call*, 8>;
+  Left::iterator Awaited(const Progress& at, Left& left) const;
   static bool LaterLike(const Partial& from, const Call& call);
   bool Trusted(const Call& call) const;
   bool Near(const Handler& handler, CallIndex::Calls calls, size_t i) const;

@@ -46,7 +46,7 @@ struct Call {
   bool nobodys = false;       // certainly no handler's
   Handler* proposed = nullptr;
   Proposal proposal = Proposal::kDue;
-  uint32_t number = 0;  // scratch of one round of decisions
+  uint32_t number = 0;                                        // scratch of one round of decisions
   absl::InlinedVector<std::pair<uint64_t, float>, 2> shares;  // handlers whose it may be by the order of the queue
 };
 
