@@ -47,12 +47,14 @@ class TimelineSearch {
     uint32_t number;
     Call* call;
   };
+  static bool Better(const Option& a, const Option& b);
   void Extend(const Handler& handler, const Partial& from, const CallIndex& calls, bool waiting);
   void TryAll(const Handler& handler, const Stand& stand, Outlook::Step& step, const CallIndex& calls, uint64_t from_ns,
               uint64_t until_ns);
   void Try(const Handler& handler, const Stand& stand, Outlook::Step& step, CallIndex::Calls calls, uint64_t from_ns,
            uint64_t until_ns);
   void TakeBest(size_t most);
+  void KeepBest(std::vector<Timeline>& found, size_t most);
   double Witnesses(const Handler& handler, const Call& call);
   bool Trusted(const Call& call) const;
   bool Near(const Handler& handler, CallIndex::Calls calls, size_t i) const;
@@ -65,6 +67,7 @@ class TimelineSearch {
   mutable Outlooks outlooks_;  // remembers what it was asked
   uint32_t steps_ = 0;
   bool waits_ = false;
+  double best_ = 0;  // of the timelines found
   // What the next look leaves out, because it has been looked at.
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;
