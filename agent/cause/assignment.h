@@ -87,6 +87,7 @@ class Assignment {
     uint64_t mask = 0;
     uint64_t hash = 0;
     uint32_t begin = 0, count = 0;  // in kept_
+    bool looked = false;            // at who wants them
   };
 
   void IndexUses(uint32_t calls);

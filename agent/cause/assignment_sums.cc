@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 #include "agent/cause/assignment.h"
 
@@ -156,7 +157,8 @@ bool Assignment::DropNegligible() {
 void Assignment::Crowd(const std::vector<uint32_t>& group, uint32_t at) {
   const uint32_t before = set_ends_.end()[-2];
   uint32_t first = at, last = at;
-  const auto add = [&](const Taking& taking) {
+  const auto add = [&](Taking& taking) {
+    if (std::exchange(taking.looked, true)) return;
     for (uint32_t i = taking.begin; i < taking.begin + taking.count; ++i) {
       first = std::min(first, UsesOf(kept_[i]).front().chooser);
       last = std::max(last, last_[kept_[i]]);

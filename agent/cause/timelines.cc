@@ -16,6 +16,10 @@ constexpr double kLeastStep = -8;  // a step that is so unlikely is not taken
 
 }  // namespace
 
+bool TimelineSearch::Better(const Option& a, const Option& b) {
+  return a.score != b.score ? a.score > b.score : a.number < b.number;
+}
+
 bool TimelineSearch::Mine(const Handler& handler, const Call& call) const {
   if (call.nobodys || (call.owner != nullptr && call.owner != &handler)) return false;
   if (handler.waits && call.likely != nullptr && call.likely != &handler) return false;
@@ -36,9 +40,25 @@ void TimelineSearch::Complete(Handler& handler, const Partial& from) {
     Outlook& outlook = outlooks_.AfterAnswers(*from.outlook, end);
     score += outlooks_.ScoreOfReply(outlook, end, handler.reply, handler.begin.tid);
   }
+  best_ = handler.timelines.empty() ? score : std::max(best_, score);
+  if (score < best_ - kWorthwhile) return;
   handler.timelines.push_back({score, from.calls});
   auto& calls = handler.timelines.back().calls;
   if (learned_.waits) std::sort(calls.begin(), calls.end(), SentBefore);
+}
+
+// Of those that were found, in order; of equally good ones the first found.
+void TimelineSearch::KeepBest(std::vector<Timeline>& found, size_t most) {
+  options_.clear();
+  for (uint32_t i = 0; i < found.size(); ++i) {
+    if (found[i].score >= best_ - kWorthwhile) options_.push_back({found[i].score, 0, i, nullptr, false, 0});
+  }
+  std::sort(options_.begin(), options_.end(), Better);
+  if (options_.size() > most) options_.resize(most);
+  std::vector<Timeline> kept;
+  kept.reserve(options_.size());
+  for (const Option& option : options_) kept.push_back(std::move(found[option.number]));
+  found = std::move(kept);
 }
 
 double TimelineSearch::Witnesses(const Handler& handler, const Call& call) {
@@ -155,14 +175,11 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
 
 // The best options become the partial timelines of the next level; of equally good ones those tried first.
 void TimelineSearch::TakeBest(size_t most) {
-  const auto better = [](const Option& a, const Option& b) {
-    return a.score != b.score ? a.score > b.score : a.number < b.number;
-  };
   if (options_.size() > most) {
-    std::nth_element(options_.begin(), options_.begin() + most, options_.end(), better);
+    std::nth_element(options_.begin(), options_.begin() + most, options_.end(), Better);
     options_.resize(most);
   }
-  std::sort(options_.begin(), options_.end(), better);
+  std::sort(options_.begin(), options_.end(), Better);
   next_.clear();
   for (const Option& option : options_) {
     const Stand& stand = stands_[option.stand];
@@ -235,11 +252,8 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
   }
   handler.searched = true;
   counters_.cut_short += steps_ > settings_.max_steps;
-  auto& found = handler.timelines;
-  std::stable_sort(found.begin(), found.end(), [](const Timeline& a, const Timeline& b) { return a.score > b.score; });
-  if (found.size() > most) found.resize(most);
-  while (!found.empty() && found.back().score < found.front().score - kWorthwhile) found.pop_back();
-  counters_.timelines += found.size();
+  KeepBest(handler.timelines, most);
+  counters_.timelines += handler.timelines.size();
 }
 
 }  // namespace spantap

@@ -56,12 +56,14 @@ class TimelineSearch {
     bool awaited;  // it waited for a connection
     uint8_t hop;   // turns until it was made, then
   };
+  static bool Better(const Option& a, const Option& b);
   void Extend(const Handler& handler, const Partial& from, const CallIndex& calls, bool waiting);
   void TryAll(const Handler& handler, const Stand& stand, Outlook::Step& step, const CallIndex& calls, uint64_t from_ns,
               uint64_t until_ns);
   void Try(const Handler& handler, const Stand& stand, Outlook::Step& step, CallIndex::Calls calls, uint64_t from_ns,
            uint64_t until_ns);
   void TakeBest(size_t most);
+  void KeepBest(std::vector<Timeline>& found, size_t most);
   double Witnesses(const Handler& handler, const Call& call);
   using Left = absl::InlinedVector<Call*, 8>;
   Left::iterator Awaited(const Progress& at, Left& left) const;
@@ -78,6 +80,7 @@ class TimelineSearch {
   uint32_t steps_ = 0;
   bool waits_ = false;
   bool awaits_ = false;  // what is looked for may have waited for a connection
+  double best_ = 0;  // of the timelines found
   // What the next look leaves out, because it has been looked at.
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;

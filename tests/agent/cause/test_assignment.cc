@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <bitset>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <deque>
@@ -45,12 +46,12 @@ std::vector<std::vector<double>> BruteForce(const Case& some) {
   double all = 0;
   for (bool more = true; more;) {
     double log_weight = 0;
-    uint64_t taken = 0;
+    std::bitset<256> taken;
     bool clash = false;
     for (size_t i = 0; i < chosen.size(); ++i) {
       const Choice& choice = some.choosers[i][chosen[i]];
       log_weight += choice.log_weight - some.log_nobody * static_cast<double>(choice.calls.size());
-      for (const uint32_t call : choice.calls) clash |= (taken >> call & 1) != 0, taken |= 1ull << call;
+      for (const uint32_t call : choice.calls) clash |= taken[call], taken.set(call);
     }
     if (!clash) {
       all += std::exp(log_weight);
@@ -96,6 +97,27 @@ TEST_CASE("assignment: as if all joint choices were counted", "[cause]") {
   }
   INFO("worst " << worst);
   CHECK(worst < 1e-9);
+  CHECK(crowded == 0);
+}
+
+TEST_CASE("assignment: a chooser may want more calls than fit into a word", "[cause]") {
+  std::mt19937 random(9);
+  size_t crowded = 0;
+  for (int n = 0; n < 50; ++n) {
+    Case some = Random(random, 4, 200, 1);
+    some.log_nobody = 0;
+    for (auto& choices : some.choosers) {
+      for (Choice& choice : choices) {  // few of many, so that they do not always exclude each other
+        if (choice.calls.size() > 3) choice.calls = choice.calls.subspan(random() % (choice.calls.size() - 3), 3);
+      }
+      for (uint32_t first = 0; first + 3 <= some.calls; first += 3) {
+        some.lists.push_back({first, first + 1, first + 2});
+        if (choices.size() < 40) choices.push_back({-1, some.lists.back()});
+      }
+    }
+    if (some.choosers.size() > 3) some.choosers.resize(3);
+    CHECK(WorstError(some, crowded) < 1e-9);
+  }
   CHECK(crowded == 0);
 }
 
