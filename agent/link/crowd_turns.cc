@@ -47,6 +47,10 @@ TurnGroup GroupOf(const Lane& lane, const Member& client) {
   return group;
 }
 
+bool InGroup(const TurnGroup& group, const Member& server) {
+  return server.exchange->request_stamp.turns.turn == group.read_turn;
+}
+
 struct Whole {
   Members servers;  // in order of reading
   Members clients;  // in order of writing
@@ -74,7 +78,7 @@ Whole MembersOf(const Crowd& crowd, const Lane& lane) {
 bool AssignConnections(const Whole& whole) {
   const uint64_t pool = PoolOf(*whole.clients.front());
   for (const Member* client : whole.clients) {
-    if (client->free_ns == 0 || client->exchange->dial || PoolOf(*client) != pool) return false;
+    if (client->free_ns == 0 || PoolOf(*client) != pool) return false;
   }
   for (const Member* server : whole.servers) {
     Member* best = nullptr;
@@ -93,6 +97,15 @@ bool TurnsTell(const Member& server) {
   const HeadStamp& in = server.exchange->request_stamp;
   const HeadStamp& out = server.exchange->response_stamp;
   return learned.hop.known() && learned.back.known() && in.counted && out.counted && in.tid == out.tid;
+}
+
+// What the connection says, and the orders of requests and of responses: one of them must say the same, as long as the
+// pool is not known both.
+bool Agreed(const Member& proposed, const Member& server, bool first_answered) {
+  const PoolHabit& habit = server.process->proxy_class.habit;
+  const bool first_written = proposed.order_choice == server.id;
+  if (habit.known()) return first_answered || first_written;
+  return first_answered && first_written && habit.spotless();
 }
 
 bool AnsweredInTurn(const Member& client, const Member& server) {
@@ -116,6 +129,9 @@ bool JoinTurn(const Crowd& crowd, Lane& lane, const Member& client, bool retries
   }
   ++lane.group.written;
   lane.group.odd |= retries || crowd.oldest_open() <= lane.odd_turn;
+  // A new connection carries whatever waits when it is there.
+  const Member* const newest = lane.unserved.last()->member;
+  lane.group.odd |= client.exchange->dial && newest != nullptr && !InGroup(lane.group, *newest);
   if (lane.group.odd || lane.group.written > lane.group.size) lane.odd_turn = lane.newest;
   return !lane.group.odd && lane.group.size == 1 && lane.group.written == 1 && !client.exchange->dial;
 }
@@ -135,9 +151,9 @@ void CloseTurn(const Crowd& crowd, Lane& lane) {
 }
 
 Member* PairByTurns(Lane& lane, Member& server) {
-  const ProxyClass& learned = server.process->proxy_class;
   const HeadStamp& out = server.exchange->response_stamp;
-  if (!TurnsTell(server) || !AllSeen(server, out.tid, out.turns.turn - learned.back.turns)) return nullptr;
+  const uint32_t answer_turn = out.turns.turn - server.process->proxy_class.back.turns;
+  if (!TurnsTell(server) || !AllSeen(server, out.tid, answer_turn)) return nullptr;
   Members possible;
   Member* proposed = nullptr;
   bool open = false;
@@ -148,12 +164,12 @@ Member* PairByTurns(Lane& lane, Member& server) {
     if (!client.by_turns || !client.responded || !InTurns(client, server)) continue;
     if (!ResponseAgrees(client.response, server.response)) continue;
     possible.push_back(&client);
-    open |= client.left_open;
+    // A connection that came free later carries what waited for it.
+    open |= client.left_open || client.free_ns > server.exchange->request_stamp.end_mono_ns;
     if (client.pool_choice == server.id) proposed = &client;
   }
   if (possible.size() == 1 && !open) return possible.front();
-  const bool ordered = proposed != nullptr && (proposed->order_choice == server.id || proposed == possible.front());
-  if (ordered && learned.habit.known()) {
+  if (proposed != nullptr && Agreed(*proposed, server, proposed == possible.front())) {
     proposed->by_pool = true;
     return proposed;
   }

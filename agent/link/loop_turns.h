@@ -77,6 +77,7 @@ class PoolHabit {
  public:
   void Learn(const Member& client);  // linked, its cause set
   bool known() const { return latest_first_.total >= 8 && latest_first_.value() >= 0.98; }
+  bool spotless() const { return latest_first_.good == latest_first_.total; }
 
  private:
   struct Taking {
