@@ -92,11 +92,10 @@ bool AssignConnections(const Whole& whole) {
   return true;
 }
 
-bool TurnsTell(const Member& server) {
-  const ProxyClass& learned = server.process->proxy_class;
+bool AnswersTell(const Member& server) {
   const HeadStamp& in = server.exchange->request_stamp;
   const HeadStamp& out = server.exchange->response_stamp;
-  return learned.hop.known() && learned.back.known() && in.counted && out.counted && in.tid == out.tid;
+  return server.process->proxy_class.back.known() && in.counted && out.counted && in.tid == out.tid;
 }
 
 // What the connection says, and the orders of requests and of responses: one of them must say the same, as long as the
@@ -117,7 +116,8 @@ bool AnsweredInTurn(const Member& client, const Member& server) {
 
 bool InTurns(const Member& client, const Member& server) {
   const uint32_t turns = client.exchange->request_stamp.turns.turn - server.exchange->request_stamp.turns.turn;
-  return turns == client.process->proxy_class.hop.turns && AnsweredInTurn(client, server);
+  const TurnHop& hop = client.process->proxy_class.hop;
+  return hop.known() && turns == hop.turns && AnsweredInTurn(client, server);
 }
 
 }  // namespace
@@ -153,7 +153,7 @@ void CloseTurn(const Crowd& crowd, Lane& lane) {
 Member* PairByTurns(Lane& lane, Member& server) {
   const HeadStamp& out = server.exchange->response_stamp;
   const uint32_t answer_turn = out.turns.turn - server.process->proxy_class.back.turns;
-  if (!TurnsTell(server) || !AllSeen(server, out.tid, answer_turn)) return nullptr;
+  if (!AnswersTell(server) || !AllSeen(server, out.tid, answer_turn)) return nullptr;
   Members possible;
   Member* proposed = nullptr;
   bool open = false;
@@ -178,7 +178,7 @@ Member* PairByTurns(Lane& lane, Member& server) {
 }
 
 bool RuledOut(const Member& client, const Member& server) {
-  if (!TurnsTell(server) || !client.exchange->response_stamp.counted) return false;
+  if (!AnswersTell(server) || !client.exchange->response_stamp.counted) return false;
   return client.by_turns ? !InTurns(client, server) : !AnsweredInTurn(client, server);
 }
 
