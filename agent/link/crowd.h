@@ -48,7 +48,7 @@ struct Lane {
   uint64_t odd_order = 0;
   uint64_t odd_pair = 0;
   uint64_t odd_turn = 0;  // no group of a turn is sure: one that waits may look served
-  uint64_t newest = 0;  // id of the last exchange that came
+  uint64_t newest = 0;    // id of the last exchange that came
 };
 
 struct Crowd {

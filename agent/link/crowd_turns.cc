@@ -18,11 +18,13 @@
 namespace spantap {
 namespace {
 
+constexpr int kMaxNewer = 64;  // open requests looked at to find those of a turn
+
 using Members = absl::InlinedVector<Member*, kMaxPairs>;
 
 bool AllSeen(const Member& member, uint32_t tid, uint32_t turn) {
-  const ThreadState* const thread = ThreadOf(*member.process, tid);
-  return thread != nullptr && thread->heads.Complete(turn);
+  const auto it = member.process->threads.find(tid);
+  return it != member.process->threads.end() && it->second->heads.Complete(turn);
 }
 
 // The group of what this turn writes, by what is unserved when it writes the first.
@@ -52,7 +54,7 @@ bool InGroup(const TurnGroup& group, const Member& server) {
 }
 
 struct Whole {
-  Members servers;  // in order of reading
+  Members servers;  // in order of reading; not all if newer ones are many
   Members clients;  // in order of writing
 };
 
@@ -62,12 +64,12 @@ Whole MembersOf(const Crowd& crowd, const Lane& lane) {
     if (hook->member->exchange->request_stamp.turns.turn != lane.group.write_turn) break;
     whole.clients.push_back(hook->member);
   }
-  for (const Hook* hook = crowd.open.last(); hook->member != nullptr; hook = hook->prev) {
+  int looked = 0;
+  for (const Hook* hook = crowd.open.last(); hook->member != nullptr && ++looked <= kMaxNewer; hook = hook->prev) {
     const Member& server = *hook->member;
-    const HeadStamp& in = server.exchange->request_stamp;
     if (server.lane != &lane) continue;
-    if (in.turns.turn == lane.group.read_turn) whole.servers.push_back(hook->member);
-    if (in.turns.turn - lane.group.read_turn > INT32_MAX) break;
+    if (InGroup(lane.group, server)) whole.servers.push_back(hook->member);
+    if (server.exchange->request_stamp.turns.turn - lane.group.read_turn > INT32_MAX) break;
   }
   std::reverse(whole.clients.begin(), whole.clients.end());
   std::reverse(whole.servers.begin(), whole.servers.end());
@@ -138,10 +140,10 @@ bool JoinTurn(const Crowd& crowd, Lane& lane, const Member& client, bool retries
 
 void CloseTurn(const Crowd& crowd, Lane& lane) {
   const TurnGroup& group = lane.group;
-  if (group.odd || group.written < group.size) return;
+  if (group.odd || group.written < group.size || group.written > group.size + 1) return;
   const Whole whole = MembersOf(crowd, lane);
-  const bool even = group.written == group.size && whole.clients.size() == group.size &&
-                    whole.servers.size() == group.size;
+  const bool even =
+      group.written == group.size && whole.clients.size() == group.size && whole.servers.size() == group.size;
   for (Member* client : whole.clients) {
     client->by_turns = even;
     client->pool_choice = 0;
@@ -169,7 +171,8 @@ Member* PairByTurns(Lane& lane, Member& server) {
     if (client.pool_choice == server.id) proposed = &client;
   }
   if (possible.size() == 1 && !open) return possible.front();
-  if (proposed != nullptr && Agreed(*proposed, server, proposed == possible.front())) {
+  const bool first_answered = possible.size() > 1 && proposed == possible.front();
+  if (proposed != nullptr && Agreed(*proposed, server, first_answered)) {
     proposed->by_pool = true;
     return proposed;
   }

@@ -70,7 +70,7 @@ struct Member {
   HeadDigest last_answer;
   uint32_t answer_turn = 0;  // in this turn of
   uint32_t answer_tid = 0;   // this thread; 0: not counted
-  MemberList waiters;  // server: clients asked again when this one is answered or over
+  MemberList waiters;        // server: clients asked again when this one is answered or over
   Hook hooks[kSlotCount];
 
   // Learned at arrival, see the rules.
@@ -78,13 +78,13 @@ struct Member {
   bool overlapped = false;  // server: another request was open when it came
   uint8_t target_seen = 0;  // server: recent requests with its method and target
   uint8_t request_id_seen = 0;
-  Crowd* crowd = nullptr;     // server: the requests with an equal head
-  Lane* lane = nullptr;       // both: those of one thread
-  Leg* leg = nullptr;         // both: equal heads at the two ends of encrypted connections (encrypted_rule.cc)
-  uint64_t order_choice = 0;  // client: id of the server exchange that order proposes; 0: none
-  bool order_sure = false;    // no other could have come next
-  Member* pair_choice = nullptr;          // client: the server exchange whose response followed, while it is told
-  bool pair_sure = false;                 // no other response could have been meant
+  Crowd* crowd = nullptr;         // server: the requests with an equal head
+  Lane* lane = nullptr;           // both: those of one thread
+  Leg* leg = nullptr;             // both: equal heads at the two ends of encrypted connections (encrypted_rule.cc)
+  uint64_t order_choice = 0;      // client: id of the server exchange that order proposes; 0: none
+  bool order_sure = false;        // no other could have come next
+  Member* pair_choice = nullptr;  // client: the server exchange whose response followed, while it is told
+  bool pair_sure = false;         // no other response could have been meant
   // Client, what loop turns tell (crowd_turns.cc).
   bool by_turns = false;     // its turn's requests are those read `hop` turns before, one for one
   bool left_open = false;    // it may have got a response that another was given without being sure

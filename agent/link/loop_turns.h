@@ -56,7 +56,8 @@ class HeadCounts {
   uint32_t gap_to_ = 0;
 };
 
-// When connections to upstreams had their last response. Of those that share four cells, the longest unused is forgotten.
+// When connections to upstreams had their last response. Of those that share four cells, the longest unused is
+// forgotten.
 class FreeConnections {
  public:
   void Note(uint64_t conn_id, uint64_t free_ns);

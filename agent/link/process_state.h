@@ -56,8 +56,8 @@ struct ThreadClass {
 
 // Rule `proxy`.
 struct ProxyClass {
-  TurnHop hop;       // of requests
-  TurnHop back;      // of responses
+  TurnHop hop;   // of requests
+  TurnHop back;  // of responses
   PoolHabit habit;
   Share agrees;                 // of outgoing requests, those with the head of an open incoming one
   uint32_t marked = 0;          // outgoing heads that had a proxy's marks added

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A simulated proxy with one event loop and a pool of upstream connections, as Envoy has them: what is read in a turn is
-// written in the next one, mostly in order; a request takes a free connection, or waits for one; equal heads only.
+// A simulated proxy with one event loop and a pool of upstream connections, as Envoy has them: what is read in a turn
+// is written in the next one, mostly in order; a request takes a free connection, or waits for one; equal heads only.
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -128,8 +128,8 @@ class Loop {
   }
 
   void Write(Request request) {
-    request.out =
-        world_.Write(request.upstream->tcp.client, kWorker, request.target, {{"host", "h"}, {"x-forwarded-proto", "http"}});
+    request.out = world_.Write(request.upstream->tcp.client, kWorker, request.target,
+                               {{"host", "h"}, {"x-forwarded-proto", "http"}});
     truth_[request.out->id] = request.in->id;
     sent_.push_back(request);
   }

@@ -48,7 +48,7 @@ inline HttpHead MakeHead(const std::vector<std::string>& first_words, const Head
 struct Side {
   uint32_t tgid = 0;
   ConnectionEnds endpoint;
-  uint64_t position = 0;  // of the next request
+  uint64_t position = 0;          // of the next request
   std::optional<HeadStamp> dial;  // the first request goes out on a connection dialled then
 };
 
@@ -134,8 +134,7 @@ class World final : public LinkedSink {
   void Respond(Exchange* exchange, uint32_t tid = 0, uint16_t status = 200, const Headers& headers = {}) {
     exchange->response = MakeHead({"HTTP/1.1"}, headers);
     exchange->response->status = status;
-    exchange->response_stamp =
-        Stamp(tid != 0 ? tid : exchange->request_stamp.tid, exchange->role == Role::kClient);
+    exchange->response_stamp = Stamp(tid != 0 ? tid : exchange->request_stamp.tid, exchange->role == Role::kClient);
     linker_->OnResponse(*exchange);
   }
   void Finish(Exchange* exchange, ExchangeError error = ExchangeError::kNone) {
