@@ -8,9 +8,6 @@
 namespace spantap {
 namespace {
 
-// Inner responses looked at for one outer response. More at once are a guess in any case.
-constexpr int kMaxPairs = 16;
-
 bool RetryWaits(const Lane& lane) {
   int looked = 0;
   for (const Hook* hook = lane.answered.first(); hook->member != nullptr; hook = hook->next) {
@@ -23,6 +20,7 @@ bool RetryWaits(const Lane& lane) {
 void LeaveAnswered(Lane& lane, Member& client, bool taken) {
   if (!client.hooks[kSlotAnswered].linked()) return;
   client.hooks[kSlotAnswered].Unlink();
+  LeaveTurn(lane, client);
   if (!taken && client.responded) lane.odd_pair = lane.newest;
   if (lane.answered.empty()) lane.pair_guessed = false;
 }
@@ -32,24 +30,6 @@ void DropStale(const Crowd& crowd, Lane& lane) {
   while (!lane.answered.empty() && lane.answered.front()->id < crowd.oldest_open()) {
     LeaveAnswered(lane, *lane.answered.front(), false);
   }
-}
-
-// By loop turns: those read too few turns ago cannot be passed on by now. True if that leaves the oldest alone. Of
-// several that were read in one turn nothing is proved: most are passed on in their order, but not those that wait for a
-// connection (17 of 980 wrong); and a guess in this turn may have taken the right one.
-bool AloneByTurns(const Lane& lane, const Member& client) {
-  const TurnHop& hop = client.process->proxy_class.hop;
-  const HeadStamp& out = client.exchange->request_stamp;
-  if (lane.unserved.empty() || !hop.known() || !out.counted || client.exchange->dial) return false;
-  if (lane.guess_turn == out.turns.turn) return false;
-  int looked = 0;
-  for (const Hook* hook = lane.unserved.first(); hook->member != nullptr; hook = hook->next) {
-    const HeadStamp& in = hook->member->exchange->request_stamp;
-    const uint32_t turns = out.turns.turn - in.turns.turn;
-    if (!in.counted || ++looked > kMaxPairs || turns > hop.turns) return false;
-    if ((turns == hop.turns) != (looked == 1)) return false;
-  }
-  return true;
 }
 
 }  // namespace
@@ -89,7 +69,7 @@ void LeaveCrowd(Crowd& crowd, Member& server) {
   server.crowd = nullptr;
 }
 
-Member* QueueClient(Crowd& crowd, Member& client) {
+void QueueClient(Crowd& crowd, Member& client) {
   Lane& lane = crowd.LaneOf(client.exchange->request_stamp.tid);
   DropStale(crowd, lane);
   client.crowd = &crowd;
@@ -98,16 +78,16 @@ Member* QueueClient(Crowd& crowd, Member& client) {
   lane.undecided.PushBack(client.hooks[kSlotLane]);
   lane.newest = client.id;
   Member* const server = lane.unserved.front();
-  const bool plain = server != nullptr && !RetryWaits(lane) && crowd.oldest_open() > lane.odd_order;
-  const bool sure = !RetryWaits(lane) && AloneByTurns(lane, client);
-  client.order_sure = sure || (plain && lane.unserved.one() && !lane.order_guessed);
+  const bool retries = RetryWaits(lane);
+  const bool plain = server != nullptr && !retries && crowd.oldest_open() > lane.odd_order;
+  const bool alone = JoinTurn(crowd, lane, client, retries);
+  client.order_sure = alone || (plain && lane.unserved.one() && !lane.order_guessed);
   if (!plain) lane.odd_order = lane.newest;
-  if (server == nullptr) return nullptr;
+  if (server == nullptr) return;
   client.order_choice = server->id;
-  if (!client.order_sure) lane.guess_turn = client.exchange->request_stamp.turns.turn;
-  if (!sure && !lane.unserved.one()) lane.order_guessed = true;
+  if (!alone && !lane.unserved.one()) lane.order_guessed = true;
   MarkServed(*server);
-  return sure ? server : nullptr;
+  CloseTurn(crowd, lane);
 }
 
 void ForgetClient(Member& client) {
@@ -137,6 +117,12 @@ void ClientAnswered(Member& client) {
 
 Member* PairResponse(Member& server) {
   Lane& lane = *server.lane;
+  if (Member* const client = PairByTurns(lane, server)) {
+    client->pair_choice = &server;
+    client->turns_sure = true;
+    LeaveAnswered(lane, *client, true);
+    return client;
+  }
   Member* found = nullptr;
   int agreeing = 0;
   int looked = 0;
@@ -147,6 +133,7 @@ Member* PairResponse(Member& server) {
       break;
     }
     if (!client.responded || client.id < server.id || !ResponseAgrees(client.response, server.response)) continue;
+    if (RuledOut(client, server)) continue;
     if (++agreeing == 1) found = &client;
   }
   if (found == nullptr) {

@@ -68,7 +68,9 @@ struct Member {
   uint32_t busy_clients = 0;  // server: of these, without a response yet
   bool answered = false;      // server: a client of its got a response, the last being
   HeadDigest last_answer;
-  MemberList waiters;  // server: clients asked again when this one is answered or over
+  uint32_t answer_turn = 0;  // in this turn of
+  uint32_t answer_tid = 0;   // this thread; 0: not counted
+  MemberList waiters;        // server: clients asked again when this one is answered or over
   Hook hooks[kSlotCount];
 
   // Learned at arrival, see the rules.
@@ -76,13 +78,20 @@ struct Member {
   bool overlapped = false;  // server: another request was open when it came
   uint8_t target_seen = 0;  // server: recent requests with its method and target
   uint8_t request_id_seen = 0;
-  Crowd* crowd = nullptr;     // server: the requests with an equal head
-  Lane* lane = nullptr;       // both: those of one thread
-  Leg* leg = nullptr;         // both: equal heads at the two ends of encrypted connections (encrypted_rule.cc)
-  uint64_t order_choice = 0;  // client: id of the server exchange that order proposes; 0: none
-  bool order_sure = false;    // no other could have come next
-  Member* pair_choice = nullptr;          // client: the server exchange whose response followed, while it is told
-  bool pair_sure = false;                 // no other response could have been meant
+  Crowd* crowd = nullptr;         // server: the requests with an equal head
+  Lane* lane = nullptr;           // both: those of one thread
+  Leg* leg = nullptr;             // both: equal heads at the two ends of encrypted connections (encrypted_rule.cc)
+  uint64_t order_choice = 0;      // client: id of the server exchange that order proposes; 0: none
+  bool order_sure = false;        // no other could have come next
+  Member* pair_choice = nullptr;  // client: the server exchange whose response followed, while it is told
+  bool pair_sure = false;         // no other response could have been meant
+  // Client, what loop turns tell (crowd_turns.cc).
+  bool by_turns = false;     // its turn's requests are those read `hop` turns before, one for one
+  bool left_open = false;    // it may have got a response that another was given without being sure
+  bool turns_sure = false;   // pair_choice is right by the turns of request and response
+  bool by_pool = false;      // and by the connection that it got
+  uint64_t pool_choice = 0;  // id of the server exchange that the free connections propose
+  uint64_t free_ns = 0;      // when its connection had the response before; 0: unknown
 };
 
 // Clients that are to be asked again.

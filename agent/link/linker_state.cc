@@ -26,6 +26,7 @@ void Linker::State::OnRequest(Exchange& exchange) {
   if (head.own_export) {
     ++counters.own_export_skipped;
     own_exports.insert(exchange.id);
+    processes.CountHead(exchange, exchange.request_stamp, exchange.role == Role::kServer);
     return;
   }
   if (nodes.size() >= settings.max_exchanges) ForceOldest();
@@ -51,6 +52,9 @@ void Linker::State::OnRequest(Exchange& exchange) {
 void Linker::State::OnResponse(Exchange& exchange) {
   Touch(exchange.response_stamp.end_mono_ns);
   Node* const node = Find(exchange.id);
+  if (node == nullptr && own_exports.contains(exchange.id)) {
+    processes.CountHead(exchange, exchange.response_stamp, exchange.role == Role::kClient);
+  }
   if (node == nullptr || node->responded || !exchange.response) return;
   node->response = DigestHead(*exchange.response);
   node->responded = true;

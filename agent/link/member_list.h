@@ -48,6 +48,7 @@ class MemberList {
   void PushBack(Hook& hook) { hook.InsertBefore(end_); }
   // for (const Hook* h = list.first(); h->member; h = h->next)
   const Hook* first() const { return end_.next; }
+  const Hook* last() const { return end_.prev; }
 
  private:
   Hook end_;

@@ -17,6 +17,7 @@
 #include "agent/cause/routes.h"
 #include "agent/link/crowd.h"
 #include "agent/link/inference.h"
+#include "agent/link/loop_turns.h"
 #include "agent/link/member_list.h"
 
 namespace spantap {
@@ -42,42 +43,22 @@ class RecentCounts {
   std::array<uint8_t, 1024> cells_ = {};
 };
 
-// A share, old observations fading.
-struct Share {
-  uint32_t good = 0;
-  uint32_t total = 0;
-  void Add(bool is_good) {
-    good += is_good;
-    if (++total == 256) good /= 2, total /= 2;
-  }
-  double value() const { return total == 0 ? 1.0 : static_cast<double>(good) / total; }
-};
-
 // Rule `thread`.
 struct ThreadState {
   MemberList held;         // server exchanges whose request it read, not yet answered
   uint64_t last_read = 0;  // id of the last request it read
+  HeadCounts heads;        // of proxies
 };
 struct ThreadClass {
   Share kept;           // of overlapping requests, those answered by their reader with none read between
   uint32_t broken = 0;  // times a thread took a second request, or answered another thread's
 };
 
-// Loop turns of a thread from reading a request to writing what it passes on: in an event loop a constant of the code.
-struct TurnHop {
-  uint32_t turns = 0;
-  Share same;  // of requests passed on, those after so many turns
-  void Add(uint32_t seen) {
-    if (seen != turns && same.value() < 0.5) *this = {seen, {}};
-    if (same.total == 0) turns = seen;
-    same.Add(seen == turns);
-  }
-  bool known() const { return same.total >= 16 && same.value() >= 0.98; }
-};
-
 // Rule `proxy`.
 struct ProxyClass {
-  TurnHop hop;
+  TurnHop hop;   // of requests
+  TurnHop back;  // of responses
+  PoolHabit habit;
   Share agrees;                 // of outgoing requests, those with the head of an open incoming one
   uint32_t marked = 0;          // outgoing heads that had a proxy's marks added
   uint32_t same_thread = 0;     // heads of one exchange that one thread handled
@@ -147,6 +128,7 @@ struct ProcessState {
   absl::flat_hash_map<uint32_t, std::unique_ptr<ThreadState>> threads;
   ThreadClass thread_class;
   ProxyClass proxy_class;
+  FreeConnections free_connections;
   absl::flat_hash_map<uint64_t, std::unique_ptr<Crowd>> crowds;  // key: HeadDigest::Fingerprint()
   Background background;
   uint32_t undecided = 0;              // client exchanges that the cause finder may decide

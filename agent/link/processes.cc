@@ -19,6 +19,26 @@ uint64_t TraceKey(const TraceId& id) {
   return HashCombine(words[0], words[1]);
 }
 
+ThreadState* ThreadOf(ProcessState& process, uint32_t tid) {
+  if (process.threads.size() >= ProcessState::kMaxThreads && !process.threads.contains(tid)) {
+    absl::erase_if(process.threads, [](const auto& entry) { return entry.second->held.empty(); });
+    if (process.threads.size() >= ProcessState::kMaxThreads) return nullptr;
+  }
+  auto& thread = process.threads[tid];
+  if (thread == nullptr) thread = std::make_unique<ThreadState>();
+  return thread.get();
+}
+
+void CountHead(ProcessState& process, const HeadStamp& stamp, bool read) {
+  if (!process.proxy_class.is_proxy()) return;
+  if (ThreadState* const thread = ThreadOf(process, stamp.tid)) thread->heads.Note(stamp, read);
+}
+
+void Processes::CountHead(const Exchange& exchange, const HeadStamp& stamp, bool read) {
+  const auto it = table_.find(exchange.tgid);
+  if (it != table_.end()) spantap::CountHead(*it->second, stamp, read);
+}
+
 ProcessState& Processes::Enter(Member& member) {
   const uint32_t tgid = member.exchange->tgid;
   if (table_.size() >= kMaxProcesses && !table_.contains(tgid)) Evict();
@@ -48,6 +68,7 @@ bool Processes::Forget(uint32_t tgid) {
   }
   it->second->thread_class = {};
   it->second->proxy_class = {};
+  it->second->free_connections = {};
   it->second->background = {};
   it->second->routes = nullptr;
   return no_turns;

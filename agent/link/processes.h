@@ -24,6 +24,8 @@ class Processes {
   static void Leave(Member& member);
   bool Forget(uint32_t tgid);  // returns whether its turns were said not to be needed
   bool Knows(uint32_t tgid) const { return table_.contains(tgid); }  // exchanges of it were seen
+  // A head of an exchange that is no member.
+  void CountHead(const Exchange& exchange, const HeadStamp& stamp, bool read);
 
  private:
   void Evict();
@@ -35,6 +37,11 @@ class Processes {
 void OpenServer(Member& server);
 void AnswerServer(Member& server);
 void CloseServer(Member& server);
+
+// Null if there are too many.
+ThreadState* ThreadOf(ProcessState& process, uint32_t tid);
+// A head in the order of its thread, for the count of a proxy's thread.
+void CountHead(ProcessState& process, const HeadStamp& stamp, bool read);
 
 // Open server exchanges that share the client's trace id, or else its x-request-id.
 absl::InlinedVector<Member*, 4> Narrow(const Member& client);

@@ -14,7 +14,7 @@
 #include <algorithm>
 
 #include "absl/strings/match.h"
-#include "agent/link/process_state.h"
+#include "agent/link/processes.h"
 #include "agent/link/rules.h"
 
 namespace spantap {
@@ -62,7 +62,8 @@ double SingleConfidence(const Member& server, const Member& client, const Proces
 
 // The agreement of order and pair. Null pair: the response was not seen to be passed on.
 double CrowdConfidence(const Member& client, const ProcessState& process) {
-  if (client.pair_choice == nullptr || client.order_choice != client.pair_choice->id) return kDoubt;
+  if (client.pair_choice == nullptr) return kDoubt;
+  if (!client.turns_sure && client.order_choice != client.pair_choice->id) return kDoubt;
   const ProxyClass& learned = process.proxy_class;
   if (!learned.one_thread() || process.arrivals < learned.distrust_until) return kDoubt;
   const bool known = learned.agrees.total >= kKnown;
@@ -70,6 +71,7 @@ double CrowdConfidence(const Member& client, const ProcessState& process) {
   // A process's first requests: the response passed on at once says as much as a known habit.
   if (!known && learned.agrees.value() >= 1 && client.order_sure && client.pair_sure) return kFirstOnes;
   if (!passes_on && !AddsMarks(*client.pair_choice, client)) return kDoubt;
+  if (client.turns_sure) return client.by_pool ? kPairSure : kBothSure;
   if (client.order_sure && client.pair_sure) return kBothSure;
   if (client.pair_sure) return kPairSure;
   return client.order_sure && !learned.fans_out ? kOrderSure : kDoubt;
@@ -92,8 +94,8 @@ class ProxyRule final : public InferenceRule {
     if (Contradicted(question, *crowd)) return LinkDecision::NotMine();
     if (crowd->open_count > 1) {
       process.proxy_class.crowded_at = process.arrivals;
-      Member* const server = QueueClient(*crowd, client);
-      return server != nullptr ? LinkDecision::Link(server, kBothSure) : LinkDecision::Later();
+      QueueClient(*crowd, client);
+      return LinkDecision::Later();
     }
     Member* const server = crowd->open.front();
     if (AddsMarks(*server, client)) ++process.proxy_class.marked;
@@ -107,7 +109,11 @@ class ProxyRule final : public InferenceRule {
   }
 
   void OnRequest(Member& member) override {
-    if (member.role != Role::kServer) return;
+    CountHead(*member.process, member.exchange->request_stamp, member.role == Role::kServer);
+    if (member.role != Role::kServer) {
+      member.free_ns = member.process->free_connections.Find(member.exchange->endpoint.conn_id);
+      return;
+    }
     member.target_seen = member.process->targets.Add(member.request.method_target);
     if (member.request.truncated) return;
     const uint64_t key = member.request.Fingerprint();
@@ -118,11 +124,13 @@ class ProxyRule final : public InferenceRule {
   }
 
   void OnResponse(Member& member, Wake& wake) override {
+    CountHead(*member.process, member.exchange->response_stamp, member.role == Role::kClient);
     CountThreads(member);
     if (member.role == Role::kClient) {
       Answered(member);
       return;
     }
+    LearnBack(member);
     if (member.crowd == nullptr) return;
     // The answer to a request that is known to be its own explains it, or else one of those that wait.
     if (!member.answered || !ResponseAgrees(member.last_answer, member.response)) {
@@ -133,6 +141,10 @@ class ProxyRule final : public InferenceRule {
 
   void OnFinished(Member& member, Wake& wake) override {
     if (member.role == Role::kClient) {
+      const ProcessState& process = *member.process;
+      if (member.responded && process.proxy_class.is_proxy()) {
+        member.process->free_connections.Note(member.exchange->endpoint.conn_id, member.exchange->end_ns);
+      }
       if (member.responded) return;
       // A response that was not seen may have been another's than the one that seems to follow.
       const Exchange& exchange = *member.exchange;
@@ -149,6 +161,7 @@ class ProxyRule final : public InferenceRule {
     if (client.cause->busy_clients > 1) client.process->proxy_class.fans_out = true;
     MarkServed(*client.cause);
     LearnHop(client);
+    if (!client.by_pool) client.process->proxy_class.habit.Learn(client);
   }
 
   void Forget(Member& client) override {
@@ -271,12 +284,23 @@ class ProxyRule final : public InferenceRule {
     client.process->proxy_class.hop.Add(out.turns.turn - in.turns.turn);
   }
 
+  static void LearnBack(const Member& server) {
+    const HeadStamp& out = server.exchange->response_stamp;
+    if (!server.answered || server.client_count != 1 || !out.counted || out.tid != server.answer_tid) return;
+    server.process->proxy_class.back.Add(out.turns.turn - server.answer_turn);
+  }
+
   // The client has its response, or has failed: its cause may be answered, or sent again.
   static void Answered(Member& client) {
     if (client.cause != nullptr) {
       if (client.cause->busy_clients > 0) --client.cause->busy_clients;
       client.cause->answered |= client.responded;
-      if (client.responded) client.cause->last_answer = client.response;
+      if (client.responded) {
+        const HeadStamp& stamp = client.exchange->response_stamp;
+        client.cause->last_answer = client.response;
+        client.cause->answer_turn = stamp.turns.turn;
+        client.cause->answer_tid = stamp.counted ? stamp.tid : 0;
+      }
       if (!client.cause->responded && MayBeRetried(client)) MarkServable(*client.cause);
     } else {
       ClientAnswered(client);

@@ -20,7 +20,7 @@
 // every thread-per-request application.
 //
 // Never for a proxy: "last read on this thread" was right for 4 % of Envoy's requests at 16 connections.
-#include "agent/link/process_state.h"
+#include "agent/link/processes.h"
 #include "agent/link/rules.h"
 
 namespace spantap {
@@ -118,16 +118,6 @@ class ThreadRule final : public InferenceRule {
     for (const Hook* hook = server.waiters.first(); hook->member != nullptr; hook = hook->next) {
       wake.push_back(hook->member);
     }
-  }
-
-  static ThreadState* ThreadOf(ProcessState& process, uint32_t tid) {
-    if (process.threads.size() >= ProcessState::kMaxThreads && !process.threads.contains(tid)) {
-      absl::erase_if(process.threads, [](const auto& entry) { return entry.second->held.empty(); });
-      if (process.threads.size() >= ProcessState::kMaxThreads) return nullptr;
-    }
-    auto& thread = process.threads[tid];
-    if (thread == nullptr) thread = std::make_unique<ThreadState>();
-    return thread.get();
   }
 };
 

@@ -21,9 +21,8 @@ CLIENTS = int(os.environ.get("SPANTAP_CLIENTS", "8"))
 ROUNDS = int(os.environ.get("SPANTAP_ROUNDS", "1"))
 CALM, BUSY = 160, 800 * ROUNDS
 BARS = {True: 0.99, False: 0.90}  # with tokens, without: what is wanted, printed with the figure
-# Below it something broke. Requests with equal heads that an Envoy reads in one turn of its loop are left open (which of
-# them is passed on first is right in 97 to 98 % only), and a loaded machine makes more of them.
-FLOORS = {(True, False): 0.97, (True, True): 0.97, (False, True): 0.85, (False, False): 0.60}
+# Below it something broke. Without tokens applications leave more open on a loaded machine.
+FLOORS = {(True, False): 0.97, (True, True): 0.97, (False, True): 0.85, (False, False): 0.75}
 WRONG = 0.002  # of the links that are drawn
 
 

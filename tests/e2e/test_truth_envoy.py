@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Truth against Envoy itself: its own tracer at 100 % to one sink, spantap's spans of it to another."""
 import collections
+import os
 
 import truth
 from harness import deadline
@@ -13,13 +14,14 @@ from harness.sink import OtlpSink
 from harness.spantap import Agent
 
 MEDIAN_MS, P999_MS = 2.0, 20.0
+ROUNDS = int(os.environ.get("SPANTAP_ROUNDS", "1"))
 
 
-def observe(env, concurrency, phases, hooks, realtime):
+def observe(env, concurrency, phases, hooks, **envoy_settings):
     """Runs the phases [(connections, requests)]; returns (sinks' spans, origin log, ledger, envoy sink)."""
     origin, envoy_sink, our_sink = Origin(env), OtlpSink(env), OtlpSink(env)
     envoy = Envoy(env, [("/nowhere/", env.free_port()), ("/", origin.port)], tracer_port=envoy_sink.port,
-                  concurrency=concurrency, realtime=realtime)
+                  concurrency=concurrency, **envoy_settings)
     agent = Agent(env, "--pid", envoy.pid, "--endpoint", our_sink.endpoint, "--hooks", hooks)
     total = 0
     for connections, requests in phases:
@@ -74,10 +76,10 @@ def slow_times(verdict):
     return "; ".join(found)
 
 
-def compare(env, concurrency, phases, hooks="socket", realtime=False):
+def compare(env, concurrency, phases, hooks="socket", **envoy_settings):
     """`phases` is a function that makes [(connections, requests)]. Returns what is wrong with the times."""
     traffic = phases()
-    envoy_sink, spans, origin_log, ledger = observe(env, concurrency, traffic, hooks, realtime)
+    envoy_sink, spans, origin_log, ledger = observe(env, concurrency, traffic, hooks, **envoy_settings)
     requests = [r for _, part in traffic for r in part]
     env.figure("ledger " + " ".join(f"{k}={v}" for k, v in ledger.items()))
     verdict = truth.judge(envoy_sink.snapshot(), origin_log, spans)
@@ -117,12 +119,22 @@ def test_truth_syscall_hooks(env):
     compare_timed(env, 1, lambda: [(1, mix(400, 50_000, 6)), (16, mix(1700, 60_000, 7))], hooks="syscall")
 
 
-@deadline(60)
+def equal_heads(rounds):
+    once = [(16, [Request(f"/delay/{i % 4}/same") for i in range(600)]), (16, [Request("/ok/same") for _ in range(400)]),
+            (5, [Request(f"/delay/{i % 2}/same") for i in range(300)])]
+    return [(1, [Request("/ok/same") for _ in range(50)])] + rounds * once
+
+
+@deadline(60 + 20 * ROUNDS)
 def test_truth_equal_heads(env):
-    """Only equal requests, 16 at a time: nothing but order tells them apart. No wrong link may look sure."""
-    compare(env, 1, lambda: [(1, [Request("/ok/same") for _ in range(50)]),
-                             (16, [Request(f"/delay/{i % 4}/same") for i in range(600)]),
-                             (16, [Request("/ok/same") for _ in range(400)])])
+    """Only equal requests, up to 16 at a time: turns, order and connections tell. No wrong link may look sure."""
+    compare(env, 1, lambda: equal_heads(ROUNDS))
+
+
+@deadline(60 + 20 * ROUNDS)
+def test_truth_equal_heads_that_wait(env):
+    """The same with four connections to the upstream: most requests wait for one."""
+    compare(env, 1, lambda: equal_heads(ROUNDS), upstream_connections=4)
 
 
 @deadline(60)

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,7 +48,8 @@ inline HttpHead MakeHead(const std::vector<std::string>& first_words, const Head
 struct Side {
   uint32_t tgid = 0;
   ConnectionEnds endpoint;
-  uint64_t position = 0;  // of the next request
+  uint64_t position = 0;          // of the next request
+  std::optional<HeadStamp> dial;  // the first request goes out on a connection dialled then
 };
 
 // A TCP connection: `client` and `server` are its two ends.
@@ -90,7 +92,8 @@ class World final : public LinkedSink {
     exchange->tgid = side.tgid;
     exchange->endpoint = side.endpoint;
     exchange->request = MakeHead({method, target}, headers);
-    exchange->request_stamp = Stamp(tid);
+    exchange->request_stamp = Stamp(tid, role == Role::kServer);
+    exchange->dial = std::exchange(side.dial, std::nullopt);
     exchange->request_stamp.position = side.position;
     side.position += 100;
     Exchange* const raw = exchange.get();
@@ -123,11 +126,15 @@ class World final : public LinkedSink {
   }
   // Heads carry this loop turn from now on; 0: they carry no counters.
   void Turn(uint32_t turn) { turn_ = turn; }
+  // The thread dials a connection.
+  HeadStamp Dial(uint32_t tid) const { return StampOf(tid); }
+  // The thread reads a head that is not seen.
+  void Miss(uint32_t tid) { ++counts_[tid].nread; }
 
   void Respond(Exchange* exchange, uint32_t tid = 0, uint16_t status = 200, const Headers& headers = {}) {
     exchange->response = MakeHead({"HTTP/1.1"}, headers);
     exchange->response->status = status;
-    exchange->response_stamp = Stamp(tid != 0 ? tid : exchange->request_stamp.tid);
+    exchange->response_stamp = Stamp(tid != 0 ? tid : exchange->request_stamp.tid, exchange->role == Role::kClient);
     linker_->OnResponse(*exchange);
   }
   void Finish(Exchange* exchange, ExchangeError error = ExchangeError::kNone) {
@@ -194,12 +201,18 @@ class World final : public LinkedSink {
     }
     return lowest;
   }
-  HeadStamp Stamp(uint32_t tid) {
+  HeadStamp Stamp(uint32_t tid, bool read) {
     now_ns_ += 10'000;
+    ++(read ? counts_[tid].nread : counts_[tid].nwrite);
+    return StampOf(tid);
+  }
+  HeadStamp StampOf(uint32_t tid) const {
     HeadStamp stamp;
     stamp.mono_ns = stamp.end_mono_ns = now_ns_;
     stamp.tid = tid;
     stamp.counted = turn_ != 0;
+    const auto it = counts_.find(tid);
+    if (it != counts_.end()) stamp.turns = it->second;
     stamp.turns.turn = turn_;
     return stamp;
   }
@@ -207,6 +220,7 @@ class World final : public LinkedSink {
   SeededIds ids_;
   uint64_t now_ns_ = 1'000'000'000;
   uint32_t turn_ = 0;
+  std::map<uint32_t, spantap_turns> counts_;  // by thread
   uint64_t connections_ = 0;
   uint64_t conn_ids_ = 0;
   uint64_t exchange_ids_ = 0;

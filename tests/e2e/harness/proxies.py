@@ -20,9 +20,10 @@ class Envoy:
     before everything else on the machine, for tests that compare times."""
 
     def __init__(self, env, routes, name="envoy", tracer_port=None, concurrency=1, port=None, idle_timeout="60s",
-                 spawn_upstream_span=False, log=True, realtime=False):
+                 spawn_upstream_span=False, log=True, realtime=False, upstream_connections=4096):
         self.port = port or env.free_port()
         self._log = env.tmp / f"{name}-access.log"
+        self._upstream_connections = upstream_connections  # at most, to each port of a route
         config = self._config(_routes(routes), name, tracer_port, idle_timeout, spawn_upstream_span)
         if not log:
             filters = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
@@ -40,7 +41,7 @@ class Envoy:
     def _config(self, routes, name, tracer_port, idle_timeout, spawn_upstream_span):
         clusters, route_table = {}, []
         for prefix, port in routes:
-            clusters[f"up{port}"] = _envoy_cluster(f"up{port}", port, idle_timeout)
+            clusters[f"up{port}"] = _envoy_cluster(f"up{port}", port, idle_timeout, self._upstream_connections)
             route_table.append({"match": {"prefix": prefix}, "route": {"cluster": f"up{port}", "timeout": "30s"}})
         manager = {
             "@type": _envoy_type("filters.network.http_connection_manager", "HttpConnectionManager"),
@@ -86,10 +87,10 @@ def _envoy_address(port):
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _envoy_cluster(name, port, idle_timeout):
+def _envoy_cluster(name, port, idle_timeout, connections=4096):
     return {
         "name": name, "type": "STATIC", "connect_timeout": "2s",
-        "circuit_breakers": {"thresholds": [{"max_connections": 4096, "max_pending_requests": 65536,
+        "circuit_breakers": {"thresholds": [{"max_connections": connections, "max_pending_requests": 65536,
                                              "max_requests": 65536}]},
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": _envoy_type("upstreams.http", "HttpProtocolOptions"),
