@@ -16,8 +16,8 @@ constexpr char kSecretMask = '*';
 constexpr size_t kHeaderBytes = 8, kEndBytes = 16;
 constexpr size_t kLongestName = 64;  // of the header with which an answer begins
 // Record types.
-constexpr uint8_t kBegin = 1, kEnd = 3, kParams = 4, kStdin = 5, kStdout = 6, kStderr = 7, kGetValues = 9;
-constexpr uint8_t kGetValuesResult = 10, kLastType = 11;
+constexpr uint8_t kBegin = 1, kAbort = 2, kEnd = 3, kParams = 4, kStdin = 5, kStdout = 6, kStderr = 7, kData = 8;
+constexpr uint8_t kGetValues = 9, kGetValuesResult = 10, kUnknownType = 11;
 
 uint8_t Byte(absl::string_view bytes, size_t at) { return static_cast<uint8_t>(bytes[at]); }
 uint16_t Id(absl::string_view bytes) { return static_cast<uint16_t>(Byte(bytes, 2) << 8 | Byte(bytes, 3)); }
@@ -61,7 +61,7 @@ bool BeginsFastCgiRequest(absl::string_view bytes) {
 bool FastCgiMask::MayBegin(absl::string_view bytes) const {
   if (requests_) return BeginsFastCgiRequest(bytes);
   if (IsHeader(bytes, kGetValuesResult)) return true;
-  if (!turn_->due || bytes.size() < kHeaderBytes || Id(bytes) == 0) return false;
+  if (!ended_ || bytes.size() < kHeaderBytes || Id(bytes) == 0) return false;
   if (IsHeader(bytes, kStdout)) return MayBeCgiLine(bytes.substr(kHeaderBytes, Content(bytes)));
   return IsHeader(bytes, kStderr) || (IsHeader(bytes, kEnd) && Content(bytes) == 8);
 }
@@ -73,11 +73,14 @@ void FastCgiMask::Feed(char* data, size_t size, bool call_start) {
     open_ = false;
     part_ = Part::kNone;
   }
+  ended_ = false;
   for (size_t done = 0; done < size;) done += Step(data + done, size - done);
 }
 
 void FastCgiMask::Skip(uint64_t count) {
-  if (count == 0 || state_ == State::kLost) return;
+  if (count == 0) return;
+  ended_ = false;
+  if (state_ == State::kLost) return;
   if (state_ != State::kContent || count > uint64_t{content_left_} + padding_left_) {
     state_ = State::kLost;
     return;
@@ -103,13 +106,15 @@ size_t FastCgiMask::Step(char* data, size_t size) {
   return size;
 }
 
-// Bytes at the end that are the record with which the message ends; the next record is behind them.
+// Bytes at the end that are the record with which a message ends. If it is the one at hand, the next record is behind.
 size_t FastCgiMask::KeepEnd(absl::string_view bytes) {
   const size_t wanted = requests_ ? kHeaderBytes : kEndBytes;
   if (bytes.size() < wanted) return 0;
   const absl::string_view end = bytes.substr(bytes.size() - wanted);
-  if (!IsHeader(end, requests_ ? kStdin : kEnd) || Id(end) != id_ || Content(end) != (requests_ ? 0 : 8)) return 0;
+  if (!IsHeader(end, requests_ ? kStdin : kEnd) || Id(end) == 0 || Content(end) != (requests_ ? 0 : 8)) return 0;
   if (Byte(end, 6) != 0) return 0;
+  ended_ = true;
+  if (Id(end) != id_) return wanted;
   state_ = State::kHeader;
   header_bytes_ = 0;
   open_ = false;
@@ -117,9 +122,25 @@ size_t FastCgiMask::KeepEnd(absl::string_view bytes) {
   return wanted;
 }
 
+// Version, a type that this direction has, nothing in the last byte. What is none of that is not shown.
+bool FastCgiMask::MayBeHeader(size_t at, uint8_t byte) const {
+  if (at == 0) return byte == 1;
+  if (at == kHeaderBytes - 1) return byte == 0;
+  const uint32_t types = requests_ ? 1u << kBegin | 1u << kAbort | 1u << kParams | 1u << kStdin | 1u << kData | 1u << kGetValues
+                                   : 1u << kEnd | 1u << kStdout | 1u << kStderr | 1u << kGetValuesResult | 1u << kUnknownType;
+  return at != 1 || (byte <= kUnknownType && (types & 1u << byte) != 0);
+}
+
 size_t FastCgiMask::StepHeader(const char* data, size_t size) {
   const size_t used = std::min(size, kHeaderBytes - header_bytes_);
-  std::memcpy(header_ + header_bytes_, data, used);
+  for (size_t i = 0; i < used; ++i) {
+    const auto byte = static_cast<uint8_t>(data[i]);
+    if (!MayBeHeader(header_bytes_ + i, byte)) {
+      state_ = State::kLost;
+      return 0;
+    }
+    header_[header_bytes_ + i] = byte;
+  }
   header_bytes_ = static_cast<uint8_t>(header_bytes_ + used);
   if (header_bytes_ == kHeaderBytes) BeginRecord();
   return used;
@@ -129,20 +150,16 @@ void FastCgiMask::BeginRecord() {
   const absl::string_view header(reinterpret_cast<const char*>(header_), kHeaderBytes);
   const uint8_t type = header_[1];
   header_bytes_ = 0;
-  if (header_[0] != 1 || type == 0 || type > kLastType) {
-    state_ = State::kLost;
-    return;
-  }
   content_left_ = Content(header);
   padding_left_ = header_[6];
   state_ = content_left_ + padding_left_ > 0 ? State::kContent : State::kHeader;
   if (requests_ && type == kBegin) {
     id_ = Id(header);
-    turn_->due = true;
     BeginPair();
+  } else if (requests_ && type == kParams && content_left_ == 0) {
+    part_ = Part::kNone;  // there are no more
   } else if (!requests_ && !open_ && (type == kStdout || type == kStderr || type == kEnd)) {
     id_ = Id(header);
-    turn_->due = false;
     open_ = true;
     BeginLine();
   }

@@ -6,8 +6,8 @@
 // lines and padding become 'x', other values '*'.
 //
 // The walk is that of the parser, so that a redacted file replays to the same spans: behind missing bytes all is
-// masked until a call begins with a request's first record, or, once after each request, an answer's; the record that
-// ends a message stays where a call ends with it.
+// masked until a call begins with a request's first record, or, right behind the end of an answer, with an answer's;
+// the record that ends a message stays where a call ends with it.
 // Used by Redactor. One thread. Memory: this object; nothing is buffered.
 #pragma once
 
@@ -18,18 +18,11 @@
 
 namespace spantap {
 
-// Shared by the two directions.
-struct FastCgiTurn {
-  bool due = false;  // a request began whose answer has not
-};
-
 // A call that begins so begins FastCGI.
 bool BeginsFastCgiRequest(absl::string_view bytes);
 
 class FastCgiMask {
  public:
-  explicit FastCgiMask(FastCgiTurn* turn) : turn_(turn) {}
-
   // This direction carries the requests; otherwise the answers.
   void SetRequests() { requests_ = true; }
   // Masks bytes that follow those seen or skipped before. `call_start`: a message may begin here.
@@ -48,6 +41,7 @@ class FastCgiMask {
   size_t StepContent(char* data, size_t size);
   size_t KeepEnd(absl::string_view bytes);
   bool MayBegin(absl::string_view bytes) const;
+  bool MayBeHeader(size_t at, uint8_t byte) const;
   void BeginRecord();
   void MaskPairs(char* data, size_t size);
   void TakeLength(uint8_t byte);
@@ -57,11 +51,11 @@ class FastCgiMask {
   void BeginLine();
   void AddToName(char c);
 
-  FastCgiTurn* const turn_;
   State state_ = State::kLost;
   Part part_ = Part::kNone;
   bool requests_ = false;
-  bool open_ = false;  // answers: a message has begun and not ended
+  bool open_ = false;   // answers: a message has begun and not ended
+  bool ended_ = true;   // kLost: a message ended with the last byte seen, or there was none
   uint16_t id_ = 0;    // of the last message that began
 
   uint8_t header_[8] = {};

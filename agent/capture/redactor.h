@@ -38,21 +38,20 @@ class Redactor {
 
  private:
   struct Direction {
-    Direction(PendingMethods* methods, FastCgiTurn* turn) : mask(methods), fastcgi(turn) {}
+    explicit Direction(PendingMethods* methods) : mask(methods) {}
     MessageMask mask;
     FastCgiMask fastcgi;
     uint64_t next = 0;    // position of the byte behind the last one seen
     bool placed = false;  // `next` is valid
   };
-  // Stays at its address (list node): the directions point to `methods` and `turn`.
+  // Stays at its address (list node): the directions point to `methods`.
   struct Connection {
     explicit Connection(uint64_t conn_id) : id(conn_id) {}
     Connection(const Connection&) = delete;
     const uint64_t id;
     PendingMethods methods;
-    FastCgiTurn turn;
     bool is_fastcgi = false;
-    Direction read{&methods, &turn}, write{&methods, &turn};
+    Direction read{&methods}, write{&methods};
   };
 
   Connection& Find(uint64_t conn_id);

@@ -31,6 +31,7 @@ void FastCgiParser::Feed(const PieceInfo& info, absl::string_view bytes) {
     if (used > 0) at_call_start_ = false;
   }
   position_ = info.position + piece.size();
+  fresh_ = false;
   if (info.call_end && state_ == State::kSeek && open_) GuessEnd(piece);
 }
 
@@ -48,23 +49,34 @@ size_t FastCgiParser::Step(absl::string_view bytes) {
   return bytes.size();
 }
 
+// Bodies are read and written in calls of their own, so that what looks like a message may be one: it is believed as the
+// first thing seen of a stream, or right behind the record that ends a message.
 bool FastCgiParser::MayResume(absl::string_view bytes) {
-  if (!at_call_start_) return false;
-  const bool awaited = !requests_ && context_.PendingRequest() != MessageContext::Request::kUnknown;
-  const Verdict wanted = requests_ ? Verdict::kRequest : Verdict::kResponse;
-  const bool fits = awaited ? MayBeginFastCgiAnswer(bytes) : InferFastCgi(bytes, true) == wanted;
-  return fits && (!open_ || context_.MayBegin(requests_));
+  uint16_t id = 0;
+  if (!fresh_ && !EndsFastCgiMessage(tail_, requests_, &id)) return false;
+  if (requests_) return InferFastCgi(bytes, true) == Verdict::kRequest && (!open_ || context_.MayBegin(true));
+  const bool awaited = context_.PendingRequest() != MessageContext::Request::kUnknown;
+  const bool fits = awaited ? MayBeginFastCgiAnswer(bytes) : InferFastCgi(bytes, true) == Verdict::kResponse;
+  return fits && ((!open_ && !context_.Sure()) || context_.MayBegin(false));
 }
 
 size_t FastCgiParser::Seek(absl::string_view bytes) {
-  if (MayResume(bytes)) {
-    state_ = State::kHeader;
-    part_ = Part::kNone;
-    header_bytes_ = 0;
-    tentative_ = true;
-    return 0;
+  if (at_call_start_ && LooksLikeFastCgiMessage(bytes, requests_)) {
+    if (MayResume(bytes)) {
+      state_ = State::kHeader;
+      part_ = Part::kNone;
+      header_bytes_ = 0;
+      tentative_ = true;
+      tail_.clear();
+      return 0;
+    }
+    // It may be one all the same: then what is counted on would be wrong. (An answer only if one is awaited.)
+    if ((open_ || context_.Sure()) && (requests_ || context_.MayBegin(false))) Lose(LossReason::kGap);
   }
   if (open_) body_ += bytes.size();
+  const size_t kept = std::min(bytes.size(), kTailBytes);
+  tail_.append(bytes.data() + bytes.size() - kept, kept);
+  if (tail_.size() > kTailBytes) tail_.erase(0, tail_.size() - kTailBytes);
   return bytes.size();
 }
 
@@ -269,13 +281,13 @@ void FastCgiParser::ReportHead(HttpHead head) {
   sink_.OnHead(std::move(head));
 }
 
-// What is known of a head whose end is missing; a status that was lost is not made up. Returns whether it was enough
-// to report.
+// What is known of a head whose end is missing; a status that was lost is not made up. A request that ends in a loss
+// is noticed with the next bytes, when its answer may have passed: too late. Returns whether it was reported.
 bool FastCgiParser::HeadCut(bool within_call) {
   cut_ = true;
   HttpHead head;
   if (requests_) {
-    if (!BuildCgiRequest(text_, true, &head)) return false;
+    if (!within_call || !BuildCgiRequest(text_, true, &head)) return false;
   } else {
     head = BuildCgiResponse(text_, true);
     if (head.status == 0 && !within_call) return false;
@@ -290,6 +302,8 @@ void FastCgiParser::Skip(uint64_t position, uint64_t count, bool within_call) {
   if (count == 0 || state_ == State::kOver) return;
   const uint64_t inside = uint64_t{content_left_} + padding_left_;
   position_ = position + count;
+  fresh_ = false;
+  tail_.clear();
   switch (state_) {
     case State::kSeek:
       if (open_) body_ += count;
@@ -336,7 +350,8 @@ void FastCgiParser::SkipHidden(bool within_call) {
 
 // A call that ends in the record that ends the message.
 void FastCgiParser::GuessEnd(absl::string_view bytes) {
-  if (!EndsFastCgiMessage(bytes, requests_, id_)) return;
+  uint16_t id = 0;
+  if (!EndsFastCgiMessage(bytes, requests_, &id) || id != id_) return;
   open_ = false;
   EndMessage(BodyEnd::kGuessed);
 }

@@ -81,6 +81,7 @@ class FastCgiParser final : public Parser {
   bool at_call_start_ = false;
   bool open_ = false;       // a message is open whose end is hidden
   bool tentative_ = false;  // what was found by seeking may turn out to be none
+  bool fresh_ = true;       // kSeek: nothing of the direction has been seen
   bool cut_ = false;        // a part of the head, or of what is known of the body, is missing
   uint16_t id_ = 0;
   uint64_t position_ = 0;  // of the next byte
@@ -93,6 +94,8 @@ class FastCgiParser final : public Parser {
   uint32_t content_left_ = 0;
   uint32_t padding_left_ = 0;
   std::string text_;  // the head so far
+  static constexpr size_t kTailBytes = FastCgiRecord::kHeaderBytes + FastCgiRecord::kFixedBody;
+  std::string tail_;  // kSeek: the last bytes without a gap
 };
 
 std::unique_ptr<Parser> MakeFastCgiParser(bool requests, bool joined, ParserSink& sink, MessageContext& context);

@@ -65,21 +65,29 @@ Verdict InferFastCgi(absl::string_view bytes, bool resumed) {
   return verdict == Verdict::kNeedMore && resumed ? Verdict::kNo : verdict;
 }
 
-bool MayBeginFastCgiAnswer(absl::string_view bytes) {
+bool LooksLikeFastCgiMessage(absl::string_view bytes, bool request) {
   if (bytes.size() < FastCgiRecord::kHeaderBytes) return false;
   const FastCgiRecord record = ReadFastCgiRecord(bytes.data());
   if (record.version != 1 || record.reserved != 0 || record.id == 0) return false;
-  if (record.type == FastCgiRecord::kEndRequest) return record.content == FastCgiRecord::kFixedBody;
-  if (record.type == FastCgiRecord::kStderr) return true;
-  if (record.type != FastCgiRecord::kStdout) return false;
+  const bool fixed = record.content == FastCgiRecord::kFixedBody;
+  if (request) return record.type == FastCgiRecord::kBeginRequest && fixed;
+  if (record.type == FastCgiRecord::kEndRequest) return fixed;
+  return record.type == FastCgiRecord::kStdout || record.type == FastCgiRecord::kStderr;
+}
+
+bool MayBeginFastCgiAnswer(absl::string_view bytes) {
+  if (!LooksLikeFastCgiMessage(bytes, false)) return false;
+  const FastCgiRecord record = ReadFastCgiRecord(bytes.data());
+  if (record.type != FastCgiRecord::kStdout) return true;
   return InferCgiLine(bytes.substr(FastCgiRecord::kHeaderBytes, record.content)) != Verdict::kNo;
 }
 
-bool EndsFastCgiMessage(absl::string_view bytes, bool request, uint16_t id) {
+bool EndsFastCgiMessage(absl::string_view bytes, bool request, uint16_t* id) {
   const size_t size = FastCgiRecord::kHeaderBytes + (request ? 0 : FastCgiRecord::kFixedBody);
   if (bytes.size() < size) return false;
   const FastCgiRecord record = ReadFastCgiRecord(bytes.data() + bytes.size() - size);
-  if (record.version != 1 || record.id != id || record.padding != 0 || record.reserved != 0) return false;
+  *id = record.id;
+  if (record.version != 1 || record.id == 0 || record.padding != 0 || record.reserved != 0) return false;
   if (request) return record.type == FastCgiRecord::kStdin && record.content == 0;
   // Three reserved bytes at its end, behind a status of four kinds.
   const absl::string_view status = bytes.substr(bytes.size() - 4);

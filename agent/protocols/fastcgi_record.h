@@ -46,7 +46,9 @@ FastCgiRecord ReadFastCgiRecord(const char* header);
 Verdict InferFastCgi(absl::string_view bytes, bool resumed);
 // The same where a request is known to wait for its answer: the header alone may be believed.
 bool MayBeginFastCgiAnswer(absl::string_view bytes);
-// The bytes end in the record that ends the answer (request: the empty STDIN of the request) `id`.
-bool EndsFastCgiMessage(absl::string_view bytes, bool request, uint16_t id);
+// A whole header of a record that may begin a message, whatever is in it.
+bool LooksLikeFastCgiMessage(absl::string_view bytes, bool request);
+// The bytes end in the record that ends an answer (request: in its empty STDIN), and whose it is.
+bool EndsFastCgiMessage(absl::string_view bytes, bool request, uint16_t* id);
 
 }  // namespace spantap
