@@ -14,6 +14,7 @@ namespace {
 constexpr char kBodyMask = 'x';
 constexpr char kSecretMask = '*';
 constexpr size_t kHeaderBytes = 8, kEndBytes = 16;
+constexpr size_t kUnset = 3;         // last bytes of BEGIN_REQUEST and END_REQUEST: not every program writes them
 constexpr size_t kLongestName = 64;  // of the header with which an answer begins
 // Record types.
 constexpr uint8_t kBegin = 1, kAbort = 2, kEnd = 3, kParams = 4, kStdin = 5, kStdout = 6, kStderr = 7, kData = 8;
@@ -102,7 +103,9 @@ size_t FastCgiMask::Step(char* data, size_t size) {
     case State::kLost:
       break;
   }
-  Overwrite(data, size - KeepEnd({data, size}), kBodyMask);
+  const size_t end = KeepEnd({data, size});
+  Overwrite(data, size - end, kBodyMask);
+  if (end == kEndBytes) Overwrite(data + size - kUnset, kUnset, kBodyMask);
   return size;
 }
 
@@ -177,6 +180,9 @@ size_t FastCgiMask::StepContent(char* data, size_t size) {
     MaskLines(data, content);
   } else if ((type != kBegin && type != kEnd) || Content(header) != 8) {
     Overwrite(data, content, type == kParams ? kSecretMask : kBodyMask);
+  } else {
+    const size_t kept = std::min<size_t>(content, content_left_ - std::min<uint32_t>(content_left_, kUnset));
+    Overwrite(data + kept, content - kept, kBodyMask);
   }
   content_left_ -= static_cast<uint32_t>(content);
   const size_t padding = std::min<size_t>(size - content, padding_left_);

@@ -51,8 +51,9 @@ inline std::string FcgiRequest(FcgiParams params, absl::string_view body = "", i
   return wire + FcgiRecord(5, id, "");
 }
 
+// Its last bytes are whatever was there before, as PHP leaves them.
 inline std::string FcgiEnd(int id = 1, int protocol_status = 0) {
-  return FcgiRecord(3, id, std::string("\0\0\0\0", 4) + static_cast<char>(protocol_status) + std::string(3, '\0'));
+  return FcgiRecord(3, id, std::string("\0\0\0\0", 4) + static_cast<char>(protocol_status) + "ere");
 }
 
 // An answer as PHP sends it.
