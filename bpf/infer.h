@@ -22,7 +22,8 @@ enum spantap_guess {
 	SPANTAP_INFER_RESPONSE = 2,
 	SPANTAP_INFER_PREFACE = 3, /* a client begins HTTP/2: no message */
 	SPANTAP_INFER_FCGI_REQUEST = 4,
-	SPANTAP_INFER_FCGI_RESPONSE = 5, /* or a later part of one, or no FastCGI: to be believed once a request */
+	SPANTAP_INFER_FCGI_RESPONSE =
+	    5, /* or a later part of one, or no FastCGI: to be believed once a request */
 };
 
 /* Record types (FastCGI 1.0, section 8); the other bytes are version 1, the request's id, lengths, 0. */

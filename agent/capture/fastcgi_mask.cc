@@ -43,9 +43,9 @@ void Overwrite(char* data, size_t size, char mask) { std::memset(data, mask, siz
 
 // Parameters that a request is made of; HTTP_* besides.
 bool IsKept(absl::string_view name) {
-  for (absl::string_view kept : {"request-method", "request-uri", "script-name", "path-info", "query-string",
-                                 "server-name", "server-port", "request-scheme", "https", "remote-addr", "content-type",
-                                 "content-length"}) {
+  for (absl::string_view kept :
+       {"request-method", "request-uri", "script-name", "path-info", "query-string", "server-name", "server-port",
+        "request-scheme", "https", "remote-addr", "content-type", "content-length"}) {
     if (name == kept) return true;
   }
   return false;
@@ -129,8 +129,9 @@ size_t FastCgiMask::KeepEnd(absl::string_view bytes) {
 bool FastCgiMask::MayBeHeader(size_t at, uint8_t byte) const {
   if (at == 0) return byte == 1;
   if (at == kHeaderBytes - 1) return byte == 0;
-  const uint32_t types = requests_ ? 1u << kBegin | 1u << kAbort | 1u << kParams | 1u << kStdin | 1u << kData | 1u << kGetValues
-                                   : 1u << kEnd | 1u << kStdout | 1u << kStderr | 1u << kGetValuesResult | 1u << kUnknownType;
+  const uint32_t types =
+      requests_ ? 1u << kBegin | 1u << kAbort | 1u << kParams | 1u << kStdin | 1u << kData | 1u << kGetValues
+                : 1u << kEnd | 1u << kStdout | 1u << kStderr | 1u << kGetValuesResult | 1u << kUnknownType;
   return at != 1 || (byte <= kUnknownType && (types & 1u << byte) != 0);
 }
 
@@ -219,7 +220,8 @@ void FastCgiMask::TakeLength(uint8_t byte) {
 }
 
 void FastCgiMask::AddToName(char c) {
-  if (name_size_ < sizeof(name_)) name_[name_size_] = c == '_' ? '-' : absl::ascii_tolower(static_cast<unsigned char>(c));
+  if (name_size_ < sizeof(name_))
+    name_[name_size_] = c == '_' ? '-' : absl::ascii_tolower(static_cast<unsigned char>(c));
   ++name_size_;
 }
 

@@ -54,8 +54,8 @@ class FastCgiMask {
   State state_ = State::kLost;
   Part part_ = Part::kNone;
   bool requests_ = false;
-  bool open_ = false;   // answers: a message has begun and not ended
-  bool ended_ = true;   // kLost: a message ended with the last byte seen, or there was none
+  bool open_ = false;  // answers: a message has begun and not ended
+  bool ended_ = true;  // kLost: a message ended with the last byte seen, or there was none
   uint16_t id_ = 0;    // of the last message that began
 
   uint8_t header_[8] = {};

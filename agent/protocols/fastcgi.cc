@@ -49,8 +49,8 @@ size_t FastCgiParser::Step(absl::string_view bytes) {
   return bytes.size();
 }
 
-// Bodies are read and written in calls of their own, so that what looks like a message may be one: it is believed as the
-// first thing seen of a stream, or right behind the record that ends a message.
+// Bodies are read and written in calls of their own, so that what looks like a message may be one: it is believed as
+// the first thing seen of a stream, or right behind the record that ends a message.
 bool FastCgiParser::MayResume(absl::string_view bytes) {
   uint16_t id = 0;
   if (!fresh_ && !EndsFastCgiMessage(tail_, requests_, &id)) return false;

@@ -46,10 +46,10 @@ struct Parameters {
     const struct {
       absl::string_view name;
       absl::string_view* place;
-    } rows[] = {{"REQUEST_METHOD", &method},      {"REQUEST_URI", &uri},         {"SCRIPT_NAME", &script},
-                {"PATH_INFO", &path_info},        {"QUERY_STRING", &query},      {"SERVER_NAME", &server_name},
-                {"SERVER_PORT", &server_port},    {"REQUEST_SCHEME", &scheme},   {"HTTPS", &https},
-                {"REMOTE_ADDR", &client},         {"CONTENT_TYPE", &content_type}, {"CONTENT_LENGTH", &content_length}};
+    } rows[] = {{"REQUEST_METHOD", &method},   {"REQUEST_URI", &uri},           {"SCRIPT_NAME", &script},
+                {"PATH_INFO", &path_info},     {"QUERY_STRING", &query},        {"SERVER_NAME", &server_name},
+                {"SERVER_PORT", &server_port}, {"REQUEST_SCHEME", &scheme},     {"HTTPS", &https},
+                {"REMOTE_ADDR", &client},      {"CONTENT_TYPE", &content_type}, {"CONTENT_LENGTH", &content_length}};
     for (const auto& row : rows) {
       if (row.name == name) return row.place;
     }

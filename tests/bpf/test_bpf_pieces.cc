@@ -167,12 +167,14 @@ TEST_CASE("pieces: FastCGI as PHP-FPM reads it, and its answer", "[bpf]") {
   const HookFamily hooks = GENERATE(from_range(Families()));
   const std::string begin = FcgiBegin(), params = FcgiPairs({{"REQUEST_URI", std::string(500, '/')}});
   const std::string request = begin + FcgiRecord(4, 1, params) + FcgiRecord(4, 1, "") + FcgiRecord(5, 1, "");
-  const std::string answer = FcgiRecord(6, 1, "Content-type: text/html\r\n\r\n" + Body(200)), more = FcgiRecord(6, 1, Body(300));
+  const std::string answer = FcgiRecord(6, 1, "Content-type: text/html\r\n\r\n" + Body(200)),
+                    more = FcgiRecord(6, 1, Body(300));
   const Observation seen = Observe({.hooks = hooks, .turns = true}, [&] {
     const Pair pair = TcpPair();
     for (int i = 0; i < 2; ++i) {
       SendAll(pair.client, request);
-      for (const size_t bytes : {size_t{8}, size_t{8}, size_t{8}, params.size(), size_t{8}}) ReceiveAll(pair.server, bytes);
+      for (const size_t bytes : {size_t{8}, size_t{8}, size_t{8}, params.size(), size_t{8}})
+        ReceiveAll(pair.server, bytes);
       SendAll(pair.server, answer);
       SendAll(pair.server, more + FcgiEnd());
       ReceiveAll(pair.client, answer.size());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// libFuzzer target: the FastCGI parser and the connection table. Any segmentation, any gaps, any bytes: the calls to the
-// sinks keep their order, views stay inside, and the whole is bounded. The input is a list of operations, each a byte,
-// a length of two bytes (low byte first) and so many bytes:
+// libFuzzer target: the FastCGI parser and the connection table. Any segmentation, any gaps, any bytes: the calls to
+// the sinks keep their order, views stay inside, and the whole is bounded. The input is a list of operations, each a
+// byte, a length of two bytes (low byte first) and so many bytes:
 //
 //   0 read in one call    2 read, more of the call follows    4 N bytes read unseen
 //   1 written             3 written, more follows             5 N bytes written unseen      6 end (by N)

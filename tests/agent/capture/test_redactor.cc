@@ -104,21 +104,42 @@ std::string Zeros(const std::string& text) {
   return bytes;
 }
 // Records, '0' for the byte 0. Bytes that nobody writes are masked, too: here they are it already.
-const std::string kBegin = Zeros("\1\1" "0\1" "0\10" "00" "0\1" "000") + "xxx";
-const std::string kNoParams = Zeros("\1\4" "0\1" "0000");
-const std::string kNoStdin = Zeros("\1\5" "0\1" "0000");
-const std::string kFcgiEnd = Zeros("\1\3" "0\1" "0\10" "00" "00000") + "xxx";
+const std::string kBegin = Zeros(
+                               "\1\1"
+                               "0\1"
+                               "0\10"
+                               "00"
+                               "0\1"
+                               "000") +
+                           "xxx";
+const std::string kNoParams = Zeros(
+    "\1\4"
+    "0\1"
+    "0000");
+const std::string kNoStdin = Zeros(
+    "\1\5"
+    "0\1"
+    "0000");
+const std::string kFcgiEnd = Zeros(
+                                 "\1\3"
+                                 "0\1"
+                                 "0\10"
+                                 "00"
+                                 "00000") +
+                             "xxx";
 
 std::string Record(char type, const std::string& content, const std::string& padding = "") {
-  return Zeros("\1") + type + Zeros("0\1") + static_cast<char>(content.size() >> 8) + static_cast<char>(content.size()) +
-         static_cast<char>(padding.size()) + '\0' + content + padding;
+  return Zeros("\1") + type + Zeros("0\1") + static_cast<char>(content.size() >> 8) +
+         static_cast<char>(content.size()) + static_cast<char>(padding.size()) + '\0' + content + padding;
 }
 
 TEST_CASE("redactor: FastCGI, parameters of the request only", "[redactor]") {
   const std::string plain =
-      "\16\3REQUEST_METHODGET\13\2REQUEST_URI/a\13\13HTTP_COOKIEa=b; c=defg\13\7DB_PASSWORDhunter2\13\7HTTP_X_TOKEvisible";
+      "\16\3REQUEST_METHODGET\13\2REQUEST_URI/a\13\13HTTP_COOKIEa=b; "
+      "c=defg\13\7DB_PASSWORDhunter2\13\7HTTP_X_TOKEvisible";
   const std::string masked =
-      "\16\3REQUEST_METHODGET\13\2REQUEST_URI/a\13\13HTTP_COOKIE**** ******\13\7DB_PASSWORD*******\13\7HTTP_X_TOKEvisible";
+      "\16\3REQUEST_METHODGET\13\2REQUEST_URI/a\13\13HTTP_COOKIE**** "
+      "******\13\7DB_PASSWORD*******\13\7HTTP_X_TOKEvisible";
   const std::string wire = kBegin + Record(4, plain, "pad") + kNoParams + Record(5, "body", "p") + kNoStdin + kBegin;
   const std::string wanted = kBegin + Record(4, masked, "xxx") + kNoParams + Record(5, "xxxx", "x") + kNoStdin + kBegin;
   CHECK(Wire().Read(wire) == wanted);
@@ -130,8 +151,15 @@ TEST_CASE("redactor: FastCGI, parameters of the request only", "[redactor]") {
   }
   // Over several records; lengths of four bytes.
   Wire wire2;
-  CHECK(wire2.Read(kBegin + Record(4, Zeros("\x80" "00\13\x80" "00\3HTTP_CO")) + Record(4, "OKIEa") + Record(4, "bc")) ==
-        kBegin + Record(4, Zeros("\x80" "00\13\x80" "00\3HTTP_CO")) + Record(4, "OKIE*") + Record(4, "**"));
+  CHECK(wire2.Read(kBegin +
+                   Record(4, Zeros("\x80"
+                                   "00\13\x80"
+                                   "00\3HTTP_CO")) +
+                   Record(4, "OKIEa") + Record(4, "bc")) == kBegin +
+                                                                Record(4, Zeros("\x80"
+                                                                                "00\13\x80"
+                                                                                "00\3HTTP_CO")) +
+                                                                Record(4, "OKIE*") + Record(4, "**"));
 }
 
 TEST_CASE("redactor: FastCGI, an answer's headers and none of its body", "[redactor]") {
@@ -150,8 +178,8 @@ TEST_CASE("redactor: FastCGI, an answer's headers and none of its body", "[redac
 
 TEST_CASE("redactor: FastCGI garbage, and no secret behind any of it", "[redactor]") {
   const std::string secret = "SECRETVALUE";
-  const std::string request = kBegin + Record(4, "\13\2REQUEST_URI/a\13\13HTTP_COOKIE" + secret) + kNoParams +
-                              Record(5, secret) + kNoStdin;
+  const std::string request =
+      kBegin + Record(4, "\13\2REQUEST_URI/a\13\13HTTP_COOKIE" + secret) + kNoParams + Record(5, secret) + kNoStdin;
   const std::string answer = Record(6, "A: b\r\nSet-Cookie: " + secret + "\r\n\r\n" + secret) + kFcgiEnd;
   std::mt19937 random(7);
   for (int round = 0; round < 4000; ++round) {

@@ -62,8 +62,7 @@ std::vector<ParserCase> RequestCases() {
   for (size_t i = 0; i < pairs.size(); i += 7) split += FcgiRecord(4, 258, pairs.substr(i, 7), i % 3);
   split += FcgiRecord(4, 258, "", 1) + FcgiRecord(5, 258, "ab") + FcgiRecord(5, 258, "cde", 2) + FcgiRecord(5, 258, "");
   cases.push_back({__LINE__, "parameters over many records, a body until the empty record", true, split,
-                   absl::StrCat("begin ", begin,
-                                "\nhead PUT /x.php/y?z HTTP/1.0\n  transfer-encoding=chunked\n",
+                   absl::StrCat("begin ", begin, "\nhead PUT /x.php/y?z HTTP/1.0\n  transfer-encoding=chunked\n",
                                 EndAt(split.size(), 5, "exact"))});
   return cases;
 }
@@ -71,12 +70,12 @@ std::vector<ParserCase> RequestCases() {
 std::vector<ParserCase> ResponseCases() {
   std::vector<ParserCase> cases;
   const std::string plain = FcgiAnswer("X-Powered-By: PHP\r\nContent-type: text/html\r\n\r\nhello");
-  cases.push_back({__LINE__, "without a status", false, plain,
-                   "begin 0\nhead 200 HTTP/1.0\n  X-Powered-By=PHP\n  Content-type=text/html\n" +
-                       EndAt(plain.size(), 5, "exact")});
+  cases.push_back(
+      {__LINE__, "without a status", false, plain,
+       "begin 0\nhead 200 HTTP/1.0\n  X-Powered-By=PHP\n  Content-type=text/html\n" + EndAt(plain.size(), 5, "exact")});
   const std::string status = FcgiRecord(7, 1, "PHP message: oops", 7) + FcgiRecord(6, 1, "Status: 404 Not ") +
-                             FcgiRecord(6, 1, "Found\nA:b\n\n12", 4) + FcgiRecord(6, 1, "345") +
-                             FcgiRecord(6, 1, "") + FcgiEnd();
+                             FcgiRecord(6, 1, "Found\nA:b\n\n12", 4) + FcgiRecord(6, 1, "345") + FcgiRecord(6, 1, "") +
+                             FcgiEnd();
   cases.push_back({__LINE__, "a status, in pieces, behind a log line", false, status,
                    "begin 0\nhead 404 HTTP/1.0\n  A=b\n" + EndAt(status.size(), 5, "exact")});
   const std::string found = FcgiAnswer("Location: /b\r\n\r\n");
@@ -180,10 +179,12 @@ TEST_CASE("fastcgi: a status that is none, or interim", "[parser]") {
 }
 
 TEST_CASE("fastcgi: a head beyond the window is cut, and its end is found all the same", "[parser]") {
-  const std::string pairs = FcgiPairs({{"REQUEST_METHOD", "GET"}, {"REQUEST_URI", "/a"}, {"HTTP_HOST", "h"},
-                                       {"HTTP_COOKIE", std::string(5000, 'c')}, {"HTTP_LAST", "l"}});
-  const std::string wire =
-      FcgiBegin() + FcgiRecord(4, 1, pairs) + FcgiRecord(4, 1, "") + FcgiRecord(5, 1, "");
+  const std::string pairs = FcgiPairs({{"REQUEST_METHOD", "GET"},
+                                       {"REQUEST_URI", "/a"},
+                                       {"HTTP_HOST", "h"},
+                                       {"HTTP_COOKIE", std::string(5000, 'c')},
+                                       {"HTTP_LAST", "l"}});
+  const std::string wire = FcgiBegin() + FcgiRecord(4, 1, pairs) + FcgiRecord(4, 1, "") + FcgiRecord(5, 1, "");
   for (const bool within_call : {true, false}) {
     ParserRun run(FastCgi(), Requests());
     run.Feed(wire.substr(0, 4096), true, false);
@@ -211,8 +212,8 @@ TEST_CASE("fastcgi: a head over 64 KiB is cut", "[parser]") {
 
 TEST_CASE("fastcgi: body bytes never seen", "[parser]") {
   const std::string head = "Content-Length: 60000\r\n\r\n";
-  const std::string wire = FcgiRecord(6, 1, head + std::string(30000, 'a'), 3) + FcgiRecord(6, 1, std::string(30000, 'b')) +
-                           FcgiEnd();
+  const std::string wire =
+      FcgiRecord(6, 1, head + std::string(30000, 'a'), 3) + FcgiRecord(6, 1, std::string(30000, 'b')) + FcgiEnd();
   ParserRun run(FastCgi(), Responses());
   run.Feed(wire.substr(0, 4096), true, false);
   CHECK(run.parser->BoringUntil() == 8 + head.size() + 30000 - 1);
