@@ -265,8 +265,9 @@ deps-build:
 	$(Q)tests/setup/install_packages.sh $(BUILD_PACKAGES)
 deps-test: deps-build
 	$(Q)tests/setup/install_packages.sh $(TEST_PACKAGES) $(ADAPTER_PACKAGES)
-# Where Envoy or the Collector cannot be had, the tests that need it are skipped, and say so.
+# Where Envoy, the Collector or PHP cannot be had, the tests that need it are skipped, and say so.
 deps-tried: deps-test
+	$(Q)tests/setup/install_packages.sh php8.2-fpm=8.2 || true
 	$(Q)tests/setup/get_envoy.sh || true
 	$(Q)tests/setup/get_collector.sh || true
 

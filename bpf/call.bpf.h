@@ -54,7 +54,7 @@ static __always_inline void call_end(const struct sock *sk, struct spantap_conn 
 static __always_inline void call_take(const struct sock *sk, struct spantap_conn *conn, long result,
 				      u32 write, struct select_call *call)
 {
-	struct spantap_direction *direction;
+	struct spantap_direction *direction, *other;
 
 	conn->tgid = call->tgid;
 	if (result <= 0) {
@@ -62,6 +62,7 @@ static __always_inline void call_take(const struct sock *sk, struct spantap_conn
 		return;
 	}
 	direction = write ? &conn->direction[1] : &conn->direction[0];
+	other = write ? &conn->direction[0] : &conn->direction[1];
 	call->conn_id = conn->id;
 	call->bytes = result;
 	call->write = write;
@@ -70,6 +71,10 @@ static __always_inline void call_take(const struct sock *sk, struct spantap_conn
 		select_bytes(call, direction);
 	else
 		direction->position = call->start + result;
+	if (direction->fcgi & FCGI_ASKED) {
+		direction->fcgi &= ~FCGI_ASKED;
+		other->fcgi |= FCGI_DUE;
+	}
 }
 
 #endif /* SPANTAP_BPF_CALL_H */

@@ -73,7 +73,7 @@ struct spantap_event_header {
 
 enum spantap_event_flag {
 	SPANTAP_F_WRITE = 1u << 0,	/* data, end: outgoing direction; otherwise incoming */
-	SPANTAP_F_HEAD = 1u << 1,	/* data: begins like an HTTP/1 message */
+	SPANTAP_F_HEAD = 1u << 1,	/* data: begins like an HTTP/1 or FastCGI message */
 	SPANTAP_F_COUNTED = 1u << 2,	/* data, open: the thread's counters are valid */
 	SPANTAP_F_CALL_START = 1u << 3, /* data: first byte of a system call's bytes */
 	SPANTAP_F_CALL_END = 1u << 4,	/* data: last byte of a system call's bytes */
@@ -96,6 +96,7 @@ enum spantap_event_flag {
  *  - several heads in one call (pipelining) count once, all of them at that moment. A head behind the
  *    end of a body in one call counts not at all;
  *  - an interim response (1xx) in a call of its own counts, as does a short body of capital letters;
+ *  - of a FastCGI response the first call that begins with a record after a request counts;
  *  - inside HTTP/2 and TLS nothing counts, nor does the preface of HTTP/2.
  */
 struct spantap_turns {

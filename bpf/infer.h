@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A guess from the first bytes of a call: does an HTTP/1 message begin here? Pure; compiled into the
- * programs and, natively, into tests/bpf. A wrong yes costs up to head_bytes of copying; a wrong no
- * costs a message head, so anything that may still become one counts as a yes ("G" alone: some
+ * A guess from the first bytes of a call: does an HTTP/1 or FastCGI message begin here? Pure; compiled
+ * into the programs and, natively, into tests/bpf. A wrong yes costs up to head_bytes of copying; a wrong
+ * no costs a message head, so anything that may still become one counts as a yes ("G" alone: some
  * servers read the first byte of the next request by itself).
  *
- * Leading CRLFs (RFC 9112 2.2 lets a server skip them) are stepped over.
+ * Leading CRLFs (RFC 9112 2.2 lets a server skip them) are stepped over. Of FastCGI a whole record header
+ * is wanted: everybody reads and writes its eight bytes at once.
  */
 #ifndef SPANTAP_BPF_INFER_H
 #define SPANTAP_BPF_INFER_H
@@ -20,7 +21,17 @@ enum spantap_guess {
 	SPANTAP_INFER_REQUEST = 1,
 	SPANTAP_INFER_RESPONSE = 2,
 	SPANTAP_INFER_PREFACE = 3, /* a client begins HTTP/2: no message */
+	SPANTAP_INFER_FCGI_REQUEST = 4,
+	SPANTAP_INFER_FCGI_RESPONSE =
+	    5, /* or a later part of one, or no FastCGI: to be believed once a request */
 };
+
+/* Record types (FastCGI 1.0, section 8); the other bytes are version 1, the request's id, lengths, 0. */
+#define SPANTAP_FCGI_BEGIN_REQUEST 1
+#define SPANTAP_FCGI_END_REQUEST 3
+#define SPANTAP_FCGI_STDOUT 6
+#define SPANTAP_FCGI_STDERR 7
+#define SPANTAP_FCGI_HEADER_BYTES 8u
 
 /* A token character that occurs in method names in use: upper case, digits not, '-' (M-SEARCH) yes. */
 static __inline __attribute__((always_inline)) int spantap_infer_method_char(__u8 c)
@@ -35,6 +46,23 @@ static __inline __attribute__((always_inline)) int spantap_infer_target_char(__u
 	       (c >= 'A' && c <= 'Z');
 }
 
+/* A record header that begins a request, or one with which an answer may begin. */
+static __inline __attribute__((always_inline)) enum spantap_guess
+spantap_infer_fcgi(const __u8 bytes[SPANTAP_INFER_BYTES], __u32 length)
+{
+	__u8 type = bytes[1];
+
+	if (length < SPANTAP_FCGI_HEADER_BYTES || bytes[0] != 1 || !(bytes[2] | bytes[3]) || bytes[7])
+		return SPANTAP_INFER_NO;
+	if (type == SPANTAP_FCGI_STDOUT || type == SPANTAP_FCGI_STDERR)
+		return SPANTAP_INFER_FCGI_RESPONSE;
+	if (bytes[4] || bytes[5] != 8) /* the other two have bodies of fixed length */
+		return SPANTAP_INFER_NO;
+	if (type == SPANTAP_FCGI_BEGIN_REQUEST)
+		return SPANTAP_INFER_FCGI_REQUEST;
+	return type == SPANTAP_FCGI_END_REQUEST ? SPANTAP_INFER_FCGI_RESPONSE : SPANTAP_INFER_NO;
+}
+
 /*
  * `bytes` holds `length` valid bytes followed by zeros (length <= SPANTAP_INFER_BYTES).
  * One pass with a fixed bound, so that the verifier walks it once.
@@ -46,6 +74,8 @@ spantap_infer(const __u8 bytes[SPANTAP_INFER_BYTES], __u32 length)
 	__u32 method = 0, matched = 0;
 	int response = 1;
 
+	if (bytes[0] == 1)
+		return spantap_infer_fcgi(bytes, length);
 	if (bytes[0] == 'P' && bytes[1] == 'R' && bytes[2] == 'I' && bytes[3] == ' ' && bytes[4] == '*')
 		return SPANTAP_INFER_PREFACE;
 	for (__u32 i = 0; i < SPANTAP_INFER_BYTES; i++) {

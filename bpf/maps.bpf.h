@@ -19,12 +19,18 @@
 #define SPANTAP_MAP extern
 #endif
 
+/* Of FastCGI only the order of calls tells a response's first part from a later one. */
+enum spantap_fcgi_flag {
+	FCGI_ASKED = 1u << 0, /* a request began in this call */
+	FCGI_DUE = 1u << 1,   /* the other direction carried a request whose answer has not begun */
+};
+
 /* One direction of a connection, as the selector sees it. */
 struct spantap_direction {
 	u64 position;	/* of the next byte; 0: nothing seen yet */
 	u64 mute_until; /* what `orders` said when last asked */
 	u32 head_left;	/* bytes that may still be copied of an unfinished message head */
-	u32 pad;
+	u32 fcgi;	/* enum spantap_fcgi_flag */
 };
 
 enum spantap_conn_flag {

@@ -10,6 +10,9 @@
 
 /* "\r\n\r\n" as a little-endian word: a call that ends so ends its head. */
 #define SELECT_HEAD_END 0x0a0d0a0du
+/* The same of a FastCGI request: an empty record of PARAMS (4) or STDIN (5), whatever the request's id. */
+#define SELECT_FCGI_END_MASK 0xffffffff0000feffull
+#define SELECT_FCGI_END 0x0401ull
 /* Steps of one walk: an iovec takes one per range that it touches, at most four; heads go by 4 KiB. */
 #define SELECT_MAX_STEPS (4 * SPANTAP_MAX_IOVECS)
 #define SELECT_BODY_WHOLE 128u
@@ -49,7 +52,7 @@ static __always_inline void select_count_head(struct select_walk *walk, enum spa
 		thread->turns.nwrite++;
 	else
 		thread->turns.nread++;
-	if (!walk->call.write && kind == SPANTAP_INFER_REQUEST)
+	if (!walk->call.write && (kind == SPANTAP_INFER_REQUEST || kind == SPANTAP_INFER_FCGI_REQUEST))
 		thread->turns.nreq++;
 	walk->piece.turns = thread->turns;
 	walk->piece.flags |= SPANTAP_F_COUNTED;
@@ -104,10 +107,24 @@ static __always_inline int select_is_rest(const struct spantap_direction *direct
 	return kind == SPANTAP_INFER_REQUEST && direction->head_left == setting_head_bytes - 1;
 }
 
+/* FastCGI: of an answer's records only the first one that follows a request begins a message. */
+static __always_inline enum spantap_guess select_fcgi(struct spantap_direction *direction,
+						      enum spantap_guess kind)
+{
+	if (kind == SPANTAP_INFER_FCGI_REQUEST) {
+		direction->fcgi |= FCGI_ASKED;
+	} else if (kind == SPANTAP_INFER_FCGI_RESPONSE) {
+		if (!(direction->fcgi & FCGI_DUE))
+			return SPANTAP_INFER_NO;
+		direction->fcgi &= ~FCGI_DUE;
+	}
+	return kind;
+}
+
 /* At the first byte that is not muted: what is it? */
 static __always_inline void select_decide(struct select_walk *walk, struct spantap_direction *direction)
 {
-	enum spantap_guess kind = select_infer(walk);
+	enum spantap_guess kind = select_fcgi(direction, select_infer(walk));
 	u32 first = SPANTAP_BODY_FIRST;
 
 	if (kind != SPANTAP_INFER_NO && !select_is_rest(direction, kind)) {
@@ -156,15 +173,19 @@ static __always_inline int select_load(struct select_walk *walk)
 	return 1;
 }
 
-/* Spends the head's budget; a call that ends in an empty line ends the head. */
+/* Spends the head's budget; a call that ends in an empty line, or record, ends the head. */
 static __always_inline void select_spend_head(const struct select_walk *walk,
 					      struct spantap_direction *direction, u32 bytes)
 {
 	u32 tail = 0;
+	u64 record = 0;
 
 	direction->head_left -= select_min(bytes, direction->head_left);
 	if (walk->cursor + bytes < walk->call.bytes)
 		return;
+	if (bytes >= 8 && !bpf_probe_read_user(&record, 8, (void *)(walk->address + bytes - 8)) &&
+	    (record & SELECT_FCGI_END_MASK) == SELECT_FCGI_END)
+		direction->head_left = 0;
 	if (bytes >= 4 && !bpf_probe_read_user(&tail, 4, (void *)(walk->address + bytes - 4)) &&
 	    tail == SELECT_HEAD_END)
 		direction->head_left = 0;

@@ -3,7 +3,7 @@
  * The selector: which bytes of a call are copied. Both hook families end here. Defined in select.bpf.c.
  *
  *   muted (position below an order)      nothing, the position moves on
- *   looks like an HTTP/1 message start   up to head_bytes from here, and the call's last 64
+ *   looks like a message's start          up to head_bytes from here, and the call's last 64
  *   goes on with an unfinished head      what is left of head_bytes, and the call's last 64
  *   anything else                        the call if it is <= 128 bytes, else its first 32 and last 64
  *

@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "agent/capture/secret_header.h"
 #include "agent/capture/start_line.h"
 
 namespace spantap {
@@ -20,11 +21,6 @@ bool IsSpace(char c) { return c == ' ' || c == '\t'; }
 
 bool IsTokenCharacter(char c) {
   return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("!#$%&'*+-.^_`|~", c);
-}
-
-bool IsSecretName(absl::string_view name) {
-  return name == "authorization" || name == "cookie" || name == "set-cookie" || name == "proxy-authorization" ||
-         name == "x-api-key";
 }
 
 int HexDigit(char c) {
@@ -185,6 +181,7 @@ size_t MessageMask::StepStartLine(char* data, size_t size) {
 }
 
 void MessageMask::EndStartLine() {
+  seen_start_ = true;
   const absl::string_view start(start_, start_size_);
   const bool is_request = !absl::StartsWith(start, "HTTP/1.");
   if (is_request && !EndsInVersion(tail_)) return Lose();
@@ -254,7 +251,7 @@ void MessageMask::EndName() {
   const absl::string_view name(name_, name_size_ <= sizeof(name_) ? name_size_ : 0);
   has_header_ = true;
   state_ = State::kValue;
-  secret_ = IsSecretName(name);
+  secret_ = IsSecretHeader(name);
   if (folded_) {
     // A folded line that reads like a secret header is treated as one; otherwise it is plain text.
     bad_framing_ |= field_ != Field::kPlain;

@@ -50,6 +50,8 @@ class MessageMask {
   void Feed(char* data, size_t size, bool call_start);
   // `count` bytes were not seen.
   void Skip(uint64_t count);
+  // A whole line stood where a message may begin.
+  bool seen_start() const { return seen_start_; }
 
  private:
   enum class State : uint8_t {
@@ -92,6 +94,7 @@ class MessageMask {
 
   PendingMethods* const methods_;
   State state_ = State::kLost;
+  bool seen_start_ = false;
   bool line_start_ = false;  // MaskLoosely: behind LF or at a call's first byte
 
   // The head being read.

@@ -59,10 +59,21 @@ void Redactor::OnData(const spantap_data_event& event, char* data) {
     position += seen;
     if (size == 0) return;
   }
-  direction.mask.Skip(position - direction.next);
+  const uint64_t missing = position - direction.next;
+  connection.is_fastcgi ? direction.fastcgi.Skip(missing) : direction.mask.Skip(missing);
   direction.next = position + size;
   const bool call_start = event.header.flags & (SPANTAP_F_CALL_START | SPANTAP_F_HEAD);
-  direction.mask.Feed(data, size, call_start && position == event.position);
+  Mask(connection, direction, data, size, call_start && position == event.position);
+}
+
+// What was HTTP stays HTTP, whatever a body looks like.
+void Redactor::Mask(Connection& connection, Direction& direction, char* data, size_t size, bool call_start) {
+  const bool http = connection.read.mask.seen_start() || connection.write.mask.seen_start();
+  if (!connection.is_fastcgi && !http && call_start && BeginsFastCgiRequest({data, size})) {
+    connection.is_fastcgi = true;
+    direction.fastcgi.SetRequests();
+  }
+  connection.is_fastcgi ? direction.fastcgi.Feed(data, size, call_start) : direction.mask.Feed(data, size, call_start);
 }
 
 void Redactor::Redact(const EventView& event, char* record) {

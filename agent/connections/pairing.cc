@@ -103,7 +103,8 @@ void Pairing::RequestHead(HttpHead head) {
   if (!Unanswered()) EndHiddenResponse();
   const uint64_t ns = requests_.stamp.mono_ns;
   const bool flip = role_ == Role::kClient && early_.has_value() && !requests_.resumed;
-  const bool take_early = flip && ns <= early_->stamp.mono_ns + kFlipNs;
+  const bool same = early_.has_value() && early_->head.stream == head.stream;
+  const bool take_early = flip && same && ns <= early_->stamp.mono_ns + kFlipNs;
   const bool refused = refused_ns_ != 0 && role_ == Role::kClient && ns <= refused_ns_ + kFlipNs;
   refused_ns_ = 0;
   if ((early_.has_value() && !take_early) || refused || refused_request_) Unsure();
@@ -166,7 +167,11 @@ void Pairing::RequestsLost() {
 void Pairing::ResponseHead(HttpHead head) {
   current_ = Current::kNone;
   if (head.status / 100 == 1 && head.status != 101) return;
-  if (!slots_.empty()) return Attach(std::move(head), responses_.stamp);
+  if (!slots_.empty()) {
+    // A protocol that numbers its requests: the answer to another one comes first.
+    if (head.stream != slots_[0].exchange->request.stream) return ResponsesLost();
+    return Attach(std::move(head), responses_.stamp);
+  }
   if (!sure_) return CycleResponse();
   if (joined_ && !asked_) {  // its request was before our time
     refused_ns_ = call_.mono_ns;

@@ -237,6 +237,8 @@ HeadDigest DigestHead(const HttpHead& head) {
   digest.request_id_hash = HashRequestId(digest.request_id);
   if (head.is_request) {
     digest.method_target = HashCombine(HashBytes(head.method), HashBytes(OriginForm(head.target)));
+    // Only a gateway makes CGI parameters of a request.
+    if (head.protocol == "fastcgi") ++digest.proxy_marks;
     digest.own_export = seen.otel_user_agent && head.method == "POST" && IsExportPath(head.target);
   }
   return digest;

@@ -23,7 +23,7 @@ struct HeadDigest {
   // that proxies add or rewrite, the authority and the length.
   uint64_t headers = 0;
   uint16_t header_count = 0;  // lines in `headers`
-  uint16_t proxy_marks = 0;   // lines of the kind that proxies add (x-forwarded-for, via, x-envoy-...)
+  uint16_t proxy_marks = 0;   // what proxies add: x-forwarded-for, via, x-envoy-...; FastCGI itself
   uint64_t host = 0;
   int64_t content_length = -1;  // -1: none, or no number
   bool truncated = false;       // later headers are unknown: `headers` says nothing

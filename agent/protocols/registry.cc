@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The one list of protocols.
+#include "agent/protocols/fastcgi.h"
+#include "agent/protocols/fastcgi_record.h"
 #include "agent/protocols/http1.h"
 #include "agent/protocols/http1_infer.h"
 #include "agent/protocols/parser.h"
@@ -14,11 +16,12 @@ Verdict InferHttp1Bytes(absl::string_view bytes, bool resumed) {
 
 constexpr WireProtocol kProtocols[] = {
     {"http/1", InferHttp1Bytes, MakeHttp1Parser},
+    {"fastcgi", InferFastCgi, MakeFastCgiParser},
 };
 
 }  // namespace
 
-absl::string_view ProtocolNames() { return "http/1"; }
+absl::string_view ProtocolNames() { return "http/1,fastcgi"; }
 
 const WireProtocol* InferProtocol(absl::string_view bytes, bool resumed, Verdict* verdict) {
   *verdict = Verdict::kNo;

@@ -42,7 +42,8 @@ void AddFacts(const Exchange& exchange, AttributeBlob* attributes) {
     attributes->AddString(kFactNames[kPeerAddress], peer);
     if (lacks(kPeerPort)) attributes->AddInt(kFactNames[kPeerPort], endpoint.peer_port);
   }
-  if (lacks(kProtocolVersion)) {
+  // Without its name a version is HTTP's.
+  if (lacks(kProtocolVersion) && exchange.request.protocol == "http") {
     const uint8_t version = exchange.request.version;
     attributes->AddString(kFactNames[kProtocolVersion], version == 10 ? "1.0" : version == 20 ? "2" : "1.1");
   }

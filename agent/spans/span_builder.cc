@@ -15,6 +15,7 @@ namespace {
 
 // A typical span has 14 attributes in some 500 bytes: one allocation.
 constexpr size_t kExpectedBlobBytes = 640;
+constexpr absl::string_view kHttp = "http";
 
 // What several attributes are made from, taken apart once.
 struct Parts {
@@ -33,11 +34,13 @@ Parts TakeApart(const LinkedExchange& linked, const SpanStyle& style) {
   Parts parts{linked, exchange, style, CollectHeaders(exchange.request), {}, {}, {}, "http"};
   parts.target = SplitTarget(exchange.request.target, exchange.request.method == "CONNECT");
   absl::string_view authority = parts.target.authority.empty() ? parts.headers.host : parts.target.authority;
+  if (!exchange.request.scheme.empty()) parts.scheme = exchange.request.scheme;
   if (!parts.target.scheme.empty()) parts.scheme = parts.target.scheme;
   if (exchange.role == Role::kServer) {
     parts.origin = OriginOf(parts.headers);
     if (!parts.origin.host.empty()) authority = parts.origin.host;
     if (!parts.origin.proto.empty()) parts.scheme = parts.origin.proto;
+    if (parts.origin.client.empty()) parts.origin.client = exchange.request.client;
   }
   parts.server = SplitAuthority(authority);
   return parts;
@@ -79,10 +82,12 @@ void AddClientUrl(const Parts& parts, absl::string_view peer, AttributeBlob* att
 void AddServer(const Parts& parts, absl::string_view local, absl::string_view peer, AttributeBlob* attributes) {
   const ConnectionEnds& endpoint = parts.exchange.endpoint;
   const bool client = parts.exchange.role == Role::kClient;
-  const bool named = !parts.server.host.empty();
+  // Behind FastCGI's client is not the host that the request names, but the application that answers for it.
+  const bool stand_in = client && parts.exchange.request.protocol != kHttp && !peer.empty();
+  const bool named = !parts.server.host.empty() && !stand_in;
   const absl::string_view address = named ? parts.server.host : client ? peer : local;
   if (address.empty()) return;
-  uint16_t port = parts.server.port;
+  uint16_t port = named ? parts.server.port : 0;
   // A client's socket knows the true port even where Host leaves it out (nginx's default).
   if (port == 0 && (client || !named)) port = client ? endpoint.peer_port : endpoint.local_port;
   if (port == 0) port = parts.scheme == "https" ? 443 : 80;
@@ -107,7 +112,9 @@ void AddPeer(const Parts& parts, AttributeBlob* attributes) {
   } else if (endpoint.family == SPANTAP_FAMILY_UNIX) {
     attributes->AddString("network.transport", "unix");
   }
+  const absl::string_view protocol = parts.exchange.request.protocol;
   const uint8_t version = parts.exchange.request.version;
+  if (protocol != kHttp) attributes->AddString("network.protocol.name", protocol);
   attributes->AddString("network.protocol.version", version == 10 ? "1.0" : version == 20 ? "2" : "1.1");
 }
 

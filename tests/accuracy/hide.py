@@ -10,7 +10,8 @@ import re
 import record_file
 
 HEADER = b"x-truth-id"
-SECRET = re.compile(rb"x-truth-id|http_x_truth_id|spantruth-[0-9a-f]{8}", re.I)
+# Of a FastCGI parameter HTTP_ stays, so that both ends of a proxy still show the same header.
+SECRET = re.compile(rb"x[-_]truth[-_]id|spantruth-[0-9a-f]{8}", re.I)
 VALUE = re.compile(rb"\r\nx-truth-id: *(spantruth-[0-9a-f]{8})\r\n", re.I)
 TRACE = re.compile(rb"truth|spantr", re.I)  # no part of the name or of a value's beginning may be left
 

@@ -72,7 +72,10 @@ def _pair_by_time(entries, spans, late, found):
 
 
 def judge(entries, spans):
-    by_truth = {e["truth"]: i for i, e in enumerate(entries) if e["request"] and not e["client"] and e["truth"]}
+    by_truth = {}  # where a process behind another one (FastCGI) reads the same request again: the first
+    for index, entry in enumerate(entries):
+        if entry["request"] and not entry["client"] and entry["truth"]:
+            by_truth.setdefault(entry["truth"], index)
     servers = {i: (phase_of(t), route_of(entries[i]["path"])) for t, i in by_truth.items()}
     links, strangers = {}, 0
     for index, entry in enumerate(entries):
@@ -83,17 +86,35 @@ def judge(entries, spans):
             strangers += 1
         else:
             links[index] = Link(*servers[cause], cause)
-    of_span = pair(entries, spans)
+    of_span, by_id = pair(entries, spans), {span["span_id"]: span for span in spans}
     for span in spans:
         link = links.get(of_span.get(span["span_id"])) if span["kind"] == "client" else None
         if link is None:
             continue
         link.seen = True
         if span["parent_span_id"] is not None and not span["remote_parent"]:
-            link.found = of_span.get(span["parent_span_id"], -1)
-            link.confidence, link.rule = span["confidence"], span["rule"] or ""
+            link.found, link.confidence = _cause(span, by_id, of_span, set(by_truth.values()))
+            link.rule = span["rule"] or ""
     simple_rules(entries, links)
+    for link in links.values():
+        link.thread, link.tick = (index if index is None else by_truth.get(entries[index]["truth"], index)
+                                  for index in (link.thread, link.tick))
     return Verdict(list(links.values()), servers, strangers)
+
+
+def _cause(span, by_id, of_span, firsts):
+    """(entry index, confidence) of the request that a client's span hangs below; up through the processes in between,
+    (None, 0) if a step there is missing."""
+    confidence = span["confidence"]
+    while True:
+        server = by_id.get(span["parent_span_id"])
+        index = of_span.get(span["parent_span_id"], -1)
+        if index == -1 or index in firsts:
+            return index, confidence
+        span = by_id.get(server["parent_span_id"])  # the client's end of the connection it came over
+        if span is None or span["parent_span_id"] is None:
+            return None, 0.0
+        confidence *= server["confidence"] * span["confidence"]
 
 
 def simple_rules(entries, links):

@@ -5,6 +5,7 @@ Input is our own recordings: trusted, a few MB, read whole.
 """
 import collections
 import dataclasses
+import re
 import struct
 
 MAGIC = b"SPANTAP1"
@@ -13,6 +14,8 @@ HEADER = struct.Struct("<IBBHQQII")        # size, type, pad, flags, mono_ns, co
 OPEN = struct.Struct("<BBHHH")             # family, role, local_port, peer_port, pad
 DATA = struct.Struct("<QII5IHH")           # position, piece_bytes, copied_bytes, turns, syscall, pad
 EVENT_OPEN, EVENT_DATA, EVENT_EXIT = 1, 2, 6
+# A FastCGI request, or the end of the one before it on a connection that is kept.
+FASTCGI = re.compile(rb"\x01\x05..\0\0\0\0|\x01\x01..\0\x08.\0", re.S)
 F_WRITE, F_HEAD, F_COUNTED = 1, 2, 4
 
 
@@ -107,6 +110,9 @@ class Head:
 def heads(run):
     """The message heads of a run, in order. Requests have no bodies; responses begin where the kernel saw a head."""
     at, data = 0, bytes(run.data)
+    if FASTCGI.match(data):
+        yield from _fastcgi_requests(run, data)
+        return
     while at < len(data):
         if data.startswith(b"GET ", at):
             end = data.find(b"\r\n\r\n", at)
@@ -122,6 +128,37 @@ def heads(run):
             at = _next(data, at + 1)
         else:
             at = _next(data, at + 1)
+
+
+def _fastcgi_requests(run, data):
+    """Requests over FastCGI, their parameters written as an HTTP head. Answers (they begin otherwise) are left out."""
+    at, begin, params = 0, None, b""
+    while at + 8 <= len(data):
+        _, kind, _, size, padding, _ = struct.unpack_from(">BBHHBB", data, at)
+        if kind == 1:
+            begin, params = at, b""
+        elif kind == 4 and begin is not None:
+            params += data[at + 8:at + 8 + size]
+            if size == 0:
+                piece, inside = run.piece_at(begin)
+                yield Head(True, piece, piece.position + inside, _http_head(params))
+                begin = None
+        at += 8 + size + padding
+
+
+def _http_head(params):
+    values, at = {}, 0
+    while at < len(params):
+        sizes = []
+        for _ in range(2):
+            wide = params[at] & 0x80
+            sizes.append(int.from_bytes(params[at:at + 4], "big") & 0x7fffffff if wide else params[at])
+            at += 4 if wide else 1
+        values[params[at:at + sizes[0]]] = params[at + sizes[0]:at + sum(sizes)]
+        at += sum(sizes)
+    lines = [values.get(b"REQUEST_METHOD", b"") + b" " + values.get(b"REQUEST_URI", b"") + b" HTTP/1.1"]
+    lines += [name[5:].replace(b"_", b"-") + b": " + value for name, value in values.items() if name[:5] == b"HTTP_"]
+    return b"\r\n".join([*lines, b"", b""])
 
 
 def _next(data, at):

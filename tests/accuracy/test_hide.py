@@ -17,7 +17,10 @@ SIDE_BY_SIDE = True
 INCOMING = b"GET /r2/1007 HTTP/1.1\r\nHost: shop.example\r\nX-Truth-Id: spantruth-0000002a\r\n\r\n"
 OUTGOING = b"GET /stock/1007 HTTP/1.1\r\nhost: 127.0.0.1\r\nx-truth-id:  spantruth-0000002a\r\naccept: */*\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-FASTCGI = b"\x01\x04\x00\x01\x00\x30\x00\x00\x0f\x12HTTP_X_TRUTH_IDspantruth-0000002a"
+PARAMS = (b"\x0e\x03REQUEST_METHODGET\x0b\x08REQUEST_URI/r2/1007\x0f\x12HTTP_X_TRUTH_IDspantruth-0000002a"
+          b"\x09\x0cHTTP_HOSTshop.example")
+FASTCGI = (b"\x01\x01\x00\x01\x00\x08\x00\x00\x00\x01" + bytes(6) + b"\x01\x04\x00\x01\x00" +
+           bytes([len(PARAMS)]) + b"\x00\x00" + PARAMS + b"\x01\x04\x00\x01\x00\x00\x00\x00")
 PID, SERVER, CLIENT, FPM = 4711, 1, 2, 3
 
 
@@ -81,11 +84,12 @@ def test_nothing_is_left_however_heads_are_cut(env):
         check_equal(len(content), len(raw), "size of the file")
         changed = [i for i, (a, b) in enumerate(zip(raw, content)) if a != b]
         check_equal({content[i] for i in changed}, {ord("*")}, "what is written")
-        secret = 3 * len("spantruth-0000002a") + 2 * len("x-truth-id") + len("HTTP_X_TRUTH_ID")
+        secret = 3 * len("spantruth-0000002a") + 2 * len("x-truth-id") + len("X_TRUTH_ID")
         check_equal(len(changed), secret, "bytes overwritten")
         requests = [e for e in entries if e["request"]]
         check_equal([(e["client"], e["truth"]) for e in requests],
-                    [(False, "spantruth-0000002a"), (True, "spantruth-0000002a")], f"the list, cut at {cut}")
+                    [(client, "spantruth-0000002a") for client in (False, True, True)], f"the list, cut at {cut}")
+        check_equal([e["path"] for e in requests], ["/r2/1007", "/r2/1007", "/stock/1007"], "paths")
         hide.assert_hidden(target)
 
 

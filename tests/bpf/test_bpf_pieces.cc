@@ -5,8 +5,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "tests/agent/protocols/fastcgi_wire.h"
 #include "tests/bpf/observe.h"
 #include "tests/bpf/sockets.h"
 
@@ -158,6 +160,55 @@ TEST_CASE("pieces: pipelined requests in one call come whole", "[bpf]") {
     ReceiveAll(pair.server, text.size());
   });
   CHECK(seen.Local(Shared().port).Text(false) == text);
+}
+
+TEST_CASE("pieces: FastCGI as PHP-FPM reads it, and its answer", "[bpf]") {
+  if (!CanLoad()) return;
+  const HookFamily hooks = GENERATE(from_range(Families()));
+  const std::string begin = FcgiBegin(), params = FcgiPairs({{"REQUEST_URI", std::string(500, '/')}});
+  const std::string request = begin + FcgiRecord(4, 1, params) + FcgiRecord(4, 1, "") + FcgiRecord(5, 1, "");
+  const std::string answer = FcgiRecord(6, 1, "Content-type: text/html\r\n\r\n" + Body(200)),
+                    more = FcgiRecord(6, 1, Body(300));
+  const Observation seen = Observe({.hooks = hooks, .turns = true}, [&] {
+    const Pair pair = TcpPair();
+    for (int i = 0; i < 2; ++i) {
+      SendAll(pair.client, request);
+      for (const size_t bytes : {size_t{8}, size_t{8}, size_t{8}, params.size(), size_t{8}})
+        ReceiveAll(pair.server, bytes);
+      SendAll(pair.server, answer);
+      SendAll(pair.server, more + FcgiEnd());
+      ReceiveAll(pair.client, answer.size());
+      ReceiveAll(pair.client, more.size() + 16);
+      ReceiveAll(pair.server, 8);  // the empty STDIN, late
+    }
+  });
+  const Connection& client = seen.Peer(Shared().port);
+  const Connection& server = seen.Local(Shared().port);
+  // Heads come whole. A later record of an answer begins no message.
+  CHECK(server.Text(false) == request + request);
+  CHECK(client.Text(true) == request + request);
+  const auto heads = [](const std::vector<Piece>& pieces) {
+    return std::count_if(pieces.begin(), pieces.end(), [](const Piece& piece) { return piece.Has(SPANTAP_F_HEAD); });
+  };
+  for (const std::vector<Piece>* pieces : {&client.out, &client.in, &server.out, &server.in}) {
+    CHECK(heads(*pieces) == 2);
+    CHECK(pieces->front().Has(SPANTAP_F_HEAD | SPANTAP_F_COUNTED));
+  }
+  CHECK(server.in.front().bytes == 8);
+  CHECK(server.out[0].bytes == answer.size());
+  CHECK(server.out[1].bytes == more.size() + 16);  // what is left of the head's window
+  // One thread did it all: both ends' requests and answers, in turn.
+  uint32_t nreq = 0, nread = 0, nwrite = 0;
+  for (const std::vector<Piece>* pieces : {&client.out, &client.in, &server.out, &server.in}) {
+    for (const Piece& piece : *pieces) {
+      nreq = std::max(nreq, piece.turns.nreq);
+      nread = std::max(nread, piece.turns.nread);
+      nwrite = std::max(nwrite, piece.turns.nwrite);
+    }
+  }
+  CHECK(nreq == 2);
+  CHECK(nread == 4);
+  CHECK(nwrite == 4);
 }
 
 TEST_CASE("pieces: more buffers than we look at are counted", "[bpf]") {

@@ -55,6 +55,19 @@ const Row kRows[] = {
     {__LINE__, "HTTP/2 200", SPANTAP_INFER_NO},
     {__LINE__, "HTTP:/", SPANTAP_INFER_NO},
     {__LINE__, std::string("\x16\x03\x01\x02\x00\x01", 6), SPANTAP_INFER_NO},
+    // FastCGI: whole record headers only.
+    {__LINE__, std::string("\x01\x01\x00\x01\x00\x08\x00\x00", 8), SPANTAP_INFER_FCGI_REQUEST},
+    {__LINE__, std::string("\x01\x01\x12\x00\x00\x08\x05\x00\x00\x01\x01\x00", 12), SPANTAP_INFER_FCGI_REQUEST},
+    {__LINE__, std::string("\x01\x01\x00\x01\x00\x08\x00", 7), SPANTAP_INFER_NO},
+    {__LINE__, std::string("\x01\x01\x00\x00\x00\x08\x00\x00", 8), SPANTAP_INFER_NO},
+    {__LINE__, std::string("\x01\x01\x00\x01\x00\x09\x00\x00", 8), SPANTAP_INFER_NO},
+    {__LINE__, std::string("\x01\x01\x00\x01\x00\x08\x00\x01", 8), SPANTAP_INFER_NO},
+    {__LINE__, std::string("\x02\x01\x00\x01\x00\x08\x00\x00", 8), SPANTAP_INFER_NO},
+    {__LINE__, std::string("\x01\x04\x00\x01\x00\x08\x00\x00", 8), SPANTAP_INFER_NO},
+    {__LINE__, std::string("\x01\x05\x00\x01\x00\x00\x00\x00", 8), SPANTAP_INFER_NO},
+    {__LINE__, std::string("\x01\x06\x00\x01\x10\x00\x03\x00Status: ", 16), SPANTAP_INFER_FCGI_RESPONSE},
+    {__LINE__, std::string("\x01\x07\x00\x01\x00\x05\x03\x00PHP", 11), SPANTAP_INFER_FCGI_RESPONSE},
+    {__LINE__, std::string("\x01\x03\x00\x01\x00\x08\x00\x00", 8), SPANTAP_INFER_FCGI_RESPONSE},
     {__LINE__, std::string(16, '\0'), SPANTAP_INFER_NO},
     {__LINE__, std::string(16, 'A'), SPANTAP_INFER_NO},
     {__LINE__, std::string(16, '\xff'), SPANTAP_INFER_NO},
@@ -62,7 +75,7 @@ const Row kRows[] = {
 
 }  // namespace
 
-TEST_CASE("infer: what begins like an HTTP/1 message", "[infer]") {
+TEST_CASE("infer: what begins like an HTTP/1 or FastCGI message", "[infer]") {
   for (const Row& row : kRows) {
     INFO("line " << row.line << ": " << row.bytes);
     CHECK(Infer(row.bytes) == row.expected);

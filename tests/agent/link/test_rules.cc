@@ -118,6 +118,21 @@ TEST_CASE("proxy: the one open request that agrees", "[link]") {
   }
 }
 
+TEST_CASE("proxy: who passes a request on over FastCGI is a gateway from the first one on", "[link]") {
+  for (const absl::string_view protocol : {"http", "fastcgi"}) {
+    World world;
+    Exchange* a = world.Read(kApp, 1, "/a", kCurl);
+    Exchange* b = world.Read(kApp, 1, "/b", kCurl);
+    world.Over(protocol);
+    Exchange* out = world.Write(kApp, 1, "/a", kCurl);
+    for (Exchange* done : {out, a, b}) world.Answer(done);
+    world.End();
+    CAPTURE(protocol);
+    CHECK(world.IsChild(3, 1) == (protocol == "fastcgi"));
+    if (protocol == "fastcgi") CHECK(world[3].confidence == 0.99);
+  }
+}
+
 TEST_CASE("proxy: what proxies add and rewrite is not compared", "[link]") {
   World world;
   Exchange* busy = world.Read(kEnvoy, 1, "/other", kCurl);

@@ -92,6 +92,7 @@ class World final : public LinkedSink {
     exchange->tgid = side.tgid;
     exchange->endpoint = side.endpoint;
     exchange->request = MakeHead({method, target}, headers);
+    exchange->request.protocol = protocol_;
     exchange->request_stamp = Stamp(tid, role == Role::kServer);
     exchange->dial = std::exchange(side.dial, std::nullopt);
     exchange->request_stamp.position = side.position;
@@ -124,6 +125,8 @@ class World final : public LinkedSink {
     if (tcp.client.tgid != 0) linker_->OnForeign(tcp.client.tgid, tcp.client.endpoint, Opener::kThis);
     if (tcp.server.tgid != 0) linker_->OnForeign(tcp.server.tgid, tcp.server.endpoint, Opener::kPeer);
   }
+  // Requests go over this from now on; static text.
+  void Over(absl::string_view protocol) { protocol_ = protocol; }
   // Heads carry this loop turn from now on; 0: they carry no counters.
   void Turn(uint32_t turn) { turn_ = turn; }
   // The thread dials a connection.
@@ -219,6 +222,7 @@ class World final : public LinkedSink {
 
   SeededIds ids_;
   uint64_t now_ns_ = 1'000'000'000;
+  absl::string_view protocol_ = "http";
   uint32_t turn_ = 0;
   std::map<uint32_t, spantap_turns> counts_;  // by thread
   uint64_t connections_ = 0;

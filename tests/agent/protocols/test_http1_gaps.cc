@@ -56,7 +56,7 @@ TEST_CASE("infer: first bytes", "[infer]") {
   CHECK(ForeignProtocol(absl::string_view("\x16\x03\x01\x00", 4)) == absl::string_view("tls"));
   CHECK(ForeignProtocol("PRI * HTTP/2.0\r\n") == absl::string_view("http/2"));
   CHECK(ForeignProtocol("GET / HTTP/1.1") == nullptr);
-  CHECK(ProtocolNames() == "http/1");
+  CHECK(ProtocolNames() == "http/1,fastcgi");
 }
 
 TEST_CASE("http1: a head of almost 64 KiB is whole, a longer one is cut", "[parser]") {

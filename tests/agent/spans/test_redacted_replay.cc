@@ -12,6 +12,7 @@
 #include "agent/capture/record_file.h"
 #include "agent/connections/conn_table.h"
 #include "agent/spans/span_builder.h"
+#include "tests/agent/protocols/fastcgi_wire.h"
 #include "tests/agent/spans/exchange_maker.h"
 #include "tests/fakes/event_builder.h"
 
@@ -92,7 +93,8 @@ class Traffic {
       options.role = client_ ? SPANTAP_ROLE_CONNECTED : SPANTAP_ROLE_ACCEPTED;
       if (Roll(4) == 0) options.role = SPANTAP_ROLE_UNKNOWN;
       events_.Open(conn, options);
-      for (int i = Roll(6); i >= 0; --i) Exchange(conn);
+      const bool fastcgi = Roll(4) == 0;
+      for (int i = Roll(6); i >= 0; --i) fastcgi ? FastCgiExchange(conn) : Exchange(conn);
       if (Roll(2) == 0) events_.Closed(conn);
     }
     std::vector<BuiltEvent> kept;
@@ -121,6 +123,32 @@ class Traffic {
     Send(conn, true, Message("HTTP/1.1 " + status + " Reason", !bare));
     if (pipelined) Send(conn, true, Message("HTTP/1.1 200 OK", true));
   }
+  void FastCgiExchange(uint64_t conn) {
+    const std::string body = Roll(3) == 0 ? Content() : "", length = body.empty() ? "" : absl::StrCat(body.size());
+    const std::string target = absl::StrCat("/p", Roll(9), "?sig=abc"), id = absl::StrCat("r", Roll(1000));
+    const std::string cookie(static_cast<size_t>(Roll(9) == 0 ? 6000 : 20), 'c');
+    Send(conn, false,
+         FcgiRequest({{"SCRIPT_FILENAME", "/srv/x.php"},
+                      {"REQUEST_METHOD", Pick({"GET", "POST", "HEAD"})},
+                      {"REQUEST_URI", target},
+                      {"CONTENT_LENGTH", length},
+                      {"HTTP_COOKIE", cookie},
+                      {"HTTP_X_REQUEST_ID", id},
+                      {"HTTP_X_API_KEY", "k"}},
+                     body),
+         FastCgiRecordHeader());
+    std::string answer = Roll(4) == 0 ? FcgiRecord(7, 1, "PHP message", 5) : "";
+    const std::string text = Pick({"", "Status: 404 Not Found\r\n", "Location: /x\r\n"}) +
+                             Pick({"A: b\r\n\r\n", "Set-Cookie: x \r\n\r\n", "Content-type: a\n\n"}) + Content();
+    for (size_t at = 0; at < text.size();) {
+      const std::string part = text.substr(at, static_cast<size_t>(30 + Roll(900)));
+      answer += FcgiRecord(6, 1, part, static_cast<size_t>(Roll(8)));
+      at += part.size();
+    }
+    Send(conn, true, answer + FcgiEnd(), FastCgiRecordHeader());
+  }
+  // Nobody writes or reads less than a header at the beginning of a message.
+  static size_t FastCgiRecordHeader() { return 8; }
   std::string Message(const std::string& start, bool body) {
     std::string text = start + "\r\nHost: h\r\nX-Request-Id: r" + std::to_string(Roll(1000)) + "\r\n";
     text += Pick({"", "Authorization: Bearer abcdef\r\n", "Cookie: a=b;\r\n  c=d\r\n", "set-cookie: x \r\n"});
@@ -146,10 +174,11 @@ class Traffic {
     return content;
   }
   // Calls of random size; of some only the ends are captured, like those of bodies.
-  void Send(uint64_t conn, bool response, const std::string& bytes) {
+  void Send(uint64_t conn, bool response, const std::string& bytes, size_t at_least = 1) {
     const bool write = response != client_;
     for (size_t at = 0; at < bytes.size();) {
-      const std::string part = bytes.substr(at, static_cast<size_t>(Roll(4) == 0 ? 1 + Roll(step_) : 4096));
+      const auto size = static_cast<size_t>(Roll(4) == 0 ? 1 + Roll(step_) : 4096);
+      const std::string part = bytes.substr(at, at == 0 ? std::max(size, at_least) : size);
       at += part.size();
       if (at > part.size() && Roll(3) == 0) {
         events_.BodyCall(conn, write, part);

@@ -66,6 +66,32 @@ TEST_CASE("span: a client exchange by the HTTP conventions", "[spans]") {
   CHECK(got["http.response.body.size"] == "99");
 }
 
+TEST_CASE("span: FastCGI says so, and what CGI says of client and scheme", "[spans]") {
+  for (const Role role : {Role::kServer, Role::kClient}) {
+    LinkedExchange linked = MakeLinked(role, "GET", "/a", 200, {{"host", "shop.example:8443"}, {"remote", "10.9.9.9"}});
+    HttpHead& head = linked.exchange->request;
+    head.protocol = "fastcgi";
+    head.version = 10;
+    head.scheme = "https";
+    head.client = head.headers[1].value;
+    const Span span = BuildSpan(linked, {}, 0, nullptr);
+    const AttributeReader got(span.attributes);
+    CHECK(got["network.protocol.name"] == "fastcgi");
+    CHECK(got["network.protocol.version"] == "1.0");
+    if (role == Role::kServer) {
+      CHECK(got["url.scheme"] == "https");
+      CHECK(got["client.address"] == "10.9.9.9");
+      CHECK(got["server.address"] == "shop.example");
+      CHECK(got["server.port"] == "8443");
+    } else {
+      CHECK(got["url.full"] == "https://shop.example:8443/a");
+      // Who answers is no web server of that name.
+      CHECK(got["server.address"] == "10.0.0.2");
+      CHECK(got["server.port"] == "9080");
+    }
+  }
+}
+
 TEST_CASE("span: status by code, kind and failure", "[spans]") {
   struct Row {
     int line;
