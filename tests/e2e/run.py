@@ -114,6 +114,8 @@ def main():
     files = [pathlib.Path(f).resolve() for f in options.files] or sorted(here)
     tests = [Test(path, name, function) for path in files for name, function in load_file(path).items()]
     tests = [test for test in tests if options.filter in test.label]
+    if not tests:
+        parser.error(f"no test's name has {options.filter!r}; --list prints them")
     if options.list:
         print("\n".join(test.label for test in tests))
         return 0
