@@ -59,7 +59,8 @@ class Test:
     def __init__(self, path, name, function):
         self.path, self.name, self.function = path, name, function
         self.label = f"{path.stem}.{name}"
-        # A file says SIDE_BY_SIDE = True if its tests load no programs into the kernel and measure no times.
+        # A file says SIDE_BY_SIDE = True if its tests hold on a busy machine: they compare no times, and assert no share
+        # of links that comes of guessing.
         self.side_by_side = function.__globals__.get("SIDE_BY_SIDE", False)
 
 

@@ -18,6 +18,8 @@ from harness.handoff import RingProducer, attribute, record
 from harness.sink import OtlpSink
 from harness.spantap import Agent, binary, parse_ledger
 
+SIDE_BY_SIDE = True
+
 ROUNDS = int(os.environ.get("SPANTAP_ROUNDS", "1"))
 LIBRARY_PROGRAM = REPO / "tests" / "e2e" / "harness" / "libspantap.py"
 PROGRAM = REPO / "tests" / "e2e" / "harness" / "handoff.py"
