@@ -299,7 +299,7 @@ fuzz: deps-test
 # Fuzz targets are part of the sanitized build (SAN=1), so that they see coverage of all that they call.
 SECONDS   ?= 60
 FUZZERS   := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.cc)))
-FUZZ_LIBS := $(foreach s,$(filter-out agent/run agent/serve agent/capture,$(STAGES)),$(call lib,$(s)))
+FUZZ_LIBS := $(foreach s,$(filter-out agent/run agent/capture,$(STAGES)),$(call lib,$(s)))
 fuzz-programs: $(addprefix $(BUILD)/fuzz/,$(FUZZERS))
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.cc.o $(FUZZ_LIBS)
 	$(call msg,FUZZ,$@)

@@ -71,9 +71,9 @@ std::vector<Option> RunOptions() {
     {"duration", "SECONDS", kForLive, kOnce, {}, "end after this time (default: never)", DurationSeconds()},
     {"listen", "ADDRESS:PORT", kForAgent, kOnce, {}, "serve /metrics, /healthz, /readyz and /ledger over HTTP here; port 0: any (default: nowhere)",
      forms::Text("IPV4:PORT, [IPV6]:PORT or localhost:PORT, such as 127.0.0.1:9464", [](auto& d) -> auto& { return d.settings.listen; }, CheckListen)},
-    {"disabled", nullptr, kForAgent, kOnce, {{"OTEL_SDK_DISABLED", standard::Boolean, standard::kBooleanForm}},
+    {"disabled", nullptr, kForAgent, kOnce, standard::Of(standard::kDisabled, standard::Boolean, standard::kBooleanForm),
      "do nothing until told to end", forms::OnOff([](auto& d) -> auto& { return d.settings.disabled; })},
-    {"log-level", "LEVEL", kForAll, kOnce, {{"OTEL_LOG_LEVEL", standard::Name}}, "debug, info, warn, error or off", LogLevels()},
+    {"log-level", "LEVEL", kForAll, kOnce, standard::Of(standard::kLogLevel, standard::Name), "debug, info, warn, error or off", LogLevels()},
   };
 }
 // clang-format on

@@ -25,6 +25,13 @@ Words TimeoutUpTo(absl::string_view text, absl::Duration longest) {
 
 }  // namespace
 
+std::vector<StandardVariable> Of(const VariableNames& names, Words (*words)(absl::string_view text),
+                                 const char* accepted) {
+  std::vector<StandardVariable> rows = {{names.name, words, accepted}};
+  if (names.general != nullptr) rows.push_back({names.general, words, accepted});
+  return rows;
+}
+
 Words Plain(absl::string_view text) { return std::vector<std::string>{std::string(text)}; }
 
 Words Name(absl::string_view text) { return std::vector<std::string>{absl::AsciiStrToLower(text)}; }

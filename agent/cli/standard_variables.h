@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The texts of OTEL_* variables as words of our options. An error makes the variable ignored, with a warning
-// (OpenTelemetry specification, "Environment Variable Specification": a value that cannot be understood is as if
-// unset).
+// The texts of OTEL_* variables (exporter/model/standard_variables.h has their names) as words of our options. An error
+// makes the variable ignored, with a warning (OpenTelemetry specification, "Environment Variable Specification": a
+// value that cannot be understood is as if unset).
 //
 // Used by the rows of the table. Pure; any thread. Texts are untrusted and bounded by the environment's size.
 #pragma once
 
+#include <vector>
+
 #include "agent/cli/options.h"
+#include "exporter/model/standard_variables.h"
 
 namespace spantap::standard {
 
 using Words = StandardVariable::Words;
+
+// The rows of an option whose variables mean the same.
+std::vector<StandardVariable> Of(const VariableNames& names, Words (*words)(absl::string_view text),
+                                 const char* accepted = nullptr);
 
 Words Plain(absl::string_view text);
 Words Name(absl::string_view text);            // an enumeration: any case
@@ -30,9 +37,5 @@ inline constexpr char kTimeoutForm[] = "a whole number of milliseconds, 0 for no
 inline constexpr char kRatioForm[] = "a number from 0 to 1";
 inline constexpr char kHeadersForm[] = "NAME=VALUE,NAME=VALUE with percent-encoded values and no ';'";
 inline constexpr char kResourceForm[] = "KEY=VALUE,KEY=VALUE, percent-encoded, at most 128";
-
-// What 0 means where the specification says "no limit": the longest that our options take.
-inline constexpr absl::Duration kLongestTimeout = absl::Hours(1);
-inline constexpr absl::Duration kLongestGiveUp = absl::Hours(24 * 7);
 
 }  // namespace spantap::standard

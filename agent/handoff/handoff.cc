@@ -82,7 +82,9 @@ void Handoff::Begin(Ledger& ledger, SpanQueue* queue, HandedInbox* inbox) {
   ledger_ = &ledger;
   queue_ = queue;
   inbox_ = inbox;
-  announced_ = nullptr;
+  for (const auto& [tgid, count] : hosts_) {
+    if (inbox_ != nullptr) inbox_->AddProducer(tgid, count);
+  }
   absl::MutexLock counters(&counters_mutex_);
   before_run_ = at_pause_;
 }
@@ -220,7 +222,10 @@ void Handoff::Attach(uint64_t id, Pending& pending, const Hello& hello, const Ad
     admission_.Release(pending.peer, answer.data_bytes);
     return Refuse(pending, ENOMEM);
   }
+  const auto tgid = static_cast<uint32_t>(pending.peer.pid);
+  CountHost(tgid, 1);  // first: a request that is over right after the welcome must not be exported without its span
   if (!SendWelcome(fd, 0, answer.data_bytes, memory.fd())) {
+    CountHost(tgid, -1);
     admission_.Release(pending.peer, answer.data_bytes);
     ++totals_.refused;
     return;
@@ -229,8 +234,17 @@ void Handoff::Attach(uint64_t id, Pending& pending, const Hello& hello, const Ad
   auto resource = MakePeerResource(hello, FactsOf(pending.peer, now_ns), settings_.resource_attributes);
   producers_.emplace(id, std::make_unique<Producer>(pending.peer, std::move(pending.connection), std::move(process),
                                                     std::move(memory), std::move(resource)));
-  producer_changes_.emplace_back(static_cast<uint32_t>(pending.peer.pid), 1);
   ++totals_.attached;
+}
+
+void Handoff::CountHost(uint32_t tgid, int change) {
+  absl::MutexLock lock(&mutex_);
+  CountHostLocked(tgid, change);
+}
+
+void Handoff::CountHostLocked(uint32_t tgid, int change) {
+  if ((hosts_[tgid] += change) == 0) hosts_.erase(tgid);
+  if (inbox_ != nullptr) inbox_->AddProducer(tgid, change);
 }
 
 void Handoff::Refuse(Pending& pending, int error) {
@@ -259,6 +273,7 @@ void Handoff::OnProducer(Producers::iterator at, bool process_ended, uint64_t no
     if (state == PacketState::kNone) return;
     if (state == PacketState::kTaken) {
       Quarantine(producer, "it spoke after its hello", now_ns);
+      absl::MutexLock lock(&mutex_);
       Forget(at);
       return;
     }
@@ -279,7 +294,7 @@ void Handoff::Quarantine(Producer& producer, const char* why, uint64_t now_ns) {
 Handoff::Producers::iterator Handoff::Forget(Producers::iterator at) {
   totals_.dropped += at->second->TakeClaims();
   admission_.Release(at->second->peer(), at->second->data_bytes());
-  producer_changes_.emplace_back(static_cast<uint32_t>(at->second->peer().pid), -1);
+  CountHostLocked(static_cast<uint32_t>(at->second->peer().pid), -1);
   return producers_.erase(at);
 }
 
@@ -307,13 +322,12 @@ void Handoff::End() {
     const uint64_t now_ns = MonoNs();
     double fill = 0;
     bool more = false;
-    Announce();
     for (const auto& [id, producer] : producers_) {
       while (ledger_ != nullptr && !ReadOne(*producer, now_ns, &fill, &more)) {
       }
     }
+    for (auto at = producers_.begin(); at != producers_.end();) at = Forget(at);
   }
-  for (auto at = producers_.begin(); at != producers_.end();) at = Forget(at);
   Publish();
 }
 
@@ -323,7 +337,6 @@ void Handoff::ReadRings(uint64_t now_ns) {
   absl::MutexLock lock(&mutex_);
   double fill = 0;
   bool more = false;
-  Announce();
   if (ledger_ != nullptr) {
     for (auto at = producers_.begin(); at != producers_.end();) {
       at = ReadOne(*at->second, now_ns, &fill, &more) ? Forget(at) : std::next(at);
@@ -333,22 +346,10 @@ void Handoff::ReadRings(uint64_t now_ns) {
     pause_turns_ = 0;
     ledger_ = nullptr;
     queue_ = nullptr;
-    inbox_ = announced_ = nullptr;
+    inbox_ = nullptr;
   }
   pace_.OnTurn(fill, more, now_ns);
   Publish();
-}
-
-// Before the spans of a producer that has come, after those of one that has gone.
-void Handoff::Announce() {
-  const auto changes = std::exchange(producer_changes_, {});
-  if (inbox_ == nullptr) return;
-  if (announced_ == inbox_) {
-    for (const auto& [tgid, change] : changes) inbox_->AddProducer(tgid, change);
-    return;
-  }
-  announced_ = inbox_;
-  for (const auto& [id, producer] : producers_) inbox_->AddProducer(static_cast<uint32_t>(producer->peer().pid), 1);
 }
 
 // A process is observed from its first event on, which may come later than its first span.

@@ -77,6 +77,9 @@ class Handoff {
   void WatchListeners(bool on);
   void Accept(const HandoffSocket& socket, uint64_t now_ns);
   void OnHello(uint64_t id, uint64_t now_ns);
+  // The inbox learns of a producer before its spans can come, and of its end after them.
+  void CountHost(uint32_t tgid, int change) ABSL_LOCKS_EXCLUDED(mutex_);
+  void CountHostLocked(uint32_t tgid, int change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Attach(uint64_t id, Pending& pending, const Hello& hello, const Admission::Answer& answer, uint64_t now_ns);
   void Refuse(Pending& pending, int error);
   const ProcessFacts& FactsOf(const Peer& peer, uint64_t now_ns);
@@ -84,11 +87,10 @@ class Handoff {
   void Housekeep(uint64_t now_ns);
   void ReadRings(uint64_t now_ns) ABSL_LOCKS_EXCLUDED(mutex_);
   bool ReadOne(Producer& producer, uint64_t now_ns, double* fill, bool* more) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Announce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayBeObserved(Producer& producer, uint64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Push(std::vector<Span> spans) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Quarantine(Producer& producer, const char* why, uint64_t now_ns);
-  Producers::iterator Forget(Producers::iterator at);
+  Producers::iterator Forget(Producers::iterator at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End();
   void Publish() ABSL_LOCKS_EXCLUDED(counters_mutex_);
   void Say(const char* message, const Peer& peer, absl::string_view why);
@@ -109,7 +111,6 @@ class Handoff {
   uint64_t facts_until_ns_ = 0;
   Pace pace_;
   RecordDecoder decoder_;
-  std::vector<std::pair<uint32_t, int>> producer_changes_;  // that the inbox is to be told: process, +1 or -1
   std::vector<char> scratch_;
   std::string packet_;
   HandoffCounters totals_;
@@ -119,8 +120,8 @@ class Handoff {
   Ledger* ledger_ ABSL_GUARDED_BY(mutex_) = nullptr;
   SpanQueue* queue_ ABSL_GUARDED_BY(mutex_) = nullptr;
   HandedInbox* inbox_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  HandedInbox* announced_ ABSL_GUARDED_BY(mutex_) = nullptr;  // the inbox that knows the producers
-  int pause_turns_ ABSL_GUARDED_BY(mutex_) = 0;               // left until the pause begins; 0: none was asked for
+  std::map<uint32_t, int> hosts_ ABSL_GUARDED_BY(mutex_);  // processes, and how many producers they have
+  int pause_turns_ ABSL_GUARDED_BY(mutex_) = 0;            // left until the pause begins; 0: none was asked for
 
   mutable absl::Mutex counters_mutex_;
   HandoffCounters published_ ABSL_GUARDED_BY(counters_mutex_);

@@ -195,6 +195,13 @@ uint64_t LoadTail(const char* from, size_t bytes) {
   return byte(0) | byte(bytes / 2) << 8 | byte(bytes - 1) << 16;
 }
 
+// "http://h?b" is passed on as "/?b" (RFC 9112 3.2.1): both are hashed as "?b".
+uint64_t HashTarget(absl::string_view target) {
+  target = OriginForm(target);
+  if (absl::StartsWith(target, "/?")) target.remove_prefix(1);
+  return HashBytes(target);
+}
+
 }  // namespace
 
 uint64_t HashRequestId(absl::string_view value) {
@@ -218,8 +225,8 @@ absl::string_view OriginForm(absl::string_view target) {
   if (target.empty() || target[0] == '/') return target;
   const size_t scheme = target.find("://");
   if (scheme == absl::string_view::npos) return target;
-  const size_t path = target.find('/', scheme + 3);
-  return path == absl::string_view::npos ? absl::string_view("/") : target.substr(path);
+  const size_t end = target.find_first_of("/?", scheme + 3);
+  return end == absl::string_view::npos ? absl::string_view("/") : target.substr(end);
 }
 
 uint64_t HeadDigest::Fingerprint() const {
@@ -236,7 +243,7 @@ HeadDigest DigestHead(const HttpHead& head) {
   if (seen.request_ids > 1) digest.request_id = {};
   digest.request_id_hash = HashRequestId(digest.request_id);
   if (head.is_request) {
-    digest.method_target = HashCombine(HashBytes(head.method), HashBytes(OriginForm(head.target)));
+    digest.method_target = HashCombine(HashBytes(head.method), HashTarget(head.target));
     // Only a gateway makes CGI parameters of a request.
     if (head.protocol == "fastcgi") ++digest.proxy_marks;
     digest.own_export = seen.otel_user_agent && head.method == "POST" && IsExportPath(head.target);

@@ -52,7 +52,8 @@ bool ResponseAgrees(const HeadDigest& inner, const HeadDigest& outer);
 // Is a header with this name compared between an incoming and an outgoing request?
 bool IsEndToEnd(absl::string_view name);
 
-// The target in origin form: "http://h:1/a?b" -> "/a?b"; anything else unchanged.
+// The target in origin form: "http://h:1/a?b" -> "/a?b", "http://h" -> "/", "http://h?b" -> "?b"; anything else
+// unchanged.
 absl::string_view OriginForm(absl::string_view target);
 
 // Of an x-request-id; 0 if it is empty. Envoy rewrites the 15th character of a UUID (its trace reason): left out.

@@ -37,8 +37,9 @@ bool IsUpper(char c) { return c >= 'A' && c <= 'Z'; }
 // "http://host/metrics?x" -> "/metrics"; empty if it is neither a path nor an absolute URL with one.
 absl::string_view PathOf(absl::string_view target) {
   if (absl::ConsumePrefix(&target, "http://")) {
-    const size_t slash = target.find('/');
-    target = slash == absl::string_view::npos ? "/" : target.substr(slash);
+    const size_t end = target.find_first_of("/?#");
+    const bool has_path = end != absl::string_view::npos && target[end] == '/';
+    target = has_path ? target.substr(end) : "/";
   }
   if (!absl::StartsWith(target, "/")) return "";
   return target.substr(0, target.find_first_of("?#"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/serve/ledger_line.h"
 
+#include <initializer_list>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -13,83 +14,85 @@
 namespace spantap {
 namespace {
 
+using Field = std::pair<absl::string_view, uint64_t>;
+
 void Add(std::string& line, absl::string_view name, uint64_t value) { absl::StrAppend(&line, " ", name, "=", value); }
-void AddIf(std::string& line, absl::string_view name, uint64_t value) {
-  if (value != 0) Add(line, name, value);
+// What is zero is left out.
+void AddSeen(std::string& line, std::initializer_list<Field> fields) {
+  for (const auto& [name, value] : fields) {
+    if (value != 0) Add(line, name, value);
+  }
 }
 
 void AddSource(std::string& line, const SourceCounters& source) {
-  AddIf(line, "events_dropped.ring_full", source.drop_ring_full);
-  AddIf(line, "events_dropped.conn_state", source.drop_conn_state);
-  AddIf(line, "events_dropped.malformed", source.drop_malformed);
-  AddIf(line, "pieces_unreadable", source.unreadable);
-  AddIf(line, "calls_32bit", source.task32);
-  AddIf(line, "calls_foreign_frame", source.foreign_frame);
-  AddIf(line, "calls_many_iovecs", source.iovecs);
+  AddSeen(line, {{"events_dropped.ring_full", source.drop_ring_full},
+                 {"events_dropped.conn_state", source.drop_conn_state},
+                 {"events_dropped.malformed", source.drop_malformed},
+                 {"pieces_unreadable", source.unreadable},
+                 {"calls_32bit", source.task32},
+                 {"calls_foreign_frame", source.foreign_frame},
+                 {"calls_many_iovecs", source.iovecs}});
 }
 
 void AddLinks(std::string& line, const LinkCounters& l) {
   for (size_t i = 1; i < std::size(l.linked); ++i) {
-    AddIf(line, absl::StrCat("links.", LinkRuleName(static_cast<LinkRule>(i))), l.linked[i]);
+    AddSeen(line, {{absl::StrCat("links.", LinkRuleName(static_cast<LinkRule>(i))), l.linked[i]}});
   }
-  AddIf(line, "links_ambiguous", l.refused_ambiguous);
-  AddIf(line, "links_unknown", l.refused_unknown);
+  AddSeen(line, {{"links_ambiguous", l.refused_ambiguous}, {"links_unknown", l.refused_unknown}});
   for (const auto& [reason, count] : l.refused) {
-    AddIf(line, absl::StrCat("links_refused.", absl::StrReplaceAll(reason, {{" ", "_"}, {"=", "_"}})), count);
+    AddSeen(line, {{absl::StrCat("links_refused.", absl::StrReplaceAll(reason, {{" ", "_"}, {"=", "_"}})), count}});
   }
-  AddIf(line, "links_late", l.late);
-  AddIf(line, "link_candidates.told", l.candidates);
-  AddIf(line, "link_candidates.lost", l.candidates_lost);
-  AddIf(line, "causes_decided", l.cause.decided);
-  AddIf(line, "causes_overflow", l.cause.overflow);
-  AddIf(line, "cause_timelines", l.cause.timelines);
-  AddIf(line, "cause_searches_cut_short", l.cause.cut_short);
-  AddIf(line, "cause_forgotten", l.cause.forgotten);
-  AddIf(line, "cause_recalled", l.cause.recalled);
-  AddIf(line, "adopted", l.adopted);
+  AddSeen(line, {{"links_late", l.late},
+                 {"link_candidates.told", l.candidates},
+                 {"link_candidates.lost", l.candidates_lost},
+                 {"causes_decided", l.cause.decided},
+                 {"causes_overflow", l.cause.overflow},
+                 {"cause_timelines", l.cause.timelines},
+                 {"cause_searches_cut_short", l.cause.cut_short},
+                 {"cause_forgotten", l.cause.forgotten},
+                 {"cause_recalled", l.cause.recalled},
+                 {"adopted", l.adopted}});
 }
 
 void AddPipeline(std::string& line, const ConnCounters& c, const LinkCounters& l) {
   Add(line, "connections", c.opened);
-  AddIf(line, "connections_evicted", c.evicted);
-  AddIf(line, "connections_opaque", c.opaque);
+  AddSeen(line, {{"connections_evicted", c.evicted}, {"connections_opaque", c.opaque}});
   Add(line, "exchanges", c.exchanges);
-  AddIf(line, "exchanges_lost", c.exchanges_lost);
-  AddIf(line, "gaps_lost", c.gaps_lost);
-  AddIf(line, "messages_invalid", c.invalid);
-  AddIf(line, "heads_truncated", c.head_truncated);
-  AddIf(line, "pending_overflow", c.pending_overflow);
-  AddIf(line, "unsampled", l.unsampled);
-  AddIf(line, "own_export_skipped", l.own_export_skipped);
+  AddSeen(line, {{"exchanges_lost", c.exchanges_lost},
+                 {"gaps_lost", c.gaps_lost},
+                 {"messages_invalid", c.invalid},
+                 {"heads_truncated", c.head_truncated},
+                 {"pending_overflow", c.pending_overflow},
+                 {"unsampled", l.unsampled},
+                 {"own_export_skipped", l.own_export_skipped}});
   AddLinks(line, l);
 }
 
 void AddHanded(std::string& line, const HandedCounters& handed) {
   Add(line, "handoff_matched", handed.matched);
-  AddIf(line, "handoff_unmatched_spans", handed.unmatched_spans);
-  AddIf(line, "handoff_unmatched_exchanges", handed.unmatched_exchanges);
-  AddIf(line, "handoff_late", handed.late);
-  AddIf(line, "handoff_overflow", handed.overflow);
+  AddSeen(line, {{"handoff_unmatched_spans", handed.unmatched_spans},
+                 {"handoff_unmatched_exchanges", handed.unmatched_exchanges},
+                 {"handoff_late", handed.late},
+                 {"handoff_overflow", handed.overflow}});
 }
 
 void AddHandoff(std::string& line, const HandoffCounters& handoff) {
   Add(line, "handoff_producers", handoff.producers);
   Add(line, "handoff_attached", handoff.attached);
   Add(line, "handoff_spans", handoff.spans);
-  AddIf(line, "handoff_not_joined", handoff.not_joined);
-  AddIf(line, "handoff_refused", handoff.refused);
-  AddIf(line, "handoff_quarantined", handoff.quarantined);
-  AddIf(line, "handoff_dropped.full", handoff.dropped.full);
-  AddIf(line, "handoff_dropped.too_large", handoff.dropped.too_large);
-  AddIf(line, "handoff_dropped.no_agent", handoff.dropped.no_agent);
-  AddIf(line, "handoff_dropped.invalid", handoff.dropped.invalid);
+  AddSeen(line, {{"handoff_not_joined", handoff.not_joined},
+                 {"handoff_refused", handoff.refused},
+                 {"handoff_quarantined", handoff.quarantined},
+                 {"handoff_dropped.full", handoff.dropped.full},
+                 {"handoff_dropped.too_large", handoff.dropped.too_large},
+                 {"handoff_dropped.no_agent", handoff.dropped.no_agent},
+                 {"handoff_dropped.invalid", handoff.dropped.invalid}});
 }
 
 void AddMemory(std::string& line, const MemoryCounters& memory) {
   Add(line, "link_memory.loaded", memory.loaded);
   Add(line, "link_memory.saved", memory.saved);
-  AddIf(line, "link_memory.rejected", memory.rejected);
-  AddIf(line, "link_memory.write_errors", memory.write_errors);
+  AddSeen(line, {{"link_memory.rejected", memory.rejected}, {"link_memory.write_errors", memory.write_errors}});
 }
 
 }  // namespace

@@ -68,6 +68,7 @@ absl::StatusOr<ListenAddress> ParseListenAddress(absl::string_view text) {
   }
   absl::string_view host = text.substr(0, colon);
   if (host.empty()) return Refuse(text, "has no address");
+  if (host.find('\0') != absl::string_view::npos) return Refuse(text, "has no numeric address before the port");
   ListenAddress out;
   const bool bracketed = absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]");
   const std::string name(host == "localhost" ? "127.0.0.1" : host);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exporter/embedded/settings.h"
 
-#include <array>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -10,14 +9,13 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "exporter/model/resource_attributes.h"
+#include "exporter/model/standard_variables.h"
 #include "exporter/transport/header_list.h"
 
 namespace spantap {
 namespace {
 
 constexpr absl::Duration kDrain = absl::Seconds(2);
-constexpr absl::Duration kLongest = absl::Hours(1);         // where the specification says "no limit"
-constexpr absl::Duration kLongestBatch = absl::Hours(168);  // likewise, of a batch with its retries
 constexpr uint64_t kMostSpans = 10'000'000;
 
 // What an endpoint is made of is known when all variables are read.
@@ -132,49 +130,49 @@ constexpr std::pair<const char*, bool> kExporters[] = {{"otlp", true}, {"none", 
 
 // Of two names, the first that is set and understood counts: the one for traces before the general one.
 struct Variable {
-  std::array<const char*, 2> names;
+  standard::VariableNames names;
   absl::Status (*set)(absl::string_view text, Draft& draft);
   bool secret = false;
 };
 
 // clang-format off
 constexpr Variable kVariables[] = {
-  {{"OTEL_SDK_DISABLED"}, [](absl::string_view t, Draft& d) { return SetBoolean(t, &d.settings.disabled); }},
-  {{"OTEL_TRACES_EXPORTER"}, [](absl::string_view t, Draft& d) { return SetName(t, kExporters, &d.settings.exports); }},
-  {{"OTEL_EXPORTER_OTLP_ENDPOINT"}, [](absl::string_view t, Draft& d) { return SetEndpoint(t, EndpointForm::kBase, d); }},
-  {{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}, [](absl::string_view t, Draft& d) { return SetEndpoint(t, EndpointForm::kSignal, d); }},
-  {{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"},
+  {standard::kDisabled, [](absl::string_view t, Draft& d) { return SetBoolean(t, &d.settings.disabled); }},
+  {standard::kTracesExporter, [](absl::string_view t, Draft& d) { return SetName(t, kExporters, &d.settings.exports); }},
+  {standard::kEndpoint, [](absl::string_view t, Draft& d) { return SetEndpoint(t, EndpointForm::kBase, d); }},
+  {standard::kTracesEndpoint, [](absl::string_view t, Draft& d) { return SetEndpoint(t, EndpointForm::kSignal, d); }},
+  {standard::kProtocol,
    [](absl::string_view t, Draft& d) { return SetName(t, kProtocols, &d.transport.endpoint.protocol); }},
-  {{"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"},
+  {standard::kCompression,
    [](absl::string_view t, Draft& d) { return SetName(t, kCompressions, &d.transport.compression); }},
-  {{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"}, SetHeaders, true},
-  {{"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"},
-   [](absl::string_view t, Draft& d) { return SetTime(t, kLongest, kLongest, &d.settings.exporter.request_timeout); }},
-  {{"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"},
+  {standard::kHeaders, SetHeaders, true},
+  {standard::kTimeout,
+   [](absl::string_view t, Draft& d) { return SetTime(t, standard::kLongestTimeout, standard::kLongestTimeout, &d.settings.exporter.request_timeout); }},
+  {standard::kCertificate,
    [](absl::string_view t, Draft& d) { return SetText(t, &d.transport.tls.ca_file); }},
-  {{"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"},
+  {standard::kClientCertificate,
    [](absl::string_view t, Draft& d) { return SetText(t, &d.transport.tls.certificate_file); }},
-  {{"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"},
+  {standard::kClientKey,
    [](absl::string_view t, Draft& d) { return SetText(t, &d.transport.tls.key_file); }},
-  {{"OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"},
+  {standard::kInsecure,
    [](absl::string_view t, Draft& d) { return SetBoolean(t, &d.insecure); }},
-  {{"OTEL_BSP_SCHEDULE_DELAY"},
-   [](absl::string_view t, Draft& d) { return SetTime(t, absl::Milliseconds(1), kLongest, &d.settings.exporter.batch.max_delay); }},
-  {{"OTEL_BSP_EXPORT_TIMEOUT"},
-   [](absl::string_view t, Draft& d) { return SetTime(t, kLongestBatch, kLongestBatch, &d.settings.exporter.retry.give_up); }},
-  {{"OTEL_BSP_MAX_QUEUE_SIZE"}, SetQueueSpans},
-  {{"OTEL_BSP_MAX_EXPORT_BATCH_SIZE"}, SetBatchSpans},
-  {{"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"},
+  {standard::kScheduleDelay,
+   [](absl::string_view t, Draft& d) { return SetTime(t, absl::Milliseconds(1), standard::kLongestTimeout, &d.settings.exporter.batch.max_delay); }},
+  {standard::kExportTimeout,
+   [](absl::string_view t, Draft& d) { return SetTime(t, standard::kLongestGiveUp, standard::kLongestGiveUp, &d.settings.exporter.retry.give_up); }},
+  {standard::kQueueSpans, SetQueueSpans},
+  {standard::kBatchSpans, SetBatchSpans},
+  {standard::kAttributes,
    [](absl::string_view t, Draft& d) { return SetLimit(t, &d.settings.exporter.limits.attributes); }},
-  {{"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"}, SetValueLength},
-  {{"OTEL_SPAN_EVENT_COUNT_LIMIT"}, [](absl::string_view t, Draft& d) { return SetLimit(t, &d.settings.exporter.limits.events); }},
-  {{"OTEL_SPAN_LINK_COUNT_LIMIT"}, [](absl::string_view t, Draft& d) { return SetLimit(t, &d.settings.exporter.limits.links); }},
-  {{"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"},
+  {standard::kValueLength, SetValueLength},
+  {standard::kEvents, [](absl::string_view t, Draft& d) { return SetLimit(t, &d.settings.exporter.limits.events); }},
+  {standard::kLinks, [](absl::string_view t, Draft& d) { return SetLimit(t, &d.settings.exporter.limits.links); }},
+  {standard::kEventAttributes,
    [](absl::string_view t, Draft& d) { return SetLimit(t, &d.settings.exporter.limits.event_attributes); }},
-  {{"OTEL_LINK_ATTRIBUTE_COUNT_LIMIT"},
+  {standard::kLinkAttributes,
    [](absl::string_view t, Draft& d) { return SetLimit(t, &d.settings.exporter.limits.link_attributes); }},
-  {{"OTEL_SERVICE_NAME"}, [](absl::string_view t, Draft& d) { return SetText(t, &d.settings.service_name); }},
-  {{"OTEL_RESOURCE_ATTRIBUTES"}, SetResource},
+  {standard::kServiceName, [](absl::string_view t, Draft& d) { return SetText(t, &d.settings.service_name); }},
+  {standard::kResourceAttributes, SetResource},
   {{"SPANTAP_DRAIN"},
    [](absl::string_view t, Draft& d) { return SetTime(t, absl::ZeroDuration(), absl::Minutes(1), &d.settings.exporter.drain); }},
   {{"SPANTAP_LOG"}, [](absl::string_view t, Draft& d) { return SetText(t, &d.settings.log); }},
@@ -201,7 +199,7 @@ EmbeddedEnvironment ReadEmbeddedEnvironment(const std::function<const char*(cons
   Draft draft;
   draft.settings.exporter.drain = kDrain;
   for (const Variable& row : kVariables) {
-    for (const char* const name : row.names) {
+    for (const char* const name : {row.names.name, row.names.general}) {
       const char* const text = name != nullptr ? variable(name) : nullptr;
       if (text == nullptr || *text == '\0') continue;
       const absl::Status status = row.set(text, draft);

@@ -34,6 +34,12 @@ absl::Status CheckSettings(const ExporterSettings& s) {
   return absl::OkStatus();
 }
 
+// Its owner is another process, in which it still lives.
+template <typename T>
+void Leak(std::shared_ptr<T> kept) {
+  new std::shared_ptr<T>(std::move(kept));
+}
+
 class ExporterImpl final : public Exporter {
  public:
   ExporterImpl(const ExporterSettings& settings, ExporterParts parts, Ledger& ledger,
@@ -92,14 +98,14 @@ absl::Status ExporterImpl::Open(bool with_spool) {
 }
 
 // Of a parent: its connections and its spool must not be closed here, and its threads do not exist.
-void ExporterImpl::LeakPipeline() { new std::shared_ptr<ExportPipeline>(std::move(pipeline_)); }
+void ExporterImpl::LeakPipeline() { Leak(std::move(pipeline_)); }
 
 ExporterImpl::~ExporterImpl() {
   if (pipeline_ == nullptr) return;
   if (Foreign()) {
     LeakPipeline();
-    new std::shared_ptr<Accounts>(accounts_);
-    new std::shared_ptr<SpanQueue>(queue_);
+    Leak(accounts_);
+    Leak(queue_);
     return;
   }
   Stop();

@@ -73,6 +73,10 @@ def main():
     parser.add_argument("--as-is", action="store_true", help="record nothing, measure what is there")
     parser.add_argument("--record-only", action="store_true", help="record what is missing, and end")
     options = parser.parse_args()
+    names = [combination.name for combination in recording.combinations()]
+    for word in filter(None, options.only.split(",")):
+        if not any(wanted(name, word) for name in names):
+            parser.error(f"--only: no recording is called {word!r}; there are:\n" + "\n".join(names))
     root = server_table.cache_folder()
     fresh = sorted(p for p in root.glob("fresh-*") if p.is_dir())
     if options.fresh:

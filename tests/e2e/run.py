@@ -59,7 +59,8 @@ class Test:
     def __init__(self, path, name, function):
         self.path, self.name, self.function = path, name, function
         self.label = f"{path.stem}.{name}"
-        # A file says SIDE_BY_SIDE = True if its tests load no programs into the kernel and measure no times.
+        # A file says SIDE_BY_SIDE = True if its tests hold on a busy machine: they compare no times, and assert no share
+        # of links that comes of guessing.
         self.side_by_side = function.__globals__.get("SIDE_BY_SIDE", False)
 
 
@@ -114,6 +115,8 @@ def main():
     files = [pathlib.Path(f).resolve() for f in options.files] or sorted(here)
     tests = [Test(path, name, function) for path in files for name, function in load_file(path).items()]
     tests = [test for test in tests if options.filter in test.label]
+    if not tests:
+        parser.error(f"no test's name has {options.filter!r}; --list prints them")
     if options.list:
         print("\n".join(test.label for test in tests))
         return 0

@@ -23,6 +23,8 @@ from harness.spantap import Agent
 sys.path.insert(0, str(REPO / "tests" / "abi"))
 from ring_reader import SPAN, RingReader  # noqa: E402
 
+SIDE_BY_SIDE = True
+
 TRACE = "4bf92f3577b34da6a3ce929d0e0e47"
 PARENT = "00f067aa0ba902b7"
 

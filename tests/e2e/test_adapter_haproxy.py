@@ -20,6 +20,8 @@ from harness.proxies import Nginx
 from harness.sink import OtlpSink
 from harness.spantap import Agent
 
+SIDE_BY_SIDE = True
+
 ROUNDS = int(os.environ.get("SPANTAP_ROUNDS", "1"))
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, UNSAMPLED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-00"

@@ -17,6 +17,8 @@ from harness.env import check, check_equal, need, wait_until
 from harness.origin import Origin
 from harness.tools import system
 
+SIDE_BY_SIDE = True
+
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 ROUNDS = int(os.environ.get("SPANTAP_ROUNDS", "1"))

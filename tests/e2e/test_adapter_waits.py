@@ -12,6 +12,8 @@ from harness.adapter_faults import Rig, percentile
 from harness.env import check
 from harness.fault_load import FaultLoad
 
+SIDE_BY_SIDE = True
+
 ROUNDS = int(os.environ.get("SPANTAP_ROUNDS", "1"))
 KILLS = 3 if ROUNDS == 1 else 5 * ROUNDS
 # The spans which a killed agent has taken and not sent: those of this time, its batch delay of 50 ms and the time that

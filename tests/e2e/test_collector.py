@@ -9,6 +9,8 @@ from harness.proxies import Envoy, Nginx
 from harness.sink import OtlpSink
 from harness.spantap import Agent
 
+SIDE_BY_SIDE = True
+
 RECEIVED, REFUSED = "otelcol_receiver_accepted_spans", "otelcol_receiver_refused_spans"
 
 

@@ -15,6 +15,8 @@ from harness.certificates import Certificates
 from harness.env import REPO, Fail, check, check_equal
 from harness.sink import OtlpSink
 
+SIDE_BY_SIDE = True
+
 PROGRAM = REPO / "tests" / "e2e" / "harness" / "embedded.py"
 LIBRARY = REPO / "build" / "lib" / "libspantap.so.0"
 EMBEDDED = REPO / "build" / "lib" / "libspantap-embedded.so.0"

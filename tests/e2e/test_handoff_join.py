@@ -12,6 +12,8 @@ from harness.origin import Origin
 from harness.sink import OtlpSink
 from harness.spantap import Agent
 
+SIDE_BY_SIDE = True
+
 APP = REPO / "tests/e2e/harness/app.py"
 UPSTREAM, DOWNSTREAM, GET_SERVER, GET_CLIENT = ("front", "CLIENT"), ("front", "SERVER"), ("app", "SERVER"), ("app", "CLIENT")
 

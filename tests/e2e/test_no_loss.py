@@ -155,7 +155,7 @@ def test_collector_comes_and_goes(env):
     sink = OtlpSink(env, keep="count")
     agent = Agent(env, "--pid", origin.pid, "--endpoint", sink.endpoint)
     load = start_load(env, origin.port, 4, connections=2)
-    time.sleep(0.5)
+    wait_until(lambda: sink.span_count > 0, 3, "spans while all is well")
     sink.script(Answer(503), Answer(0), Answer(429, headers={"retry-after": "1"}), Answer(400))
     finish_load(load)
     wait_until(lambda: not sink._script, 10, "every scripted answer was asked for")

@@ -15,6 +15,8 @@ from harness.proxies import Envoy, HAProxy, Nginx
 from harness.sink import OtlpSink
 from harness.spantap import Agent, binary, check_ledger, parse_ledger
 
+SIDE_BY_SIDE = True
+
 
 def replay(file, *args):
     """(stdout, ledger) of a replay that must succeed."""

@@ -11,6 +11,8 @@ from harness.proxies import Nginx
 from harness.sink import OtlpSink
 from harness.spantap import Agent
 
+SIDE_BY_SIDE = True
+
 
 @deadline(30)
 def test_reload(env):

@@ -84,6 +84,28 @@ TEST_CASE("hand-off: spans of several producers arrive, each with its resource",
   CHECK(Soon([&] { return a.ring()->tail == a.writer().head(); }));
 }
 
+// What is exported in the kernel's words because nobody knew that a span would come is exported twice.
+TEST_CASE("hand-off: a process is known to hand off when its producer gets the welcome", "[handoff]") {
+  HandedInbox inbox;
+  Rig rig({}, false);
+  const std::vector<uint32_t> self = {static_cast<uint32_t>(getpid())};
+  for (int run = 0; run < 2; ++run) {
+    std::vector<std::unique_ptr<TestProducer>> producers;
+    if (run == 0) rig.handoff->Begin(rig.ledger, &rig.queue, &inbox);
+    for (int i = 0; i < 20; ++i) {
+      producers.push_back(std::make_unique<TestProducer>(rig.path, HelloPacket(SPANTAP_RING_MIN_BYTES)));
+      REQUIRE(producers.back()->attached());
+      if (run == 0) CHECK(inbox.ProducersChanged() == (i == 0));
+      if (run == 0) CHECK(inbox.TakeProducers() == self);
+    }
+    if (run == 1) rig.handoff->Begin(rig.ledger, &rig.queue, &inbox);  // those that were there before it
+    CHECK(inbox.TakeProducers() == self);
+    producers.clear();
+    CHECK(Soon([&] { return inbox.ProducersChanged() && inbox.TakeProducers().empty(); }));
+    rig.handoff->Pause();
+  }
+}
+
 TEST_CASE("hand-off: without an exporter spans are counted as such", "[handoff]") {
   Rig rig({}, false);
   rig.handoff->Begin(rig.ledger, nullptr);

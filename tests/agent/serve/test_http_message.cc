@@ -23,6 +23,7 @@ TEST_CASE("request: the line says what is wanted, and only it", "[serve]") {
       {"GET /metrics?a=/b HTTP/1.1", 0, "/metrics", false},
       {"GET http://127.0.0.1:9464/ledger?x HTTP/1.1", 0, "/ledger", false},
       {"GET http://127.0.0.1:9464 HTTP/1.1", 0, "/", false},
+      {"GET http://127.0.0.1:9464?/metrics HTTP/1.1", 0, "/", false},
       {"GET /../etc/passwd HTTP/1.1", 0, "/../etc/passwd", false},
       {"POST /metrics HTTP/1.1", 405, "", false},
       {"OPTIONS * HTTP/1.1", 405, "", false},
@@ -88,28 +89,29 @@ TEST_CASE("listen: accepted and refused addresses", "[serve]") {
     REQUIRE(ParseListenAddress(wide).ok());
     CHECK_FALSE(ParseListenAddress(wide)->loopback);
   }
-  for (const char* bad : {"",
-                          ":",
-                          "9464",
-                          ":9464",
-                          "127.0.0.1",
-                          "127.0.0.1:",
-                          "127.0.0.1:65536",
-                          "127.0.0.1:-1",
-                          "127.0.0.1: 1",
-                          "127.0.0.1:99999999999",
-                          "::1:9464",
-                          "[::1]",
-                          "[::1:1",
-                          "::1]:1",
-                          "example.org:80",
-                          "127.1:80",
-                          "[127.0.0.1]:80",
-                          "unix:/run/x",
-                          "http://127.0.0.1:80",
-                          "127.0.0.1:80/metrics",
-                          "\n:1"}) {
-    INFO(bad);
+  for (const absl::string_view bad : std::initializer_list<absl::string_view>{absl::string_view("127.0.0.1\0x:80", 14),
+                                                                              "",
+                                                                              ":",
+                                                                              "9464",
+                                                                              ":9464",
+                                                                              "127.0.0.1",
+                                                                              "127.0.0.1:",
+                                                                              "127.0.0.1:65536",
+                                                                              "127.0.0.1:-1",
+                                                                              "127.0.0.1: 1",
+                                                                              "127.0.0.1:99999999999",
+                                                                              "::1:9464",
+                                                                              "[::1]",
+                                                                              "[::1:1",
+                                                                              "::1]:1",
+                                                                              "example.org:80",
+                                                                              "127.1:80",
+                                                                              "[127.0.0.1]:80",
+                                                                              "unix:/run/x",
+                                                                              "http://127.0.0.1:80",
+                                                                              "127.0.0.1:80/metrics",
+                                                                              "\n:1"}) {
+    INFO(std::string(bad));
     const auto address = ParseListenAddress(bad);
     REQUIRE_FALSE(address.ok());
     CHECK(absl::IsInvalidArgument(address.status()));

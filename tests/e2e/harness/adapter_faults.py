@@ -108,6 +108,7 @@ class Rig:
         self.claims = collections.Counter()  # what agents that have ended said of producers' drops
         self.lanes, reasons = [], []
         wanted = os.environ.get("SPANTAP_PROXIES", ",".join(ADAPTERS)).split(",")
+        check(set(wanted) <= set(ADAPTERS), f"SPANTAP_PROXIES={','.join(wanted)}: accepted are {', '.join(ADAPTERS)}")
         for name in [n for n in names if n in wanted]:
             try:
                 self.lanes.append(Lane(self, name, **options))

@@ -46,7 +46,7 @@ class Env:
         os.chmod(self.tmp, 0o755)  # workers of nginx and HAProxy run as another user
         self._stack = contextlib.ExitStack()
         self._processes = []
-        self._ports = set()
+        self._claims = []
         self._random = random.Random(os.getpid() * 1000003 + time.time_ns())
 
     # -- life
@@ -72,10 +72,11 @@ class Env:
 
     # -- things
     def free_port(self):
-        """A free TCP port outside the ephemeral range, so that no outgoing connection takes it."""
+        """A free TCP port outside the ephemeral range, so that no outgoing connection takes it; nor does a test that
+        runs beside this one, before whoever it is meant for listens."""
         for _ in range(1000):
             port = self._random.randrange(20000, 32000)
-            if port in self._ports:
+            if not self._claim(port):
                 continue
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -83,9 +84,19 @@ class Env:
                     probe.bind(("127.0.0.1", port))
                 except OSError:
                     continue
-            self._ports.add(port)
             return port
         raise Fail("no free port between 20000 and 32000")
+
+    def _claim(self, port):
+        """True if no other test of this machine has this port, until this process ends."""
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0spantap-e2e-port-{port}")
+        except OSError:
+            claim.close()
+            return False
+        self._claims.append(claim)
+        return True
 
     def start(self, name, argv, port=None, env=None, wait=10.0, **popen):
         """Starts a child; returns when it accepts connections on `port` (if given)."""

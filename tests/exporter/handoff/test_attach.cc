@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "ring_agent.h"
+#include "tests/fakes/rounds.h"
 
 namespace spantap {
 namespace {
@@ -253,8 +254,7 @@ TEST_CASE("attach: a pause is obeyed and ends", "[handoff]") {
 }
 
 TEST_CASE("attach: restarts of the agent leave no descriptor, no mapping, and lose nothing", "[handoff]") {
-  const char* rounds = getenv("SPANTAP_ROUNDS");
-  const int restarts = 10 * (rounds != nullptr ? std::max(1, atoi(rounds)) : 1);
+  const int restarts = Rounds(10);
   Place place;
   Host host(place.socket());
   int descriptors = 0;

@@ -17,14 +17,10 @@
 
 #include "exporter/intake/ring_reader.h"
 #include "ring_agent.h"
+#include "tests/fakes/rounds.h"
 
 namespace spantap {
 namespace {
-
-int Rounds() {
-  const char* rounds = getenv("SPANTAP_ROUNDS");
-  return rounds != nullptr ? std::max(1, atoi(rounds)) : 1;
-}
 
 // A span whose size and content follow from its number.
 class Made {
@@ -95,7 +91,7 @@ TEST_CASE("ring: equals its model for all sizes and places, over the end of data
     Model model(start);
     std::mt19937 random(++seed);
     uint64_t full = 0;
-    for (uint64_t number = 0; number < 20000u * Rounds(); ++number) {
+    for (uint64_t number = 0; number < static_cast<uint64_t>(Rounds(8000)); ++number) {
       const Made made(number, seed);
       const bool fits = model.Push(number, made.bytes);
       REQUIRE(spantap_submit(host.producer, &made.span) == (fits ? SPANTAP_OK : SPANTAP_FULL));
@@ -273,7 +269,7 @@ TEST_CASE("ring: before each instruction of the agent's reader, what it has not 
 TEST_CASE("ring: an agent killed at a random moment: its producer moves the rest, none is lost, none twice",
           "[handoff]") {
   std::mt19937 random(13);
-  for (int trial = 0; trial < 5 * Rounds(); ++trial) {
+  for (int trial = 0; trial < Rounds(5); ++trial) {
     Place place;
     std::optional<RingAgent> agent(std::in_place, place.socket());
     Host host(place.socket());
@@ -309,7 +305,7 @@ TEST_CASE("ring: an agent killed at a random moment: its producer moves the rest
 TEST_CASE("ring: a producer killed at a random moment leaves whole records, all that it counted", "[handoff]") {
   std::mt19937 random(11);
   size_t total = 0;
-  for (int trial = 0; trial < 20 * Rounds(); ++trial) {
+  for (int trial = 0; trial < Rounds(20); ++trial) {
     Place place;
     RingAgent agent(place.socket());
     const pid_t child = fork();

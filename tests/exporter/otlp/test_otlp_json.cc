@@ -9,6 +9,7 @@
 #include "exporter/otlp/otlp_json.h"
 #include "tests/exporter/otlp/json_reading.h"
 #include "tests/exporter/otlp/request_maker.h"
+#include "tests/fakes/rounds.h"
 
 namespace spantap {
 namespace {
@@ -24,7 +25,7 @@ std::string ToJson(const std::string& bytes) {
 TEST_CASE("json: random requests come back as they were", "[otlp]") {
   for (const bool unknown_fields : {false, true}) {
     oracle::RequestMaker maker(21, unknown_fields);
-    for (int round = 0; round < 300; ++round) {
+    for (int round = 0; round < Rounds(100); ++round) {
       INFO("unknown fields " << unknown_fields << ", round " << round);
       Request request = maker.Make();
       const Request read = oracle::ReadRequest(ToJson(request.SerializeAsString()));
@@ -149,7 +150,7 @@ TEST_CASE("json: hostile bytes give JSON of bounded size or are refused", "[otlp
   auto& generator = maker.generator;
   int refused = 0;
   std::string json;
-  for (int round = 0; round < 4000; ++round) {
+  for (int round = 0; round < Rounds(1500); ++round) {
     std::string bytes = maker.Make(2, 3).SerializeAsString();
     if (generator.Chance(20) && !bytes.empty()) bytes.resize(generator.Below(bytes.size()));
     for (size_t n = generator.Below(4); n > 0 && !bytes.empty(); --n) {

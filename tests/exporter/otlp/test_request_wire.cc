@@ -6,6 +6,7 @@
 #include "exporter/otlp/otlp_encoder.h"
 #include "exporter/otlp/request_wire.h"
 #include "tests/exporter/otlp/request_maker.h"
+#include "tests/fakes/rounds.h"
 
 namespace spantap {
 namespace {
@@ -66,7 +67,7 @@ void CheckSplit(const Request& request) {
 TEST_CASE("request: counts and halves agree with protobuf", "[otlp]") {
   for (const bool unknown_fields : {false, true}) {
     oracle::RequestMaker maker(7, unknown_fields);
-    for (int round = 0; round < 600; ++round) {
+    for (int round = 0; round < Rounds(200); ++round) {
       INFO("unknown fields " << unknown_fields << ", round " << round);
       CheckSplit(maker.Make());
     }
@@ -122,7 +123,7 @@ TEST_CASE("request: what protobuf refuses is refused, whatever is cut off or cha
   auto& generator = maker.generator;
   const google::protobuf::LogSilencer silencer;
   int refused = 0;
-  for (int round = 0; round < 4000; ++round) {
+  for (int round = 0; round < Rounds(1500); ++round) {
     std::string bytes = maker.Make(2, 3).SerializeAsString();
     if (bytes.empty()) continue;
     if (generator.Chance(50)) bytes.resize(generator.Below(bytes.size()));

@@ -14,6 +14,7 @@
 
 #include "tests/exporter/spool/fault_io.h"
 #include "tests/exporter/spool/spool_test.h"
+#include "tests/fakes/rounds.h"
 
 namespace spantap {
 namespace {
@@ -128,11 +129,6 @@ void Script(OpenSpool& s, Diary& diary) {
   }
   while (s.spool->stats().batches > 0) TakeAndFinish(s, diary, true);
   Append(s, diary, 100);
-}
-
-int Rounds(int usual) {
-  const char* rounds = std::getenv("SPANTAP_ROUNDS");
-  return usual * std::max(1, rounds == nullptr ? 1 : std::atoi(rounds));
 }
 
 }  // namespace
