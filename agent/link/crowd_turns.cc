@@ -76,19 +76,24 @@ Whole MembersOf(const Crowd& crowd, const Lane& lane) {
   return whole;
 }
 
-// Each request, in order of reading, took the connection that had come free last of those that were there.
+// Of the connections that were there, each request, in order of reading, took the one that had come free last; what was
+// dialled, was dialled for what had been read last.
 bool AssignConnections(const Whole& whole) {
   const uint64_t pool = PoolOf(*whole.clients.front());
   for (const Member* client : whole.clients) {
-    if (client->free_ns == 0 || PoolOf(*client) != pool) return false;
+    if ((client->free_ns == 0 && !client->exchange->dial) || PoolOf(*client) != pool) return false;
   }
   for (const Member* server : whole.servers) {
     Member* best = nullptr;
+    Member* dialled = nullptr;
     for (Member* client : whole.clients) {
-      if (client->pool_choice != 0 || client->free_ns >= server->exchange->request_stamp.end_mono_ns) continue;
+      if (DialledFor(*client, *server)) dialled = client;
+      if (client->exchange->dial || client->pool_choice != 0) continue;
+      if (client->free_ns >= server->exchange->request_stamp.end_mono_ns) continue;
       if (best == nullptr || client->free_ns > best->free_ns) best = client;
     }
-    if (best == nullptr) return false;
+    if (dialled != nullptr) best = dialled;
+    if (best == nullptr || best->pool_choice != 0) return false;
     best->pool_choice = server->id;
   }
   return true;
@@ -104,9 +109,10 @@ bool AnswersTell(const Member& server) {
 // pool is not known both.
 bool Agreed(const Member& proposed, const Member& server, bool first_answered) {
   const PoolHabit& habit = server.process->proxy_class.habit;
+  const bool dialled = proposed.exchange->dial.has_value();
   const bool first_written = proposed.order_choice == server.id;
-  if (habit.known()) return first_answered || first_written;
-  return first_answered && first_written && habit.spotless();
+  if (habit.Known(dialled)) return first_answered || first_written;
+  return first_answered && first_written && habit.Spotless(dialled);
 }
 
 bool AnsweredInTurn(const Member& client, const Member& server) {

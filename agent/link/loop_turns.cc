@@ -52,7 +52,9 @@ uint64_t FreeConnections::Find(uint64_t conn_id) const {
 void PoolHabit::Learn(const Member& client) {
   const HeadStamp& in = client.cause->exchange->request_stamp;
   const HeadStamp& out = client.exchange->request_stamp;
-  if (!in.counted || !out.counted || in.tid != out.tid || client.exchange->dial || client.free_ns == 0) return;
+  if (!in.counted || !out.counted || in.tid != out.tid) return;
+  if (client.exchange->dial) own_dial_.Add(DialledFor(client, *client.cause));
+  if (client.exchange->dial || client.free_ns == 0) return;
   const Taking now = {client.cause->id, PoolOf(client), in.turns.turn, in.tid, in.end_mono_ns, client.free_ns};
   const Taking before = last_;
   last_ = now;
@@ -64,6 +66,13 @@ void PoolHabit::Learn(const Member& client) {
   // What came free in between says nothing about the choice of the first.
   if (first.free_ns < first.read_ns && second.free_ns > first.read_ns) return;
   latest_first_.Add(first.free_ns < first.read_ns && first.free_ns > second.free_ns);
+}
+
+bool DialledFor(const Member& client, const Member& server) {
+  const HeadStamp& in = server.exchange->request_stamp;
+  const auto& dial = client.exchange->dial;
+  return dial && dial->counted && in.counted && dial->tid == in.tid && dial->turns.turn == in.turns.turn &&
+         dial->turns.nread == in.turns.nread;
 }
 
 uint64_t PoolOf(const Member& client) {

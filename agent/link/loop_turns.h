@@ -73,12 +73,13 @@ class FreeConnections {
   std::unique_ptr<std::array<Four, 64>> cells_;
 };
 
-// Does the pool give what came free last? Two requests of one thread and turn, and the connections that they got.
+// Does the pool give what came free last? Two requests of one thread and turn, and the connections that they got. And
+// does a new connection carry the request that was read last before it was dialled?
 class PoolHabit {
  public:
   void Learn(const Member& client);  // linked, its cause set
-  bool known() const { return latest_first_.total >= 8 && latest_first_.value() >= 0.98; }
-  bool spotless() const { return latest_first_.good == latest_first_.total; }
+  bool Known(bool dialled) const { return Of(dialled).total >= 8 && Of(dialled).value() >= 0.98; }
+  bool Spotless(bool dialled) const { return Of(dialled).good == Of(dialled).total; }
 
  private:
   struct Taking {
@@ -89,9 +90,14 @@ class PoolHabit {
     uint64_t read_ns = 0;
     uint64_t free_ns = 0;
   };
+  const Share& Of(bool dialled) const { return dialled ? own_dial_ : latest_first_; }
   Taking last_;
   Share latest_first_;
+  Share own_dial_;
 };
+
+// The connection of `client` was dialled when `server` was the last that its thread had read.
+bool DialledFor(const Member& client, const Member& server);
 
 // Equal for connections of one thread to one upstream.
 uint64_t PoolOf(const Member& client);

@@ -214,6 +214,25 @@ TEST_CASE("turns: while an older request waits, no turn is sure", "[link][turns]
   CHECK_FALSE(loop.world[id].parent_span_id.valid());
 }
 
+TEST_CASE("turns: connections dialled in one turn carry what was read before each was dialled", "[link][turns]") {
+  const bool other_way = GENERATE(false, true);
+  Loop loop;
+  Two two;
+  Tcp tcp[2] = {loop.world.Connect(kProxy, 0), loop.world.Connect(kProxy, 0)};
+  loop.Next();
+  two.s = loop.Read();
+  tcp[other_way].client.dial = loop.world.Dial(kWorker);
+  two.t = loop.Read();
+  tcp[!other_way].client.dial = loop.world.Dial(kWorker);
+  loop.Next();
+  two.of_s = loop.Write(tcp[0]);
+  two.of_t = loop.Write(tcp[1]);
+  two.Keep();
+  AnswerTogether(loop, two.of_s, two.of_t, two.s, two.t);
+  CHECK(two.Right(loop.world) == !other_way);
+  CHECK(two.Open(loop.world) == other_way);
+}
+
 TEST_CASE("turns: a new connection carries what waits when it is there", "[link][turns]") {
   Loop loop;
   loop.LearnPool(true);
