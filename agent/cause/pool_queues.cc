@@ -7,8 +7,10 @@
 namespace spantap {
 namespace {
 
-constexpr int kMostSteps = 24;      // of a handler
-constexpr float kPossible = 0.05f;  // share of what follows
+constexpr int kMostSteps = 24;          // of a handler
+constexpr size_t kStepsInAll = 50'000;  // 0.1 us each
+constexpr size_t kMostPools = 8;        // in a round
+constexpr float kPossible = 0.05f;      // share of what follows
 constexpr float kExpected = 0.3f;
 constexpr float kLeastNotMade = 0.01f;
 constexpr uint64_t kFreedNs = 1'500'000;  // a connection that became free this short before may have been waited for
@@ -49,7 +51,7 @@ void PoolQueues::Run(const std::deque<Handler*>& closed, const std::vector<Handl
   }
   handlers_.insert(handlers_.end(), open.begin(), open.end());
   Collect(calls);
-  budget_ = kLooks * handlers_.size();
+  looks_ = kLooks * handlers_.size();
   for (uint32_t who = 0; who < handlers_.size() && settings_.use_end; ++who) {
     if (handlers_[who]->replied) FindAnchors(who, handlers_[who]->reply, kReply, false, kMostOdds, 0);
   }
@@ -61,6 +63,8 @@ void PoolQueues::Run(const std::deque<Handler*>& closed, const std::vector<Handl
   }
   std::stable_sort(order.begin(), order.end(),
                    [&](uint16_t a, uint16_t b) { return state_[a].depth < state_[b].depth; });
+  if (order.size() > kMostPools) order.resize(kMostPools);
+  steps_ = kStepsInAll;
   for (const uint16_t pool : order) Align(pool, calls);
   handlers_.clear(), answered_.clear(), anchors_.clear();
 }
@@ -96,7 +100,7 @@ void PoolQueues::FindAnchors(uint32_t who, const Moment& end, Label next, bool d
   const Handler& handler = *handlers_[who];
   auto it = std::upper_bound(answered_.begin(), answered_.end(), end.ns,
                              [](uint64_t ns, const Call* call) { return ns < call->answer.ns; });
-  for (size_t looks = 0; it != answered_.begin() && looks < kMostNear && budget_ > 0; ++looks, --budget_) {
+  for (size_t looks = 0; it != answered_.begin() && looks < kMostNear && looks_ > 0; ++looks, --looks_) {
     const Call& call = **--it;
     if (call.answer.ns + kTurnsReachNs < end.ns) break;
     if (call.sent.ns < handler.begin.ns || (call.owner != nullptr && call.owner != &handler)) continue;
@@ -196,7 +200,7 @@ void PoolQueues::Follow(uint32_t who, uint16_t pool) {
     if (walk.known.size() < kMostSteps) walk.known.push_back(call);
   }
   std::sort(walk.known.begin(), walk.known.end(), SentBefore);
-  for (int step = 0; step < kMostSteps; ++step) {
+  for (int step = 0; step < kMostSteps && steps_ > 0; ++step, --steps_) {
     if (walk.imagined) walk.at.state.outstanding = true;
     walk.next = learned_.program.NextOf(walk.at.state);
     walk.all = 0;

@@ -63,7 +63,7 @@ class PoolQueues {
   std::vector<Pool> state_;
   // Of one round.
   uint64_t since_ns_ = 0;
-  size_t budget_ = 0;
+  size_t looks_ = 0, steps_ = 0;  // left
   std::vector<Handler*> handlers_;
   std::vector<Call*> answered_;               // in order of their answers
   std::vector<std::vector<Anchor>> anchors_;  // of each of these
