@@ -44,7 +44,7 @@ LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate 
 .DELETE_ON_ERROR:
 .SECONDEXPANSION:
 
-.PHONY: all musl doc deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs accuracy-programs test demo bench soak fuzz accuracy adapters lint format install clean help unit
+.PHONY: all musl doc deps deps-build deps-test deps-tried test-programs fuzz-programs bench-programs accuracy-programs test demo bench soak fuzz accuracy accuracy-fit adapters lint format install clean help unit
 all: $(BUILD)/bin/spantap $(BUILD)/lib/libspantap.so $(BUILD)/lib/libspantap-embedded.so
 
 # ---------------------------------------------------------------- stages
@@ -257,6 +257,7 @@ BUILD_PACKAGES := g++=4:12 gcc=4:12 pkg-config clang-14=1:14.0 bpftool=7.1 libbp
 TEST_PACKAGES := catch2=2.13 libprotobuf-dev=3.21 libnghttp2-dev=1.52 zlib1g-dev=1:1.2 libclang-rt-14-dev=1:14.0 nginx-light=1.22 haproxy=2.6 wrk=4.1 \
     curl=7.88 procps python3-venv=3.11 python3-hpack=4.0 openssl=3.0 git musl-tools=1.2 nodejs=18 python3-aiohttp=3.8
 DOC_PACKAGES  := doxygen=1.9
+FIT_PACKAGES  := python3-sklearn=1.2
 LINT_PACKAGES := clang-format-14=1:14.0 clang-tidy-14=1:14.0
 deps: deps-test
 	$(Q)tests/setup/get_envoy.sh
@@ -292,6 +293,12 @@ accuracy: deps-tried
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all accuracy-programs
 	$(Q)/usr/bin/python3 tests/e2e/run.py --filter truth
 	$(Q)/usr/bin/python3 tests/accuracy/run.py $(if $(FRESH),--fresh) $(if $(ONLY),--only $(ONLY))
+# Of the weights of agent/cause/sureness.h, on sets of recordings that have been looked at.
+SETS ?= tuning
+accuracy-fit: deps-tried
+	$(Q)tests/setup/install_packages.sh $(FIT_PACKAGES)
+	$(Q)$(MAKE) --no-print-directory $(JOBS) accuracy-programs
+	$(Q)/usr/bin/python3 tests/accuracy/fit.py --sets $(SETS) --check --write
 fuzz: deps-test
 	$(Q)$(MAKE) --no-print-directory $(JOBS) SAN=1 fuzz-programs
 	$(Q)for f in $(FUZZERS); do build/san/fuzz/$$f -max_total_time=$(SECONDS) -print_final_stats=1 build/san/fuzz/$$f.new tests/data/$$f || exit 1; done
@@ -373,6 +380,7 @@ help:
 	  'make soak      the tests with twenty times the rounds' \
 	  'make fuzz      the fuzzers, 60 seconds each (SECONDS=N)' \
 	  'make accuracy  spans against what Envoy itself reports; links of some dozen servers against the truth (FRESH=1: record anew)' \
+	  'make accuracy-fit  fits anew how often links are right, on recordings that were looked at (SETS=tuning,fresh-DATE)' \
 	  'make lint      formatting, clang-tidy, thread-safety analysis, include arrows' \
 	  'make format    apply the formatting' \
 	  'make install   DESTDIR and prefix are respected' \
