@@ -32,7 +32,7 @@ void FastCgiParser::Feed(const PieceInfo& info, absl::string_view bytes) {
   }
   position_ = info.position + piece.size();
   fresh_ = false;
-  if (info.call_end && state_ == State::kSeek && open_) GuessEnd(piece);
+  if (info.call_end && state_ == State::kSeek && open_) GuessEnd();
 }
 
 size_t FastCgiParser::Step(absl::string_view bytes) {
@@ -348,11 +348,12 @@ void FastCgiParser::SkipHidden(bool within_call) {
   if (context_.MayHide(requests_, within_call)) Lose(LossReason::kGap);
 }
 
-// A call that ends in the record that ends the message.
-void FastCgiParser::GuessEnd(absl::string_view bytes) {
+// A call that ends in the record that ends the message, which may have begun in the call before.
+void FastCgiParser::GuessEnd() {
   uint16_t id = 0;
-  if (!EndsFastCgiMessage(bytes, requests_, &id) || id != id_) return;
+  if (!EndsFastCgiMessage(tail_, requests_, &id) || id != id_) return;
   open_ = false;
+  tail_.clear();
   EndMessage(BodyEnd::kGuessed);
 }
 

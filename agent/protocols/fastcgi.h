@@ -65,7 +65,7 @@ class FastCgiParser final : public Parser {
   void LoseTrack(bool within_call);
   void SkipHidden(bool within_call);
   void EndMessage(BodyEnd how);
-  void GuessEnd(absl::string_view bytes);
+  void GuessEnd();
   void Invalid() { Fail(LossReason::kInvalid); }
   void Fail(LossReason reason);
   void Lose(LossReason reason);
