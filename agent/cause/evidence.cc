@@ -7,12 +7,18 @@
 namespace spantap {
 namespace {
 
-constexpr absl::string_view kNames[kSigns] = {
-    "joint",      "local",         "rivals",         "rivalry",   "claimed",     "crowded",    "likeliest",
-    "neighbour",  "unclaimed",     "timelines",      "margin",    "step",        "worst_step", "mean_step",
-    "reply_step", "follows",       "nearness",       "immediate", "least_known", "tokens",     "token",
-    "proposal",   "proposed_here", "contradicted",   "missing",   "dequeued",    "queued",     "alike",
-    "open",       "left_open",     "left_open_here", "disagreed", "unsimulated", "waited",     "queues_disagreed"};
+struct Meaning {
+  absl::string_view name;
+  int direction;
+};
+constexpr Meaning kMeanings[kSigns] = {
+    {"joint", 1},           {"local", 1},      {"rivals", -1},       {"rivalry", -1},      {"claimed", 1},
+    {"crowded", -1},        {"likeliest", 1},  {"neighbour", 1},     {"unclaimed", -1},    {"timelines", 0},
+    {"margin", 1},          {"step", 1},       {"worst_step", 1},    {"mean_step", 1},     {"reply_step", 1},
+    {"follows", 1},         {"nearness", 0},   {"immediate", 0},     {"least_known", 0},   {"tokens", 1},
+    {"token", 1},           {"proposal", 0},   {"proposed_here", 0}, {"contradicted", -1}, {"missing", -1},
+    {"dequeued", 0},        {"queued", 1},     {"alike", 0},         {"open", 0},          {"left_open", -1},
+    {"left_open_here", -1}, {"disagreed", -1}, {"unsimulated", 0},   {"waited", -1},       {"queues_disagreed", -1}};
 constexpr float kNone = -99;
 
 bool Has(const Timeline& timeline, const Call& call) {
@@ -21,7 +27,9 @@ bool Has(const Timeline& timeline, const Call& call) {
 
 }  // namespace
 
-absl::string_view NameOf(Sign sign) { return kNames[static_cast<size_t>(sign)]; }
+absl::string_view NameOf(Sign sign) { return kMeanings[static_cast<size_t>(sign)].name; }
+
+int DirectionOf(Sign sign) { return kMeanings[static_cast<size_t>(sign)].direction; }
 
 float Digits(double p) { return static_cast<float>(-std::log10(std::max(1e-9, 1 - p))); }
 

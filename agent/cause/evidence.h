@@ -71,6 +71,8 @@ class Evidence {
 };
 
 absl::string_view NameOf(Sign sign);  // static
+// 1: more of it never makes a link less sure; -1: never surer; 0: neither is known.
+int DirectionOf(Sign sign);
 
 // -log10(1 - p), up to 9.
 float Digits(double p);

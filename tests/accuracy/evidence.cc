@@ -2,8 +2,8 @@
 //
 // What the cause finder knew when it decided how sure a link is: `evidence FILE [FROM_NS]` replays a recording and
 // prints a line a decision, client's and candidate's connection and time of the request, then the signs in the order of
-// agent/cause/evidence.h; their names in the first line. With FROM_NS requests before are left out: a process that was
-// never seen when it was calm. fit.py reads it.
+// agent/cause/evidence.h; their names and directions in the first line. With FROM_NS requests before are left out: a
+// process that was never seen when it was calm. fit.py reads it.
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -90,7 +90,10 @@ class Replay final : public EventSink, private ExchangeSink {
 int Main(const char* path, uint64_t from_ns) {
   auto source = ReplaySource::Open(path);
   if (!source.ok()) return fprintf(stderr, "%s\n", source.status().ToString().c_str()), 1;
-  for (size_t i = 0; i < kSigns; ++i) printf("%s ", std::string(NameOf(static_cast<Sign>(i))).c_str());
+  for (size_t i = 0; i < kSigns; ++i) {
+    const auto sign = static_cast<Sign>(i);
+    printf("%s:%d ", std::string(NameOf(sign)).c_str(), DirectionOf(sign));
+  }
   printf("\n");
   Replay replay(from_ns);
   while (!(*source)->Finished()) {

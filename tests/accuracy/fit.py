@@ -25,8 +25,6 @@ import recording  # noqa: E402
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 ROOT = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "spantap" / "accuracy"
-UP = "joint local claimed likeliest neighbour margin step worst_step mean_step reply_step follows tokens token queued"
-DOWN = "rivals rivalry crowded unclaimed contradicted missing left_open left_open_here disagreed waited queues_disagreed"
 STARTS = (0, 2)  # loads from which on a recording is replayed; all but the first of the first set only
 TREES, LEAVES, RATE = 120, 12, 0.12
 # Learned from are all that were wrong although the sums were sure, and a share of the others, which count for all.
@@ -39,7 +37,7 @@ class Data:
     """Rows of all recordings: signs, whether right, cell, set and server by number, whether of a whole replay."""
 
     def __init__(self):
-        self.names, self.parts = [], []
+        self.names, self.direction, self.parts = [], [], []
 
     def join(self):
         self.signs = numpy.concatenate([part[0] for part in self.parts])
@@ -63,7 +61,7 @@ def replayed(task):
         command.append(str(phases[start]["start_ns"]))
     text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
     head, _, body = text.partition("\n")
-    names = head.split()
+    names = [(word.split(":")[0], int(word.split(":")[1])) for word in head.split()]
     rows = numpy.fromstring(body, sep=" ").reshape(-1, 4 + len(names)) if body else numpy.zeros((0, 4 + len(names)))
     whose, parents = {}, {}
     for entry in truth["entries"]:
@@ -90,7 +88,8 @@ def load(sets, starts):
     data = Data()
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
         for names, part in pool.map(replayed, tasks, chunksize=2):
-            data.names = names
+            data.names = [name for name, _ in names]
+            data.direction = [direction for _, direction in names]
             if len(part[1]):
                 data.parts.append(part)
     data.join()
@@ -102,9 +101,8 @@ def fit(data, rows, trees=TREES):
     share = numpy.where(sure, numpy.where(data.right, SURE_RIGHT_SHARE, 1.0), UNSURE_SHARE)
     rows = rows & (numpy.random.RandomState(1).rand(len(rows)) < share)
     weight = 1 / share[rows]
-    direction = [(name in UP.split()) - (name in DOWN.split()) for name in data.names]
     model = HistGradientBoostingClassifier(max_iter=trees, learning_rate=RATE, max_leaf_nodes=LEAVES,
-                                           min_samples_leaf=80, l2_regularization=2.0, monotonic_cst=direction,
+                                           min_samples_leaf=80, l2_regularization=2.0, monotonic_cst=data.direction,
                                            early_stopping=False, random_state=1)
     model.fit(data.signs[rows], data.right[rows], sample_weight=weight)
     return model

@@ -8,7 +8,6 @@
 #include <random>
 
 #include "agent/cause/call_index.h"
-#include "agent/cause/gates.h"
 #include "agent/cause/odds.h"
 #include "agent/cause/program.h"
 #include "agent/cause/steps.h"
@@ -228,60 +227,6 @@ TEST_CASE("call index: as if all calls were looked through", "[cause]") {
   }
   index.Trim(UINT64_MAX);
   CHECK(index.threads() == 0);
-}
-
-TEST_CASE("gates: only near certainty with a witness stands", "[cause]") {
-  struct Row {
-    int line;
-    LinkEvidence evidence;
-    CauseRule rule;
-    absl::string_view reason;
-  };
-  const auto with = [](auto change) {
-    LinkEvidence evidence;
-    evidence.joint = 0.99999, evidence.local = 0.999, evidence.worst_step = -1, evidence.counted = true;
-    change(evidence);
-    return evidence;
-  };
-  const Row rows[] = {
-      {__LINE__, with([](auto&) {}), CauseRule::kJoint, ""},
-      {__LINE__, with([](auto& e) { e.agreed = true; }), CauseRule::kProgram, ""},
-      {__LINE__, with([](auto& e) { e.token = e.agreed = true; }), CauseRule::kToken, ""},
-      {__LINE__, with([](auto& e) { e.token = true, e.open = 0.4, e.disagreed = 0.9; }), CauseRule::kToken, ""},
-      {__LINE__, with([](auto& e) { e.open = 0.4; }), CauseRule::kJoint, "busy"},
-      {__LINE__, with([](auto& e) { e.disagreed = 0.5; }), CauseRule::kJoint, "busy"},
-      {__LINE__, with([](auto& e) { e.agreed = true, e.open = 0.4; }), CauseRule::kProgram, "busy"},
-      {__LINE__, with([](auto& e) { e.joint = 0.95; }), CauseRule::kJoint, "ambiguous"},
-      {__LINE__, with([](auto& e) { e.joint = 0.5; }), CauseRule::kJoint, "ambiguous"},
-      {__LINE__, with([](auto& e) { e.local = 0.5; }), CauseRule::kJoint, "busy"},
-      {__LINE__, with([](auto& e) { e.crowded = true; }), CauseRule::kJoint, "busy"},
-      {__LINE__, with([](auto& e) { e.crowded = true, e.local = 0.5; }), CauseRule::kJoint, "crowded"},
-      {__LINE__, with([](auto& e) { e.crowded = e.agreed = true; }), CauseRule::kProgram, ""},
-      {__LINE__, with([](auto& e) { e.joint = 0; }), CauseRule::kJoint, "ambiguous"},
-  };
-  for (const Row& row : rows) {
-    INFO("line " << row.line);
-    const Statement said = State(row.evidence);
-    CHECK(said.rule == row.rule);
-    CHECK(std::string(said.reason) == std::string(row.reason));
-    CHECK((said.confidence > kSure) == row.reason.empty());
-    CHECK(said.confidence <= 0.9995);
-    CHECK(said.confidence <= row.evidence.joint);
-  }
-}
-
-TEST_CASE("gates: trouble is noticed soon, and forgotten slowly", "[cause]") {
-  Lately lately(0.01);
-  for (int i = 0; i < 1000; ++i) lately.Add(false);
-  CHECK(lately.value() < 0.001);
-  int until = 0;
-  while (lately.value() < 0.1 && until < 100) lately.Add(true), ++until;
-  CHECK(until < 30);
-  for (int i = 0; i < 100; ++i) lately.Add(true);
-  int back = 0;
-  while (lately.value() > 0.1 && back < 10'000) lately.Add(false), ++back;
-  CHECK(back > 5 * until);
-  CHECK(back < 5000);
 }
 
 }  // namespace
