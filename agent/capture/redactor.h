@@ -11,7 +11,8 @@
 // line ends, white space inside secret values, chunk sizes, a '0' at a line's start, and behind lost bytes
 // what may still become a method ("POST"). What a replay loses: secrets of equal length are equal, so two
 // requests that differ in nothing else may be linked less surely; and where events were lost, an exchange
-// may rarely be missing or its end be a guess (1 of 30,000 conversations that lost 4 % of their events; more with FastCGI).
+// may rarely be missing or its end be a guess (1 of 30,000 conversations that lost 4 % of their events; more with
+// FastCGI).
 //
 // Used by RecordWriter. One thread. Memory: at most kMaxConnections of some 600 bytes; the least recently
 // used is forgotten, and what follows on it is masked until its next message begins.
