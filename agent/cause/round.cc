@@ -27,10 +27,11 @@ bool DecisionRound::Possible(const Handler& handler, const Timeline& timeline) {
 void DecisionRound::AddHandler(Handler& handler) {
   std::vector<Choice> some;
   auto& mine = choices_.emplace_back();
+  some.reserve(handler.timelines.size() + 1), mine.reserve(handler.timelines.size() + 1);
   for (const Timeline& timeline : handler.timelines) {
     if (!some.empty() && timeline.score < some.front().log_weight - kOutOfReach) break;
     if (!Possible(handler, timeline)) continue;
-    std::vector<uint32_t> numbers;
+    auto& numbers = lists_.emplace_back();
     for (Call* call : timeline.calls) {
       if (call->owner != nullptr) continue;
       if (call->number == kNoNumber) {
@@ -39,8 +40,7 @@ void DecisionRound::AddHandler(Handler& handler) {
       }
       numbers.push_back(call->number);
     }
-    lists_.push_back(std::move(numbers));
-    some.push_back({timeline.score, lists_.back()});
+    some.push_back({timeline.score, numbers});
     mine.push_back(&timeline);
   }
   some.push_back({kLogUnknown, {}});

@@ -9,6 +9,7 @@
 #include <deque>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "agent/cause/assignment.h"
 #include "agent/cause/call_index.h"
 #include "agent/cause/evidence.h"
@@ -55,9 +56,9 @@ class DecisionRound {
   };
   std::vector<Claim> claims_;  // by number of the call
   Assignment assignment_;
-  std::vector<const Call*> calls_;                     // by number
-  std::deque<std::vector<uint32_t>> lists_;            // what choices point to
-  std::vector<std::vector<const Timeline*>> choices_;  // of each handler; null: something unknown
+  std::vector<const Call*> calls_;                      // by number
+  std::deque<absl::InlinedVector<uint32_t, 4>> lists_;  // what choices point to
+  std::vector<std::vector<const Timeline*>> choices_;   // of each handler; null: something unknown
 };
 
 }  // namespace spantap
