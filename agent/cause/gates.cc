@@ -12,24 +12,41 @@ namespace {
 constexpr double kAlmost = 0.995;
 constexpr double kMost = 0.9995;
 constexpr double kCapped = 0.89;
+constexpr double kUnseen = 0.85;       // where so many calls are unsimulated, threads hand them to each other
+constexpr double kMostRefused = 0.85;  // where more is refused, what is not is luck
 
 CauseRule RuleOf(const LinkEvidence& evidence) {
   if (evidence.token) return CauseRule::kToken;
   return evidence.agreed ? CauseRule::kProgram : CauseRule::kJoint;
 }
 
+// What no recording can have taught.
+bool Blind(const LinkEvidence& evidence) {
+  if (evidence.token) return false;
+  if (!evidence.counted) return true;  // time alone tells too little
+  return evidence.signs[Sign::kProposal] < 0 && evidence.signs[Sign::kUnsimulated] > kUnseen;
+}
+
 }  // namespace
 
 Statement State(const LinkEvidence& evidence) {
+  Statement said{std::min(evidence.joint, kCapped), false, RuleOf(evidence), "ambiguous"};
+  if (evidence.joint <= kSure) {
+    if (evidence.signs[Sign::kCrowded] > 0) said.reason = "crowded";
+    return said;
+  }
+  const SurenessModel& model = FittedSureness();
   const double log_odds = LogOddsRight(evidence.signs);
   const double right = std::min(1 / (1 + std::exp(-log_odds)), kMost);
-  Statement said{right, RuleOf(evidence), ""};
-  // Time alone tells too little: what was fitted had counters.
-  const bool seen = evidence.counted || evidence.token;
-  if (seen && evidence.joint > kSure && log_odds > FittedSureness().stated) return said;
+  const bool queued = evidence.signs[Sign::kQueued] >= 0;
+  said.stands = !Blind(evidence) && log_odds > (queued ? model.stated_queued : model.stated);
+  if (said.stands && (evidence.token || evidence.refused < kMostRefused)) {
+    said.confidence = right;
+    said.reason = "";
+    return said;
+  }
   said.confidence = std::min(right, kCapped);
-  const bool busy = evidence.joint > kAlmost;
-  said.reason = busy ? "busy" : evidence.signs[Sign::kCrowded] > 0 ? "crowded" : "ambiguous";
+  if (evidence.joint > kAlmost) said.reason = "busy";
   return said;
 }
 

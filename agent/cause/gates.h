@@ -18,11 +18,13 @@ struct LinkEvidence {
   bool agreed = false;   // the simulation says the same
   bool counted = false;  // turns of the loop and heads in between are known
   bool token = false;    // a rare value that no other open request has
-  Evidence signs;
+  double refused = 0;    // Strain
+  Evidence signs;        // complete if `joint` is more than kSure
 };
 
 struct Statement {
   double confidence = 0;
+  bool stands = false;  // but for how much was refused lately
   CauseRule rule = CauseRule::kJoint;
   absl::string_view reason;  // why no more than kSure; "" if it is
 };

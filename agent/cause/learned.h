@@ -9,9 +9,9 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "agent/cause/cause_finder.h"
-#include "agent/cause/strain.h"
 #include "agent/cause/odds.h"
 #include "agent/cause/program.h"
+#include "agent/cause/strain.h"
 #include "agent/cause/tokens.h"
 #include "agent/cause/window.h"
 

@@ -318,6 +318,7 @@ void ProcessCauses::Decide(Call& call, const DecisionRound::Finding& found) {
   }
   learned_.strain.unsimulated.Add(call.proposed == nullptr);
   learned_.strain.waited.Add(call.proposed != nullptr && call.proposal == Proposal::kQueue);
+  if (found.joint > kSure && !found.by_token) learned_.strain.refused.Add(!found.said.stands);
   if (handler != nullptr) learned_.strain.AddOpen(handler->route, call.label, found.joint < kSure);
   if (handler == nullptr || found.said.confidence <= kSure) return;
   Give(call, *handler);

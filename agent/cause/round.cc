@@ -138,8 +138,10 @@ LinkEvidence DecisionRound::EvidenceOf(const Call& call, uint32_t number, const 
   evidence.agreed = call.proposed == &handler && call.proposal == Proposal::kDue;
   evidence.token = OnlyTokenHolder(call, handler, open);
   evidence.counted = call.sent.counted && handler.begin.counted;
+  evidence.refused = learned_.strain.refused.value();
   Evidence& signs = evidence.signs;
   LookAtRivals(call, number, signs);
+  if (evidence.joint <= kSure) return evidence;
   LookAtTimelines(handler, call, signs);
   LookAtSteps(search_, learned_, handler, call, signs);
   LookAtSimulation(handler, call, signs);
@@ -163,8 +165,10 @@ DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Han
   }
   if (found.handler == nullptr) return found;
   const LinkEvidence evidence = EvidenceOf(call, number, open);
-  if (settings_.on_evidence) settings_.on_evidence(call.id, found.handler->id, evidence.signs);
+  if (settings_.on_evidence && evidence.joint > kSure)
+    settings_.on_evidence(call.id, found.handler->id, evidence.signs);
   found.said = State(evidence);
+  found.by_token = evidence.token;
   if (!settings_.use_gates) found.said.confidence = std::min(evidence.joint, 1.0);
   return found;
 }

@@ -32,6 +32,7 @@ class DecisionRound {
     Handler* handler = nullptr;  // null: nobody could have sent it
     Statement said;
     double joint = 0;  // probability, before the gates
+    bool by_token = false;
   };
   // `open`: handlers that might have the call's tokens, too, and are not in this round.
   Finding Of(const Call& call, const std::vector<Handler*>& open) const;

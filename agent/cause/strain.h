@@ -35,6 +35,8 @@ class Strain {
   Lately unsimulated{0.5};  // of all calls, those that the simulation had no proposal for: no loops to be seen
   Lately waited{0};         // of all calls, those that seem to have waited for a connection: a pool that is too small
 
+  Lately refused{0.35, 8};  // of calls that the sums were sure of, without a token, those that were not stated
+
   // Of all calls, and of those of one route and label, those that the sums leave open.
   double open() const { return open_.value(); }
   double OpenOf(uint16_t route, Label label) const;

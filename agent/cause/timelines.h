@@ -80,7 +80,7 @@ class TimelineSearch {
   uint32_t steps_ = 0;
   bool waits_ = false;
   bool awaits_ = false;  // what is looked for may have waited for a connection
-  double best_ = 0;  // of the timelines found
+  double best_ = 0;      // of the timelines found
   // What the next look leaves out, because it has been looked at.
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;
