@@ -11,14 +11,42 @@ struct Meaning {
   absl::string_view name;
   int direction;
 };
-constexpr Meaning kMeanings[kSigns] = {
-    {"joint", 1},           {"local", 1},      {"rivals", -1},       {"rivalry", -1},      {"claimed", 1},
-    {"crowded", -1},        {"likeliest", 1},  {"neighbour", 1},     {"unclaimed", -1},    {"timelines", 0},
-    {"margin", 1},          {"step", 1},       {"worst_step", 1},    {"mean_step", 1},     {"reply_step", 1},
-    {"follows", 1},         {"nearness", 0},   {"immediate", 0},     {"least_known", 0},   {"tokens", 1},
-    {"token", 1},           {"proposal", 0},   {"proposed_here", 0}, {"contradicted", -1}, {"missing", -1},
-    {"dequeued", 0},        {"queued", 1},     {"alike", 0},         {"open", 0},          {"left_open", -1},
-    {"left_open_here", -1}, {"disagreed", -1}, {"unsimulated", 0},   {"waited", -1},       {"queues_disagreed", -1}};
+constexpr Meaning kMeanings[kSigns] = {{"joint", 1},
+                                       {"local", 1},
+                                       {"rivals", -1},
+                                       {"rivalry", -1},
+                                       {"claimed", 1},
+                                       {"crowded", -1},
+                                       {"likeliest", 1},
+                                       {"neighbour", 1},
+                                       {"unclaimed", -1},
+                                       {"timelines", 0},
+                                       {"margin", 1},
+                                       {"step", 1},
+                                       {"worst_step", 1},
+                                       {"mean_step", 1},
+                                       {"reply_step", 1},
+                                       {"follows", 1},
+                                       {"nearness", 0},
+                                       {"immediate", 0},
+                                       {"least_known", 0},
+                                       {"tokens", 1},
+                                       {"token", 1},
+                                       {"proposal", 0},
+                                       {"proposed_here", 0},
+                                       {"contradicted", -1},
+                                       {"missing", -1},
+                                       {"dequeued", 0},
+                                       {"queued", 1},
+                                       {"alike", 0},
+                                       {"open", 0},
+                                       {"left_open", -1},
+                                       {"left_open_here", -1},
+                                       {"disagreed", -1},
+                                       {"unsimulated", 0},
+                                       {"waited", -1},
+                                       {"queues_disagreed", -1},
+                                       {"pools", 0}};
 constexpr float kNone = -99;
 
 bool Has(const Timeline& timeline, const Call& call) {
@@ -79,6 +107,7 @@ void LookAtSimulation(const Handler& handler, const Call& call, Evidence& eviden
 
 void LookAtStrain(const Learned& learned, const Handler& handler, const Call& call, Evidence& evidence) {
   const Strain& strain = learned.strain;
+  evidence[Sign::kPools] = learned.waits;
   evidence[Sign::kQueuesDisagreed] = static_cast<float>(learned.queues_disagreed.value());
   evidence[Sign::kLeftOpen] = static_cast<float>(strain.open());
   evidence[Sign::kLeftOpenHere] = static_cast<float>(strain.OpenOf(handler.route, call.label));

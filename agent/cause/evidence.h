@@ -57,8 +57,9 @@ enum class Sign : uint8_t {
   kUnsimulated,      // of the calls, those without a proposal
   kWaited,           // of the calls, those that seem to have waited for a connection
   kQueuesDisagreed,  // of those that a queue gave to somebody for sure, those that the sums gave to others
+  kPools,            // 1: calls of the process wait for connections
 };
-inline constexpr size_t kSigns = static_cast<size_t>(Sign::kQueuesDisagreed) + 1;
+inline constexpr size_t kSigns = static_cast<size_t>(Sign::kPools) + 1;
 
 class Evidence {
  public:

@@ -11,7 +11,8 @@ namespace {
 
 constexpr double kAlmost = 0.995;
 constexpr double kMost = 0.9995;
-constexpr double kCapped = 0.89;
+constexpr double kCapped = 0.899;
+constexpr double kLeast = 0.28;  // the best of many that the sums give next to nothing is right that often
 constexpr double kUnseen = 0.85;       // where so many calls are unsimulated, threads hand them to each other
 constexpr double kMostRefused = 0.85;  // where more is refused, what is not is luck
 
@@ -30,7 +31,7 @@ bool Blind(const LinkEvidence& evidence) {
 }  // namespace
 
 Statement State(const LinkEvidence& evidence) {
-  Statement said{std::min(evidence.joint, kCapped), false, RuleOf(evidence), "ambiguous"};
+  Statement said{std::clamp(evidence.joint, kLeast, kCapped), false, RuleOf(evidence), "ambiguous"};
   if (evidence.joint <= kSure) {
     if (evidence.signs[Sign::kCrowded] > 0) said.reason = "crowded";
     return said;
@@ -38,8 +39,8 @@ Statement State(const LinkEvidence& evidence) {
   const SurenessModel& model = FittedSureness();
   const double log_odds = LogOddsRight(evidence.signs);
   const double right = std::min(1 / (1 + std::exp(-log_odds)), kMost);
-  const bool queued = evidence.signs[Sign::kQueued] >= 0;
-  said.stands = !Blind(evidence) && log_odds > (queued ? model.stated_queued : model.stated);
+  const bool pools = evidence.signs[Sign::kPools] > 0;
+  said.stands = !Blind(evidence) && log_odds > (pools ? model.stated_pools : model.stated);
   if (said.stands && (evidence.token || evidence.refused < kMostRefused)) {
     said.confidence = right;
     said.reason = "";

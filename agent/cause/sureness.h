@@ -26,7 +26,7 @@ struct SurenessNode {
 struct SurenessModel {
   double base;                           // of all links
   double stated;                         // from here on links are stated,
-  double stated_queued;                  // and those of calls that waited in a queue
+  double stated_pools;                   // and those of processes whose calls wait for connections
   absl::Span<const SurenessNode> nodes;  // all trees', one after the other
   absl::Span<const uint16_t> roots;      // where each begins
 };

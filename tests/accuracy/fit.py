@@ -28,8 +28,8 @@ ROOT = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".
 STARTS = (0, 2)  # loads from which on a recording is replayed; all but the first of the first set only
 TREES, LEAVES, RATE = 120, 16, 0.15
 RIGHT_SHARE = 0.2  # of the right ones that are learned from; they count for all
-# Cells with a wrong link, of all: where calls did not wait in a queue, and where they did. The bar is 0.1 together.
-MOST_DIRTY, MOST_DIRTY_QUEUED = 0.064, 0.014
+# Cells with a wrong link, of all: in processes whose calls do not wait for connections, and where they do. The bar is 0.1 together.
+MOST_DIRTY, MOST_DIRTY_POOLS = 0.055, 0.018
 
 
 class Data:
@@ -118,8 +118,8 @@ def sign(data, name):
     return data.signs[:, data.names.index(name)]
 
 
-def queued(data):
-    return sign(data, "queued") >= 0
+def pools(data):
+    return sign(data, "pools") > 0
 
 
 def blind(data):
@@ -129,7 +129,7 @@ def blind(data):
 
 def outcome(data, odds, rows, stated):
     """(cells, those with a wrong one, worst share, share of all, coverage)."""
-    chosen = rows & ~blind(data) & (odds > numpy.where(queued(data), stated[1], stated[0]))
+    chosen = rows & ~blind(data) & (odds > numpy.where(pools(data), stated[1], stated[0]))
     cells = numpy.unique(data.cell[rows])
     count = lambda some: numpy.bincount(numpy.searchsorted(cells, data.cell[some]), minlength=len(cells))
     wrong, all_of = count(chosen & ~data.right), count(chosen)
@@ -143,7 +143,7 @@ def say(title, of):
 
 
 def choose(data, odds):
-    """The lowest odds from which on few enough cells have a wrong link: of usual calls, of queued ones."""
+    """The lowest odds from which on few enough cells have a wrong link: of usual processes, of those with small pools."""
     rows, never = data.start == 0, 99.0
     cells = len(numpy.unique(data.cell[rows])) * len(recording.LOADS) / (len(recording.LOADS) - 1)  # none left with one client
     def least(most_dirty, pair):
@@ -151,7 +151,7 @@ def choose(data, odds):
             if outcome(data, odds, rows, pair(stated))[1] <= most_dirty * cells:
                 return round(float(stated), 2)
         raise SystemExit("no threshold reaches the bars")
-    return least(MOST_DIRTY, lambda at: (at, never)), least(MOST_DIRTY_QUEUED, lambda at: (never, at))
+    return least(MOST_DIRTY, lambda at: (at, never)), least(MOST_DIRTY_POOLS, lambda at: (never, at))
 
 
 def number(value):
@@ -227,7 +227,7 @@ def main():
     print(f"{len(data.right)} links that the sums are sure of, {100 * (~data.right).mean():.2f} % of them wrong", flush=True)
     odds = left_out(data, data.set)
     stated = choose(data, odds)
-    print(f"stated from odds of e^{stated[0]} on, of calls that waited in a queue from e^{stated[1]} on")
+    print(f"stated from odds of e^{stated[0]} on, where calls wait for connections from e^{stated[1]} on")
     for start, title in zip(STARTS, ("whole", "never calm")):
         say(f"  left out by set, {title}", outcome(data, odds, data.start == start, stated))
     if arguments.check:
