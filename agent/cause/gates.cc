@@ -12,8 +12,9 @@ namespace {
 constexpr double kAlmost = 0.995;
 constexpr double kMost = 0.9995;
 constexpr double kCapped = 0.899;
-constexpr double kLeast = 0.28;  // the best of many that the sums give next to nothing is right that often
-constexpr double kUnseen = 0.85;       // where so many calls are unsimulated, threads hand them to each other
+constexpr double kLeast = 0.28;   // the best of many that the sums give next to nothing is right that often
+constexpr double kUnseen = 0.85;  // where so many calls are unsimulated, threads hand them to each other
+constexpr double kManyNobodys = 0.03;
 constexpr double kMostRefused = 0.85;  // where more is refused, what is not is luck
 
 CauseRule RuleOf(const LinkEvidence& evidence) {
@@ -39,8 +40,9 @@ Statement State(const LinkEvidence& evidence) {
   const SurenessModel& model = FittedSureness();
   const double log_odds = LogOddsRight(evidence.signs);
   const double right = std::min(1 / (1 + std::exp(-log_odds)), kMost);
-  const bool pools = evidence.signs[Sign::kPools] > 0;
-  said.stands = !Blind(evidence) && log_odds > (pools ? model.stated_pools : model.stated);
+  // A call of somebody else shifts a queue, and may have taken the place of the handler's own.
+  const bool strict = evidence.signs[Sign::kPools] > 0 || evidence.nobodys > kManyNobodys;
+  said.stands = !Blind(evidence) && log_odds > (strict ? model.stated_pools : model.stated);
   if (said.stands && (evidence.token || evidence.refused < kMostRefused)) {
     said.confidence = right;
     said.reason = "";

@@ -19,7 +19,8 @@ struct LinkEvidence {
   bool counted = false;  // turns of the loop and heads in between are known
   bool token = false;    // a rare value that no other open request has
   double refused = 0;    // Strain
-  Evidence signs;        // complete if `joint` is more than kSure
+  double nobodys = 0;
+  Evidence signs;  // complete if `joint` is more than kSure
 };
 
 struct Statement {

@@ -316,6 +316,7 @@ void ProcessCauses::Decide(Call& call, const DecisionRound::Finding& found) {
   if (handler != nullptr && !call.shares.empty() && call.shares[0].second > kSure) {
     learned_.queues_disagreed.Add(call.shares[0].first != handler->id);
   }
+  learned_.strain.nobodys.Add(handler == nullptr);
   learned_.strain.unsimulated.Add(call.proposed == nullptr);
   learned_.strain.waited.Add(call.proposed != nullptr && call.proposal == Proposal::kQueue);
   if (found.joint > kSure && !found.by_token) learned_.strain.refused.Add(!found.said.stands);

@@ -139,6 +139,7 @@ LinkEvidence DecisionRound::EvidenceOf(const Call& call, uint32_t number, const 
   evidence.token = OnlyTokenHolder(call, handler, open);
   evidence.counted = call.sent.counted && handler.begin.counted;
   evidence.refused = learned_.strain.refused.value();
+  evidence.nobodys = learned_.strain.nobodys.value();
   Evidence& signs = evidence.signs;
   LookAtRivals(call, number, signs);
   if (evidence.joint <= kSure) return evidence;

@@ -33,6 +33,7 @@ class Strain {
 
   Lately disagreed{0.01};   // of the simulation's proposals, those that the sums contradict
   Lately unsimulated{0.5};  // of all calls, those that the simulation had no proposal for: no loops to be seen
+  Lately nobodys{0};        // of all calls, those that no handler can have made
   Lately waited{0};         // of all calls, those that seem to have waited for a connection: a pool that is too small
 
   Lately refused{0.35, 8};  // of calls that the sums were sure of, without a token, those that were not stated

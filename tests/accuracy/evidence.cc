@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the cause finder knew when it decided how sure a link is: `evidence FILE [FROM_NS]` replays a recording and
-// prints a line a decision, client's and candidate's connection and time of the request, then the signs in the order of
-// agent/cause/evidence.h; their names and directions in the first line. With FROM_NS requests before are left out: a
-// process that was never seen when it was calm. fit.py reads it.
+// What the cause finder knew when it decided how sure a link is: `evidence FILE [FROM_NS [HIDDEN]]` replays a recording
+// and prints a line a decision, client's and candidate's connection and time of the request, then the signs in the
+// order of agent/cause/evidence.h; their names and directions in the first line. With FROM_NS requests before are left
+// out: a process that was never seen when it was calm. HIDDEN: so many of a hundred incoming requests are left out:
+// their calls are nobody's, as those of a background job or of a request whose head was lost. fit.py reads it.
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -31,7 +32,7 @@ class Discard final : public LinkedSink {
 
 class Replay final : public EventSink, private ExchangeSink {
  public:
-  explicit Replay(uint64_t from_ns) : from_ns_(from_ns), linker_(Settings(), ids_, discard_) {}
+  Replay(uint64_t from_ns, uint64_t hidden) : from_ns_(from_ns), hidden_(hidden), linker_(Settings(), ids_, discard_) {}
 
   void OnEvent(const EventView& event) override {
     connections_.OnEvent(event);
@@ -58,16 +59,19 @@ class Replay final : public EventSink, private ExchangeSink {
     };
     return settings;
   }
-  bool Early(const Exchange& exchange) const { return exchange.request_stamp.mono_ns < from_ns_; }
+  bool Untold(const Exchange& exchange) const {
+    if (exchange.request_stamp.mono_ns < from_ns_) return true;
+    return exchange.role == Role::kServer && exchange.id * 0x9e3779b97f4a7c15ull % 100 < hidden_;
+  }
   void OnRequest(Exchange& exchange) override {
     places_[exchange.id] = {exchange.endpoint.conn_id, exchange.request_stamp.mono_ns};
-    if (!Early(exchange)) linker_.OnRequest(exchange);
+    if (!Untold(exchange)) linker_.OnRequest(exchange);
   }
   void OnResponse(Exchange& exchange) override {
-    if (!Early(exchange)) linker_.OnResponse(exchange);
+    if (!Untold(exchange)) linker_.OnResponse(exchange);
   }
   void OnFinished(std::unique_ptr<Exchange> exchange) override {
-    if (!Early(*exchange)) linker_.OnFinished(std::move(exchange));
+    if (!Untold(*exchange)) linker_.OnFinished(std::move(exchange));
   }
   void Print(uint64_t outgoing, uint64_t incoming, const Evidence& evidence) const {
     for (const uint64_t id : {outgoing, incoming}) {
@@ -79,6 +83,7 @@ class Replay final : public EventSink, private ExchangeSink {
   }
 
   const uint64_t from_ns_;
+  const uint64_t hidden_;
   absl::flat_hash_map<uint64_t, Place> places_;  // by exchange
   SeededIds ids_{1};
   Discard discard_;
@@ -87,7 +92,7 @@ class Replay final : public EventSink, private ExchangeSink {
   uint64_t now_ns_ = 0;
 };
 
-int Main(const char* path, uint64_t from_ns) {
+int Main(const char* path, uint64_t from_ns, uint64_t hidden) {
   auto source = ReplaySource::Open(path);
   if (!source.ok()) return fprintf(stderr, "%s\n", source.status().ToString().c_str()), 1;
   for (size_t i = 0; i < kSigns; ++i) {
@@ -95,7 +100,7 @@ int Main(const char* path, uint64_t from_ns) {
     printf("%s:%d ", std::string(NameOf(sign)).c_str(), DirectionOf(sign));
   }
   printf("\n");
-  Replay replay(from_ns);
+  Replay replay(from_ns, hidden);
   while (!(*source)->Finished()) {
     const auto polled = (*source)->Poll(replay, 0);
     if (!polled.ok()) return fprintf(stderr, "%s\n", polled.status().ToString().c_str()), 1;
@@ -109,8 +114,9 @@ int Main(const char* path, uint64_t from_ns) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fprintf(stderr, "usage: evidence FILE [FROM_NS]\n");
+    fprintf(stderr, "usage: evidence FILE [FROM_NS [HIDDEN]]\n");
     return 2;
   }
-  return spantap::Main(argv[1], argc > 2 ? strtoull(argv[2], nullptr, 10) : 0);
+  const auto number = [&](int at) { return argc > at ? strtoull(argv[at], nullptr, 10) : 0; };
+  return spantap::Main(argv[1], number(2), number(3));
 }

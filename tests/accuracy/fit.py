@@ -4,8 +4,8 @@
 
 fit.py --sets tuning,fresh-DATE [--check] [--write]
 
-Each recording is replayed whole, and those of the first set also from their third load on: a process that was never
-seen when it was calm. Boosted trees, monotone where a sign's direction is beyond doubt. From which odds on a link is stated is
+Each recording is replayed whole, and those of the first set also from their third load on (a process that was never
+seen when it was calm), and with some incoming requests hidden (their calls are nobody's, as of a background job). Boosted trees, monotone where a sign's direction is beyond doubt. From which odds on a link is stated is
 chosen on folds that were left out, one a set, with a margin to the bars of goals.py. --check adds folds that leave out
 a server each: what to expect of one that nobody has seen. --write replaces agent/cause/sureness_trees.cc.
 """
@@ -25,7 +25,10 @@ import recording  # noqa: E402
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 ROOT = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "spantap" / "accuracy"
-STARTS = (0, 2)  # loads from which on a recording is replayed; all but the first of the first set only
+# How a recording is replayed: from which load on, how many of a hundred incoming requests are hidden. All but the first
+# are of the first set only.
+VARIANTS = ((0, 0), (2, 0), (0, 4))
+TITLES = ("whole", "never calm", "with calls of nobody")
 TREES, LEAVES, RATE = 120, 16, 0.15
 RIGHT_SHARE = 0.2  # of the right ones that are learned from; they count for all
 # Cells with a wrong link, of all: in processes whose calls do not wait for connections, and where they do. The bar is 0.1 together.
@@ -45,19 +48,18 @@ class Data:
         lengths = [len(part[1]) for part in self.parts]
         self.part = numpy.repeat(numpy.arange(len(self.parts)), lengths)
         column = lambda at: numpy.array([part[at] for part in self.parts])[self.part]
-        self.set, self.name, self.start = column(3), column(4), column(5)
+        self.set, self.name, self.variant = column(3), column(4), column(5)
         self.server = numpy.array([name.split("-")[0] for name in self.name])
         self.cell = self.part * 1000 + self.clients
         self.parts = []
 
 
 def replayed(task):
-    folder, name, start = task
+    folder, name, (start, hidden) = task
     truth = recording.load_truth(folder, name)
     phases = truth["phases"]
     command = [TREE / "build" / "accuracy" / "evidence", folder / f"{name}.rec"]
-    if start:
-        command.append(str(phases[start]["start_ns"]))
+    command += [str(phases[start]["start_ns"] if start else 0), str(hidden)]
     text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
     head, _, body = text.partition("\n")
     names = [(word.split(":")[0], int(word.split(":")[1])) for word in head.split()]
@@ -78,12 +80,13 @@ def replayed(task):
             continue
         keep.append(at), right.append(parent == (row[2], row[3])), clients.append(load)
     signs = rows[keep, 4:].astype(numpy.float32)
-    return names, (signs, numpy.array(right, bool), numpy.array(clients, int), folder.name, name, start)
+    return names, (signs, numpy.array(right, bool), numpy.array(clients, int), folder.name, name,
+                   VARIANTS.index((start, hidden)))
 
 
-def load(sets, starts):
-    tasks = [(ROOT / name, file.name[:-4], start) for at, name in enumerate(sets)
-             for file in sorted((ROOT / name).glob("*.rec")) for start in (starts if at == 0 else starts[:1])]
+def load(sets):
+    tasks = [(ROOT / name, file.name[:-4], variant) for at, name in enumerate(sets)
+             for file in sorted((ROOT / name).glob("*.rec")) for variant in (VARIANTS if at == 0 else VARIANTS[:1])]
     data = Data()
     with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
         for names, part in pool.map(replayed, tasks, chunksize=2):
@@ -144,7 +147,7 @@ def say(title, of):
 
 def choose(data, odds):
     """The lowest odds from which on few enough cells have a wrong link: of usual processes, of those with small pools."""
-    rows, never = data.start == 0, 99.0
+    rows, never = data.variant == 0, 99.0
     cells = len(numpy.unique(data.cell[rows])) * len(recording.LOADS) / (len(recording.LOADS) - 1)  # none left with one client
     def least(most_dirty, pair):
         for stated in numpy.arange(4.0, 9.0, 0.05):
@@ -223,17 +226,17 @@ def main():
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     sets = arguments.sets.split(",")
-    data = load(sets, STARTS)
+    data = load(sets)
     print(f"{len(data.right)} links that the sums are sure of, {100 * (~data.right).mean():.2f} % of them wrong", flush=True)
     odds = left_out(data, data.set)
     stated = choose(data, odds)
     print(f"stated from odds of e^{stated[0]} on, where calls wait for connections from e^{stated[1]} on")
-    for start, title in zip(STARTS, ("whole", "never calm")):
-        say(f"  left out by set, {title}", outcome(data, odds, data.start == start, stated))
+    for variant, title in enumerate(TITLES):
+        say(f"  left out by set, {title}", outcome(data, odds, data.variant == variant, stated))
     if arguments.check:
         odds = left_out(data, data.server)
-        for start, title in zip(STARTS, ("whole", "never calm")):
-            say(f"  left out by server, {title}", outcome(data, odds, data.start == start, stated))
+        for variant, title in enumerate(TITLES):
+            say(f"  left out by server, {title}", outcome(data, odds, data.variant == variant, stated))
     if arguments.write:
         write(fit(data, numpy.ones(len(data.right), bool)), stated, len(sets), len(data.right))
 
