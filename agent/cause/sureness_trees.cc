@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Written by tests/accuracy/fit.py on 2026-11-22, from 2065458 links of 4 sets of recordings. Not to be changed by hand.
+// Written by tests/accuracy/fit.py on 2026-11-22, from 2065458 links of 4 sets of recordings.
+// Not to be changed by hand.
 #include "agent/cause/sureness.h"
 
 namespace spantap {

@@ -190,7 +190,8 @@ def write(model, stated, sets, rows):
     base = float(numpy.ravel(model._baseline_prediction)[0])
     (TREE / "agent" / "cause" / "sureness_trees.cc").write_text(f"""// SPDX-License-Identifier: Apache-2.0
 //
-// Written by tests/accuracy/fit.py on {datetime.date.today()}, from {rows} links of {sets} sets of recordings. Not to be changed by hand.
+// Written by tests/accuracy/fit.py on {datetime.date.today()}, from {rows} links of {sets} sets of recordings.
+// Not to be changed by hand.
 #include "agent/cause/sureness.h"
 
 namespace spantap {{
