@@ -7,6 +7,7 @@ namespace spantap {
 namespace {
 
 constexpr double kTokenPrior = 2;
+constexpr double kQueueTrust = 0.98, kQueueErrs = 0.003;  // an order says much, and never nothing of the others
 constexpr double kCommon = 0.98;
 constexpr double kRareToken = 0.02;
 
@@ -38,9 +39,7 @@ double Learned::TokenOdds(const Handler& handler, const Call& call) const {
 }
 
 double Learned::ProposalOdds(const Handler& handler, const Call& call) const {
-  if (!call.shares.empty()) {
-    return std::log((0.98 * ShareOf(handler, call) + 0.003) / 0.5);
-  }
+  if (!call.shares.empty()) return std::log((kQueueTrust * ShareOf(handler, call) + kQueueErrs) / 0.5);
   if (call.proposed == nullptr) return 0;
   const double right = proposals[static_cast<size_t>(call.proposal)].value();
   return std::log((call.proposed == &handler ? right : 1 - right) / 0.5);

@@ -40,6 +40,10 @@ struct PoolQueues::Walk {
   float all = 0;          // of `next`
   bool imagined = false;  // some of its calls are not known
   int made = 0;
+  // The first of `known` with that label, or its end.
+  decltype(known)::iterator Known(Label label) {
+    return std::find_if(known.begin(), known.end(), [label](const Call* call) { return call->label == label; });
+  }
 };
 
 void PoolQueues::Run(const std::deque<Handler*>& closed, const std::vector<Handler*>& open, const CallIndex& calls,
@@ -169,8 +173,7 @@ Label PoolQueues::Choose(const Walk& walk) const {
 bool PoolQueues::Step(Walk& walk, Label label) const {
   const bool immediate = learned_.odds.Immediate(walk.at.Next(label));
   const uint8_t hop = learned_.odds.HopOf(walk.at.Next(label));
-  const auto found =
-      std::find_if(walk.known.begin(), walk.known.end(), [label](const Call* call) { return call->label == label; });
+  const auto found = walk.Known(label);
   ++walk.made;
   if (found == walk.known.end()) {
     if (!immediate) return false;
@@ -212,8 +215,7 @@ void PoolQueues::Follow(uint32_t who, uint16_t pool) {
     }
     if (pools_.Of(label) == pool) {
       state_[pool].depth += (static_cast<float>(walk.made) - state_[pool].depth) / 64;
-      const auto known = std::find_if(walk.known.begin(), walk.known.end(),
-                                      [label](const Call* call) { return call->label == label; });
+      const auto known = walk.Known(label);
       if (known == walk.known.end() || (*known)->sent.ns >= since_ns_) Expect(walk, label);
     }
     if (!Step(walk, label)) return;

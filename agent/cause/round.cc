@@ -60,17 +60,17 @@ void DecisionRound::NoteBest(uint32_t number) {
   handler.best_probability = best == nullptr ? 0 : most;
 }
 
-void DecisionRound::NoteClaims() {
-  claims_.assign(calls_.size(), {});
+void DecisionRound::NoteWanted() {
+  wanted_.assign(calls_.size(), {});
   for (uint32_t i = 0; i < handlers_.size(); ++i) {
     if (!assignment_.Summed(i)) continue;
     for (uint32_t k = 0; k < choices_[i].size(); ++k) {
       if (choices_[i][k] == nullptr) continue;
       for (const Call* call : choices_[i][k]->calls) {
         if (call->owner != nullptr) continue;
-        Claim& claim = claims_[call->number];
-        claim.all += assignment_.OfChoice(i, k);
-        claim.least = std::min(claim.least, handlers_[i]->best_probability);
+        Wanted& wanted = wanted_[call->number];
+        wanted.all += assignment_.OfChoice(i, k);
+        wanted.least = std::min(wanted.least, handlers_[i]->best_probability);
       }
     }
   }
@@ -91,7 +91,7 @@ void DecisionRound::Solve(uint64_t until_ns) {
   for (uint32_t i = 0; i < handlers_.size(); ++i) {
     if (assignment_.Summed(i)) NoteBest(i);
   }
-  NoteClaims();
+  NoteWanted();
 }
 
 bool DecisionRound::OnlyTokenHolder(const Call& call, const Handler& holder, const std::vector<Handler*>& open) const {
@@ -103,46 +103,43 @@ bool DecisionRound::OnlyTokenHolder(const Call& call, const Handler& holder, con
   return std::none_of(handlers_.begin(), handlers_.end(), other) && std::none_of(open.begin(), open.end(), other);
 }
 
-void DecisionRound::LookAtRivals(const Call& call, uint32_t number, Evidence& evidence) const {
-  const auto claims = assignment_.ClaimsOf(call.number);
-  double all = 0, here = 0;
-  bool crowded = false;
-  for (const auto& claim : claims) {
-    all += claim.probability;
-    if (claim.chooser == number) here = claim.probability;
-    crowded |= assignment_.Crowded(claim.chooser);
-  }
-  evidence[Sign::kJoint] = Digits(here);
+void DecisionRound::LookAtRivals(const Claims& claims, const Call& call, uint32_t number, double joint,
+                                 Evidence& evidence) const {
+  double all = 0;
+  for (const auto& claim : claims) all += claim.probability;
+  evidence[Sign::kJoint] = Digits(joint);
   evidence[Sign::kLocal] = Digits(assignment_.Local(number, call.number));
   evidence[Sign::kRivals] = static_cast<float>(claims.size());
-  evidence[Sign::kRivalry] = Digits(1 - (all - here));
+  evidence[Sign::kRivalry] = Digits(1 - (all - joint));
   evidence[Sign::kClaimed] = Digits(all);
-  evidence[Sign::kCrowded] = crowded;
   double least = 1, claimed = 1;
   for (const Timeline* timeline : choices_[number]) {
     if (timeline == nullptr) continue;
-    for (const Call* wanted : timeline->calls) {
-      if (wanted->owner != nullptr) continue;
-      least = std::min(least, claims_[wanted->number].least);
-      claimed = std::min(claimed, claims_[wanted->number].all);
+    for (const Call* other : timeline->calls) {
+      if (other->owner != nullptr) continue;
+      least = std::min(least, wanted_[other->number].least);
+      claimed = std::min(claimed, wanted_[other->number].all);
     }
   }
   evidence[Sign::kNeighbour] = Digits(least);
   evidence[Sign::kUnclaimed] = static_cast<float>(1 - claimed);
 }
 
-LinkEvidence DecisionRound::EvidenceOf(const Call& call, uint32_t number, const std::vector<Handler*>& open) const {
+LinkEvidence DecisionRound::EvidenceOf(const Claims& claims, const Call& call, uint32_t number, double joint,
+                                       const std::vector<Handler*>& open) const {
   const Handler& handler = *handlers_[number];
   LinkEvidence evidence;
-  evidence.joint = assignment_.Of(number, call.number);
+  evidence.joint = joint;
   evidence.agreed = call.proposed == &handler && call.proposal == Proposal::kDue;
   evidence.token = OnlyTokenHolder(call, handler, open);
   evidence.counted = call.sent.counted && handler.begin.counted;
   evidence.refused = learned_.strain.refused.value();
   evidence.nobodys = learned_.strain.nobodys.value();
   Evidence& signs = evidence.signs;
-  LookAtRivals(call, number, signs);
-  if (evidence.joint <= kSure) return evidence;
+  signs[Sign::kCrowded] =
+      std::any_of(claims.begin(), claims.end(), [&](const auto& claim) { return assignment_.Crowded(claim.chooser); });
+  if (joint <= kSure) return evidence;
+  LookAtRivals(claims, call, number, joint, signs);
   LookAtTimelines(handler, call, signs);
   LookAtSteps(search_, learned_, handler, call, signs);
   LookAtSimulation(handler, call, signs);
@@ -158,14 +155,15 @@ DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Han
   found.said.reason = "no_candidate";
   if (call.number >= calls_.size() || calls_[call.number] != &call) return found;
   uint32_t number = 0;
-  for (const auto& claim : assignment_.ClaimsOf(call.number)) {
+  const Claims claims = assignment_.ClaimsOf(call.number);
+  for (const auto& claim : claims) {
     if (claim.probability <= found.joint) continue;
     found.joint = claim.probability;
     number = claim.chooser;
     found.handler = handlers_[number];
   }
   if (found.handler == nullptr) return found;
-  const LinkEvidence evidence = EvidenceOf(call, number, open);
+  const LinkEvidence evidence = EvidenceOf(claims, call, number, found.joint, open);
   if (settings_.on_evidence && evidence.joint > kSure)
     settings_.on_evidence(call.id, found.handler->id, evidence.signs);
   found.said = State(evidence);

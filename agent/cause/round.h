@@ -41,9 +41,12 @@ class DecisionRound {
   void AddHandler(Handler& handler);
   static bool Possible(const Handler& handler, const Timeline& timeline);
   void NoteBest(uint32_t number);
-  LinkEvidence EvidenceOf(const Call& call, uint32_t number, const std::vector<Handler*>& open) const;
-  void LookAtRivals(const Call& call, uint32_t number, Evidence& evidence) const;
-  void NoteClaims();
+  using Claims = std::vector<Assignment::Claim>;
+  // Of the chooser `number` having the call, with that probability.
+  LinkEvidence EvidenceOf(const Claims& claims, const Call& call, uint32_t number, double joint,
+                          const std::vector<Handler*>& open) const;
+  void LookAtRivals(const Claims& claims, const Call& call, uint32_t number, double joint, Evidence& evidence) const;
+  void NoteWanted();
   bool OnlyTokenHolder(const Call& call, const Handler& holder, const std::vector<Handler*>& open) const;
 
   const CauseSettings& settings_;
@@ -51,11 +54,11 @@ class DecisionRound {
   const TimelineSearch& search_;
   const CallIndex& index_;
   const std::vector<Handler*>& handlers_;
-  struct Claim {
+  struct Wanted {
     double all = 0;    // probability that anybody has the call
     double least = 1;  // of the likeliest timelines of those that might have it, the least probability
   };
-  std::vector<Claim> claims_;  // by number of the call
+  std::vector<Wanted> wanted_;  // by number of the call
   Assignment assignment_;
   std::vector<const Call*> calls_;                      // by number
   std::deque<absl::InlinedVector<uint32_t, 4>> lists_;  // what choices point to

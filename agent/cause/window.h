@@ -50,8 +50,6 @@ struct Call {
   absl::InlinedVector<std::pair<uint64_t, float>, 2> shares;  // handlers whose it may be by the order of the queue
 };
 
-double ShareOf(const Handler& handler, const Call& call);
-
 struct Timeline {
   double score = 0;
   absl::InlinedVector<Call*, 4> calls;  // in order of sending

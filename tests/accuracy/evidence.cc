@@ -11,23 +11,15 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "agent/capture/record_file.h"
 #include "agent/cause/evidence.h"
-#include "agent/connections/conn_table.h"
-#include "agent/link/linker.h"
 #include "exporter/model/trace_context.h"
+#include "tests/accuracy/replay_file.h"
 
 namespace spantap {
 namespace {
 
 struct Place {
   uint64_t connection, mono_ns;
-};
-
-class Discard final : public LinkedSink {
- public:
-  void OnTree(std::vector<LinkedExchange>) override {}
-  void OnSpan(std::unique_ptr<HandedSpan>, const TraceId&) override {}
 };
 
 class Replay final : public EventSink, private ExchangeSink {
@@ -93,18 +85,13 @@ class Replay final : public EventSink, private ExchangeSink {
 };
 
 int Main(const char* path, uint64_t from_ns, uint64_t hidden) {
-  auto source = ReplaySource::Open(path);
-  if (!source.ok()) return fprintf(stderr, "%s\n", source.status().ToString().c_str()), 1;
   for (size_t i = 0; i < kSigns; ++i) {
     const auto sign = static_cast<Sign>(i);
     printf("%s:%d ", std::string(NameOf(sign)).c_str(), DirectionOf(sign));
   }
   printf("\n");
   Replay replay(from_ns, hidden);
-  while (!(*source)->Finished()) {
-    const auto polled = (*source)->Poll(replay, 0);
-    if (!polled.ok()) return fprintf(stderr, "%s\n", polled.status().ToString().c_str()), 1;
-  }
+  if (const int failed = ReplayFile(path, replay)) return failed;
   replay.Finish();
   return 0;
 }

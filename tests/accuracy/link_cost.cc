@@ -11,10 +11,8 @@
 #include <memory>
 #include <vector>
 
-#include "agent/capture/record_file.h"
-#include "agent/connections/conn_table.h"
-#include "agent/link/linker.h"
 #include "exporter/model/trace_context.h"
+#include "tests/accuracy/replay_file.h"
 
 namespace spantap {
 namespace {
@@ -30,15 +28,6 @@ uint64_t CpuNs() {
 struct Stretch {
   uint64_t clients = 0;
   uint64_t cpu_ns = UINT64_MAX;
-};
-
-class Discard final : public ExchangeSink, public LinkedSink {
- public:
-  void OnRequest(Exchange&) override {}
-  void OnResponse(Exchange&) override {}
-  void OnFinished(std::unique_ptr<Exchange>) override {}
-  void OnTree(std::vector<LinkedExchange>) override {}
-  void OnSpan(std::unique_ptr<HandedSpan>, const TraceId&) override {}
 };
 
 // One round: events into connections, and on into the linker if there is one.
@@ -98,23 +87,13 @@ class Round final : public EventSink, private ExchangeSink {
   uint64_t now_ns_ = 0;
 };
 
-int Replay(const char* path, Round& round) {
-  auto source = ReplaySource::Open(path);
-  if (!source.ok()) return fprintf(stderr, "%s\n", source.status().ToString().c_str()), 1;
-  while (!(*source)->Finished()) {
-    const auto polled = (*source)->Poll(round, 0);
-    if (!polled.ok()) return fprintf(stderr, "%s\n", polled.status().ToString().c_str()), 1;
-  }
-  round.Finish();
-  return 0;
-}
-
 int Main(const char* path, const std::vector<uint64_t>& ends) {
   std::vector<Stretch> with(ends.size() + 1), without(ends.size() + 1);
   for (int i = 0; i < kRounds; ++i) {
     for (std::vector<Stretch>* side : {&without, &with}) {
       const auto round = std::make_unique<Round>(ends, side == &with, *side);
-      if (const int failed = Replay(path, *round)) return failed;
+      if (const int failed = ReplayFile(path, *round)) return failed;
+      round->Finish();
     }
   }
   printf("[");

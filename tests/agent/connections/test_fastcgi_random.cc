@@ -10,6 +10,7 @@
 #include "tests/agent/connections/exchange_log.h"
 #include "tests/agent/connections/traffic.h"
 #include "tests/agent/protocols/fastcgi_wire.h"
+#include "tests/fakes/rounds.h"
 
 namespace spantap {
 namespace {
@@ -133,12 +134,6 @@ std::string Wrong(const Exchange& x, int sent) {
   return said.data() == nullptr || said == absl::StrCat(id) ? "" : absl::StrCat("answer ", said, " for ", id);
 }
 
-// SPANTAP_SEEDS=N looks further.
-uint32_t Seeds() {
-  const char* seeds = getenv("SPANTAP_SEEDS");
-  return seeds != nullptr ? static_cast<uint32_t>(atoi(seeds)) : 500;
-}
-
 struct Outcome {
   int pairs = 0;
   int exact = 0;
@@ -180,7 +175,8 @@ TEST_CASE("fastcgi: without loss every exchange is reported", "[pairing]") {
 
 TEST_CASE("fastcgi: with loss no pair is ever wrong", "[pairing]") {
   int pairs = 0, sent = 0;
-  for (uint32_t seed = 0; seed < Seeds(); ++seed) {
+  const auto seeds = static_cast<uint32_t>(Rounds(500));
+  for (uint32_t seed = 0; seed < seeds; ++seed) {
     FcgiTraffic traffic(seed, seed % 2 == 1, seed % 4 < 2, seed % 3 != 0);
     std::mt19937 random(seed);
     const uint32_t per_mille = 5u << (seed % 7);  // 0.5 % to 32 %
