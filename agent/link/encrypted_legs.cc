@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "agent/link/head_digest.h"
 #include "bpf/events.h"
@@ -26,25 +27,39 @@ void EncryptedLegs::Add(uint32_t tgid, const ConnectionEnds& ends, Opener opener
   if (ends.family != SPANTAP_FAMILY_INET && ends.family != SPANTAP_FAMILY_INET6) return;
   Process* const process = Of(tgid);
   if (process == nullptr) return;
-  if (ends_.empty()) ends_.resize(kEnds);
   for (const bool dialled : {true, false}) {
     if (opener == (dialled ? Opener::kPeer : Opener::kThis)) continue;
     const uint64_t key = dialled ? KeyOf(ends.family, ends.local_addr, ends.local_port)
                                  : KeyOf(ends.family, ends.peer_addr, ends.peer_port);
-    End& end = ends_[key % kEnds];
-    if (end.key != key) end = {key, 0, 0};
+    End& end = EndOf(key);
     (dialled ? end.dialler : end.taker) = tgid;
     if (dialled) process->dials = true;
     if (!dialled) ++process->taken;
-    if (end.dialler != 0 && end.taker != 0 && end.dialler != end.taker) Match(end);
+    if (end.dialler == 0 || end.taker == 0 || end.dialler == end.taker) continue;
+    Match(end);
+    ends_.erase(key);  // the port may be used again
   }
+}
+
+EncryptedLegs::End& EncryptedLegs::EndOf(uint64_t key) {
+  const auto [it, added] = ends_.try_emplace(key);
+  if (!added) return it->second;
+  const auto place = static_cast<uint32_t>(next_++ % kEnds);
+  it->second.place = place;
+  if (place == order_.size()) {
+    order_.push_back(key);
+    return it->second;
+  }
+  const uint64_t oldest = std::exchange(order_[place], key);
+  if (const auto old = ends_.find(oldest); old != ends_.end() && old->second.place == place && oldest != key) {
+    ends_.erase(old);
+  }
+  return ends_.find(key)->second;
 }
 
 void EncryptedLegs::Forget(uint32_t tgid) {
   if (processes_.erase(tgid) == 0) return;
-  for (End& end : ends_) {
-    if (end.dialler == tgid || end.taker == tgid) end = {};
-  }
+  absl::erase_if(ends_, [tgid](const auto& end) { return end.second.dialler == tgid || end.second.taker == tgid; });
   for (auto& [_, process] : processes_) {
     process.callers.erase(std::remove(process.callers.begin(), process.callers.end(), tgid), process.callers.end());
   }

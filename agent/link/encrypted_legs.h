@@ -3,7 +3,8 @@
 // Which observed processes call which over connections that nobody can read (TLS between two proxies). The two ends are
 // one connection if the one's own address and port are the other's peer: whatever translates the server's address.
 //
-// Used by encrypted_rule.cc. Event thread only. Memory: kEnds entries, kMaxProcesses with kMaxCallers each.
+// Used by encrypted_rule.cc. Event thread only. Memory: kEnds ends whose other end was not seen yet (the oldest makes
+// place), kMaxProcesses with kMaxCallers each.
 #pragma once
 
 #include <cstdint>
@@ -32,10 +33,11 @@ class EncryptedLegs {
   bool HasStrangers(uint32_t tgid) const;
 
  private:
+  // One whose other end was not seen yet; by the address of the dialling end.
   struct End {
-    uint64_t key = 0;  // of the dialling end
     uint32_t dialler = 0;
     uint32_t taker = 0;
+    uint32_t place = 0;  // in order_
   };
   struct Process {
     bool dials = false;
@@ -47,9 +49,12 @@ class EncryptedLegs {
 
   Process* Of(uint32_t tgid);
   const Process* Find(uint32_t tgid) const;
+  End& EndOf(uint64_t key);
   void Match(const End& end);
 
-  std::vector<End> ends_;
+  absl::flat_hash_map<uint64_t, End> ends_;
+  std::vector<uint64_t> order_;  // their keys, as they came, round and round
+  size_t next_ = 0;
   absl::flat_hash_map<uint32_t, Process> processes_;
 };
 
