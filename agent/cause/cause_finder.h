@@ -39,7 +39,7 @@ struct CauseSettings {
   size_t max_incoming = 1024;    // a process, held; beyond it the newest are not followed
   size_t max_outgoing = 4096;    // a process, undecided
   uint32_t max_hypotheses = 32;  // a handler's possible timelines
-  uint32_t max_steps = 600;      // of the search for them
+  uint32_t max_steps = 2400;     // of the search for them
   // Parts of the method, to see what each is worth.
   bool use_tokens = true;
   bool use_end = true;        // when a handler answers tells what it did last

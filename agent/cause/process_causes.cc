@@ -10,7 +10,8 @@ namespace spantap {
 namespace {
 
 constexpr uint64_t kRoundNs = 20'000'000;
-constexpr uint64_t kStrainedRoundNs = 60'000'000;
+constexpr uint64_t kStrainedRoundNs = 40'000'000;
+constexpr uint64_t kWaitingRoundNs = 60'000'000;
 constexpr uint64_t kReuseNs = 1'000'000;  // a connection that became free this short before was waited for
 constexpr uint32_t kReuseTurns = 6;
 constexpr size_t kMaxRoutes = 128;
@@ -223,7 +224,8 @@ void ProcessCauses::Release(Handler& handler) {
 
 void ProcessCauses::MaybeRound() {
   if (idle()) return;
-  if (now_ns_ < round_ns_ + (learned_.Strained() || learned_.waits ? kStrainedRoundNs : kRoundNs)) return;
+  const uint64_t period = learned_.waits ? kWaitingRoundNs : learned_.Strained() ? kStrainedRoundNs : kRoundNs;
+  if (now_ns_ < round_ns_ + period) return;
   round_ns_ = now_ns_;
   Round(false);
 }
@@ -319,7 +321,7 @@ void ProcessCauses::Decide(Call& call, const DecisionRound::Finding& found) {
   learned_.strain.nobodys.Add(handler == nullptr);
   learned_.strain.unsimulated.Add(call.proposed == nullptr);
   learned_.strain.waited.Add(call.proposed != nullptr && call.proposal == Proposal::kQueue);
-  if (found.joint > kSure && !found.by_token) learned_.strain.refused.Add(!found.said.stands);
+  if (handler != nullptr && !found.by_token) learned_.strain.refused.Add(!found.said.stands);
   if (handler != nullptr) learned_.strain.AddOpen(handler->route, call.label, found.joint < kSure);
   if (handler == nullptr || found.said.confidence <= kSure) return;
   Give(call, *handler);

@@ -36,7 +36,7 @@ class Strain {
   Lately nobodys{0};        // of all calls, those that no handler can have made
   Lately waited{0};         // of all calls, those that seem to have waited for a connection: a pool that is too small
 
-  Lately refused{0.35, 8};  // of calls that the sums were sure of, without a token, those that were not stated
+  Lately refused{0.35, 8};  // of calls that somebody may have made, without a token, those that were not stated
 
   // Of all calls, and of those of one route and label, those that the sums leave open.
   double open() const { return open_.value(); }

@@ -4,7 +4,7 @@
 // nobody can read, but the proxy at its other end, observed as well, read the same head from whoever called it.
 //
 //   one open request of a caller has an equal head   0.99
-//   several                                          0.99 to 0.95, if the order of requests and the response pair agree
+//   several                                          0.99 or 0.98, if the order of requests and the response pair agree
 //   the proxy is called by others, too               only if the target is rare
 //   none                                             nobody: what this proxy serves besides caused nothing of it
 //
@@ -33,7 +33,7 @@ struct Leg {
 namespace {
 
 constexpr double kSure = 0.99;
-constexpr double kAgreed = 0.95;
+constexpr double kAgreed = 0.98;
 constexpr uint64_t kManyRequests = 64;
 constexpr int kMaxLooked = 64;
 

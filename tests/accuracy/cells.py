@@ -4,6 +4,8 @@ import collections
 import dataclasses
 
 SURE = 0.9
+# What is stated of links that were not sure enough, however likely they are: a bound (agent/cause/gates.cc).
+CAPPED = 0.899
 BINS = (0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.985, 1.0001)
 # Routes of a thread-per-request server whose calls go to other threads.
 HAND_OFF = ("r1", "r5", "r8")
@@ -33,6 +35,7 @@ class Cell:
     cpu_us: float = 0.0     # per link
     rules: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # (rule, right?) -> links
     routes: dict = dataclasses.field(default_factory=dict)  # route -> [links, right, wrong, sure wrong, traces, right]
+    capped: list = dataclasses.field(default_factory=lambda: [0, 0.0, 0])  # the same as one of `bins`
     bins: list = dataclasses.field(default_factory=lambda: [[0, 0.0, 0] for _ in BINS[1:]])  # links, sum, right
 
 
@@ -91,18 +94,23 @@ def _count_best(cell, phase, best):
         if link.found is None:
             continue
         number = max(i for i, low in enumerate(BINS[:-1]) if link.confidence >= low)
-        entry = cell.bins[number]
-        entry[0] += 1
-        entry[1] += link.confidence
-        entry[2] += right
+        for entry in [cell.bins[number]] + [cell.capped] * (abs(link.confidence - CAPPED) < 1e-6):
+            entry[0] += 1
+            entry[1] += link.confidence
+            entry[2] += right
 
 
-def add_bins(cells):
+def add_bins(cells, capped=True):
+    """Of all cells together; without those links of which only a bound is stated."""
     total = [[0, 0.0, 0] for _ in BINS[1:]]
     for cell in cells:
         for into, some in zip(total, cell.bins):
             for i, value in enumerate(some):
                 into[i] += value
+        if not capped:
+            into = total[max(i for i, low in enumerate(BINS[:-1]) if CAPPED >= low)]
+            for i, value in enumerate(cell.capped):
+                into[i] -= value
     return total
 
 

@@ -80,7 +80,7 @@ TEST_CASE("crowd: a burst of requests, but responses one by one", "[link]") {
     world.End();
     for (int i = 0; i < 4; ++i) {
       CHECK(world.IsChild(client[i], server[i]));
-      CHECK(world[client[i]].confidence == 0.95);
+      CHECK(world[client[i]].confidence == 0.98);
     }
   }
   SECTION("the order not kept: the pair contradicts the guess, nothing is claimed") {

@@ -158,7 +158,7 @@ TEST_CASE("turns: read together and answered together, the connection and an ord
   CHECK(two.Right(loop.world) == enough);
   CHECK(two.Open(loop.world) == !enough);
   // What is left then is alone.
-  if (enough) CHECK(loop.world[two.ids[2]].confidence + loop.world[two.ids[3]].confidence == Approx(0.95 + 0.99));
+  if (enough) CHECK(loop.world[two.ids[2]].confidence + loop.world[two.ids[3]].confidence == Approx(0.98 + 0.99));
 }
 
 TEST_CASE("turns: a pool that gives another connection than the latest tells nothing", "[link][turns]") {
