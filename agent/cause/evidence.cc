@@ -46,8 +46,11 @@ constexpr Meaning kMeanings[kSigns] = {{"joint", 1},
                                        {"unsimulated", 0},
                                        {"waited", -1},
                                        {"queues_disagreed", -1},
-                                       {"pools", 0}};
-constexpr float kNone = -99;
+                                       {"pools", 0},
+                                       {"dropped", -1},
+                                       {"rivals_dropped", -1},
+                                       {"alike_in_turn", -1}};
+constexpr float kNone = kNothing;
 
 bool Has(const Timeline& timeline, const Call& call) {
   return std::find(timeline.calls.begin(), timeline.calls.end(), &call) != timeline.calls.end();
@@ -61,12 +64,18 @@ int DirectionOf(Sign sign) { return kMeanings[static_cast<size_t>(sign)].directi
 
 float Digits(double p) { return static_cast<float>(-std::log10(std::max(1e-9, 1 - p))); }
 
+double DroppedOf(const Handler& handler) {
+  if (handler.dropped <= kNothing || handler.timelines.empty()) return handler.dropped;
+  return handler.dropped - handler.timelines.front().score;
+}
+
 void LookAtTimelines(const Handler& handler, const Call& call, Evidence& evidence) {
   double with = kNone, without = kLogUnknown;
   for (const Timeline& timeline : handler.timelines) {
     double& most = Has(timeline, call) ? with : without;
     most = std::max(most, timeline.score);
   }
+  evidence[Sign::kDropped] = static_cast<float>(DroppedOf(handler));
   evidence[Sign::kTimelines] = static_cast<float>(handler.timelines.size());
   evidence[Sign::kMargin] = static_cast<float>(with - without);
   evidence[Sign::kLikeliest] = Digits(handler.best_probability);

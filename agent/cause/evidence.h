@@ -58,8 +58,12 @@ enum class Sign : uint8_t {
   kWaited,           // of the calls, those that seem to have waited for a connection
   kQueuesDisagreed,  // of those that a queue gave to somebody for sure, those that the sums gave to others
   kPools,            // 1: calls of the process wait for connections
+  // Of what was not looked at.
+  kDropped,        // nats of the timelines that the search had no place for, all together, against the best
+  kRivalsDropped,  // the most of it among the other handlers that were open
+  kAlikeInTurn,    // calls of the same label in the turn of the loop in which it was sent
 };
-inline constexpr size_t kSigns = static_cast<size_t>(Sign::kPools) + 1;
+inline constexpr size_t kSigns = static_cast<size_t>(Sign::kAlikeInTurn) + 1;
 
 class Evidence {
  public:
@@ -77,6 +81,9 @@ int DirectionOf(Sign sign);
 
 // -log10(1 - p), up to 9.
 float Digits(double p);
+
+// Nats of what a handler's search had no place for against the best that it found; kNothing if there was place for all.
+double DroppedOf(const Handler& handler);
 
 // What can be said without the other handlers. `handler` was given the call by the sums (Handler::best).
 void LookAtTimelines(const Handler& handler, const Call& call, Evidence& evidence);

@@ -82,7 +82,10 @@ void DecisionRound::Solve(uint64_t until_ns) {
       for (Call* call : timeline.calls) call->number = kNoNumber;
     }
   }
-  for (Handler* handler : handlers_) AddHandler(*handler);
+  for (Handler* handler : handlers_) {
+    AddHandler(*handler);
+    if (handler->dropped > kNothing) dropping_.push_back(handler);
+  }
   std::vector<bool> wanted(calls_.size());
   for (size_t i = 0; i < calls_.size(); ++i) wanted[i] = !calls_[i]->decided && calls_[i]->sent.ns < until_ns;
   const size_t sets = learned_.Strained() ? Assignment::kMaxSets / 2 : Assignment::kMaxSets;
@@ -107,7 +110,6 @@ void DecisionRound::LookAtRivals(const Claims& claims, const Call& call, uint32_
                                  Evidence& evidence) const {
   double all = 0;
   for (const auto& claim : claims) all += claim.probability;
-  evidence[Sign::kJoint] = Digits(joint);
   evidence[Sign::kLocal] = Digits(assignment_.Local(number, call.number));
   evidence[Sign::kRivals] = static_cast<float>(claims.size());
   evidence[Sign::kRivalry] = Digits(1 - (all - joint));
@@ -125,6 +127,16 @@ void DecisionRound::LookAtRivals(const Claims& claims, const Call& call, uint32_
   evidence[Sign::kUnclaimed] = static_cast<float>(1 - claimed);
 }
 
+// Of the handlers that were open when the call was sent, but for one.
+double DecisionRound::MostDroppedBy(const Call& call, const Handler& but) const {
+  double most = kNothing;
+  for (const Handler* handler : dropping_) {
+    if (handler == &but || handler->begin.ns > call.sent.ns || handler->end_ns < call.sent.ns) continue;
+    most = std::max(most, DroppedOf(*handler));
+  }
+  return most;
+}
+
 LinkEvidence DecisionRound::EvidenceOf(const Claims& claims, const Call& call, uint32_t number, double joint,
                                        const std::vector<Handler*>& open) const {
   const Handler& handler = *handlers_[number];
@@ -136,6 +148,7 @@ LinkEvidence DecisionRound::EvidenceOf(const Claims& claims, const Call& call, u
   evidence.refused = learned_.strain.refused.value();
   evidence.nobodys = learned_.strain.nobodys.value();
   Evidence& signs = evidence.signs;
+  signs[Sign::kJoint] = Digits(joint);
   signs[Sign::kCrowded] =
       std::any_of(claims.begin(), claims.end(), [&](const auto& claim) { return assignment_.Crowded(claim.chooser); });
   if (joint <= kSure) return evidence;
@@ -146,6 +159,8 @@ LinkEvidence DecisionRound::EvidenceOf(const Claims& claims, const Call& call, u
   LookAtStrain(learned_, handler, call, signs);
   signs[Sign::kToken] = evidence.token;
   signs[Sign::kOpen] = static_cast<float>(call.open);
+  signs[Sign::kAlikeInTurn] = static_cast<float>(index_.InTurn(call.label, call.sent.tid, call.sent.turn).size());
+  signs[Sign::kRivalsDropped] = static_cast<float>(MostDroppedBy(call, handler));
   signs[Sign::kAlike] = static_cast<float>(index_.Between(call.label, handler.begin.ns, handler.end_ns).size());
   return evidence;
 }
@@ -164,8 +179,7 @@ DecisionRound::Finding DecisionRound::Of(const Call& call, const std::vector<Han
   }
   if (found.handler == nullptr) return found;
   const LinkEvidence evidence = EvidenceOf(claims, call, number, found.joint, open);
-  if (settings_.on_evidence && evidence.joint > kSure)
-    settings_.on_evidence(call.id, found.handler->id, evidence.signs);
+  if (settings_.on_evidence) settings_.on_evidence(call.id, found.handler->id, evidence.signs);
   found.said = State(evidence);
   found.by_token = evidence.token;
   if (!settings_.use_gates) found.said.confidence = std::min(evidence.joint, 1.0);

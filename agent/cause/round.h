@@ -47,6 +47,7 @@ class DecisionRound {
                           const std::vector<Handler*>& open) const;
   void LookAtRivals(const Claims& claims, const Call& call, uint32_t number, double joint, Evidence& evidence) const;
   void NoteWanted();
+  double MostDroppedBy(const Call& call, const Handler& but) const;
   bool OnlyTokenHolder(const Call& call, const Handler& holder, const std::vector<Handler*>& open) const;
 
   const CauseSettings& settings_;
@@ -59,6 +60,7 @@ class DecisionRound {
     double least = 1;  // of the likeliest timelines of those that might have it, the least probability
   };
   std::vector<Wanted> wanted_;  // by number of the call
+  std::vector<const Handler*> dropping_;  // handlers whose search had no place for all
   Assignment assignment_;
   std::vector<const Call*> calls_;                      // by number
   std::deque<absl::InlinedVector<uint32_t, 4>> lists_;  // what choices point to

@@ -54,6 +54,7 @@ void TimelineSearch::KeepBest(std::vector<Timeline>& found, size_t most) {
     if (found[i].score >= best_ - kWorthwhile) options_.push_back({found[i].score, 0, i, nullptr, false, 0});
   }
   std::sort(options_.begin(), options_.end(), Better);
+  for (size_t i = most; i < options_.size(); ++i) Drop(options_[i].score);
   if (options_.size() > most) options_.resize(most);
   std::vector<Timeline> kept;
   kept.reserve(options_.size());
@@ -177,6 +178,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
 void TimelineSearch::TakeBest(size_t most) {
   if (options_.size() > most) {
     std::nth_element(options_.begin(), options_.begin() + most, options_.end(), Better);
+    for (size_t i = most; i < options_.size(); ++i) Drop(options_[i].score);
     options_.resize(most);
   }
   std::sort(options_.begin(), options_.end(), Better);
@@ -232,6 +234,7 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
   handler.tried = true;
   handler.timelines.clear();
   steps_ = 0;
+  dropped_ = 0;
   waits_ = false;
   const uint32_t most = learned_.Strained() ? settings_.max_hypotheses * 2 / 3 : settings_.max_hypotheses;
   level_.clear();
@@ -251,8 +254,12 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
     TakeBest(most);
   }
   handler.searched = true;
-  counters_.cut_short += steps_ > settings_.max_steps;
+  if (steps_ > settings_.max_steps) {
+    ++counters_.cut_short;
+    for (const Partial& partial : level_) Drop(partial.score);
+  }
   KeepBest(handler.timelines, most);
+  handler.dropped = dropped_ > 0 ? std::log(dropped_) : kNothing;
   counters_.timelines += handler.timelines.size();
 }
 

@@ -6,6 +6,8 @@
 // as nothing is learned.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -63,6 +65,7 @@ class TimelineSearch {
   void Try(const Handler& handler, const Stand& stand, Outlook::Step& step, CallIndex::Calls calls, uint64_t from_ns,
            uint64_t until_ns);
   void TakeBest(size_t most);
+  void Drop(double score) { dropped_ += std::exp(std::min(score, kMostDropped)); }
   void KeepBest(std::vector<Timeline>& found, size_t most);
   double Witnesses(const Handler& handler, const Call& call);
   using Left = absl::InlinedVector<Call*, 8>;
@@ -81,6 +84,8 @@ class TimelineSearch {
   bool waits_ = false;
   bool awaits_ = false;  // what is looked for may have waited for a connection
   double best_ = 0;      // of the timelines found
+  static constexpr double kMostDropped = 60;
+  double dropped_ = 0;  // weight of what was left out to keep the search small
   // What the next look leaves out, because it has been looked at.
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;

@@ -16,6 +16,7 @@ namespace spantap {
 
 struct Handler;
 inline constexpr uint32_t kNoNumber = 0xffffffff;
+inline constexpr double kNothing = -99;  // logarithm of no weight
 inline constexpr double kLogUnknown = -6;  // weight of a handler having done something that no timeline shows
 
 // Why the simulation (simulation.h) thinks that a call is a handler's.
@@ -78,6 +79,7 @@ struct Handler {
   std::vector<Call*> proposed;
   Timeline best;  // the likeliest, so far
   double best_probability = 0;
+  double dropped = kNothing;  // logarithm of what timelines weigh together that the search had no place for
 };
 
 // How probable the queue says it is that the call is the handler's.
