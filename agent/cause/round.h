@@ -59,7 +59,7 @@ class DecisionRound {
     double all = 0;    // probability that anybody has the call
     double least = 1;  // of the likeliest timelines of those that might have it, the least probability
   };
-  std::vector<Wanted> wanted_;  // by number of the call
+  std::vector<Wanted> wanted_;            // by number of the call
   std::vector<const Handler*> dropping_;  // handlers whose search had no place for all
   Assignment assignment_;
   std::vector<const Call*> calls_;                      // by number

@@ -16,7 +16,7 @@ namespace spantap {
 
 struct Handler;
 inline constexpr uint32_t kNoNumber = 0xffffffff;
-inline constexpr double kNothing = -99;  // logarithm of no weight
+inline constexpr double kNothing = -99;    // logarithm of no weight
 inline constexpr double kLogUnknown = -6;  // weight of a handler having done something that no timeline shows
 
 // Why the simulation (simulation.h) thinks that a call is a handler's.

@@ -21,7 +21,7 @@ namespace spantap {
 namespace {
 
 constexpr double kSure = 0.99;
-constexpr double kLikely = 0.95;     // one candidate, the process not known well
+constexpr double kLikely = 0.95;  // one candidate, the process not known well
 // Measured: none wrong of 90,000 where order and pair agreed, guesses or not.
 constexpr double kBothSure = 0.99;    // order and pair, neither a guess
 constexpr double kPairSure = 0.98;    // order agrees, but was a guess

@@ -24,7 +24,25 @@ LinkEvidence Plain() {
   signs[Sign::kQueued] = -1, signs[Sign::kAlike] = 1, signs[Sign::kOpen] = 4;
   signs[Sign::kLeftOpen] = signs[Sign::kLeftOpenHere] = 0.002f, signs[Sign::kDisagreed] = 0.001f;
   signs[Sign::kUnsimulated] = 0.05f;
+  signs[Sign::kDropped] = signs[Sign::kRivalsDropped] = kNothing, signs[Sign::kAlikeInTurn] = 1;
   return evidence;
+}
+
+TEST_CASE("gates: what the sums leave open is stated as it was on recordings", "[cause]") {
+  LinkEvidence evidence = Plain();
+  double last = 0;
+  for (double joint = 0; joint <= kSure; joint += 0.01) {
+    evidence.joint = joint;
+    const Statement said = State(evidence);
+    CHECK(said.confidence >= last);
+    CHECK(said.confidence < kSure);
+    CHECK(said.reason == "ambiguous");
+    last = said.confidence;
+  }
+  evidence.joint = 0.55;
+  CHECK(State(evidence).confidence == Approx(0.55));
+  evidence.joint = 0.7;  // between two points
+  CHECK(State(evidence).confidence == Approx(0.67));
 }
 
 TEST_CASE("gates: only near certainty stands", "[cause]") {
