@@ -39,6 +39,7 @@ QueueOrder::QueueOrder(absl::Span<const Waiting> waiting, absl::Span<const Unsur
 void QueueOrder::Spread() {
   between_.resize(waiting_.size() + 1);
   pass_.assign(waiting_.size() + 1, 1);
+  unsure_fits_.resize(unsure_.size());
   for (uint32_t i = 0; i < unsure_.size(); ++i) {
     if (!unsure_[i].until.empty()) SpreadOne(i);
   }
@@ -60,10 +61,12 @@ void QueueOrder::SpreadOne(uint32_t number) {
   }
 }
 
-double QueueOrder::WeightOf(const Between& some, uint32_t sent) const {
+double QueueOrder::WeightOf(const Between& some, uint32_t sent) {
   const Unsure& entry = unsure_[some.unsure];
   if (entry.label != sent_[sent].label || entry.until.front().first > sent_[sent].ns) return 0;
-  return some.share * fits_(entry.who, sent);
+  Fit& fit = unsure_fits_[some.unsure];  // it is asked for in each stretch in which it may have been made
+  if (fit.sent != sent) fit = {sent, fits_(entry.who, sent)};
+  return some.share * fit.fits;
 }
 
 double QueueOrder::Inserted(uint32_t place, uint32_t sent) {
@@ -194,7 +197,7 @@ void QueueOrder::Backward(uint32_t number, Shares& shares) {
   if (all > 0) Name(number, all, shares);
 }
 
-void QueueOrder::Name(uint32_t number, double all, Shares& shares) const {
+void QueueOrder::Name(uint32_t number, double all, Shares& shares) {
   const Column& column = columns_[number];
   const auto add = [&](uint32_t who, double weight) {
     const auto same = std::find_if(shares.begin(), shares.end(), [who](const Share& s) { return s.who == who; });
