@@ -85,7 +85,11 @@ double Outlooks::ScoreOf(Outlook::Step& step, const Progress& from, const Call& 
 }
 
 double Outlooks::ScoreOfReply(Outlook& outlook, const Progress& from, const Moment& reply, uint32_t home) {
-  const Outlook::Step& step = StepTo(outlook, from.state, kReply);
+  if (!outlook.reply_known) {
+    outlook.reply = Look(outlook, from.state, kReply);
+    outlook.reply_known = true;
+  }
+  const Outlook::Step& step = outlook.reply;
   if (!settings_.use_end) return step.log;
   return Score(step, step.usual, false, See(from.at, reply, home, step.usual.hop()));
 }

@@ -30,9 +30,11 @@ struct Outlook {
     Odds::View dialled;  // valid when `dialled_known`
     bool dialled_known = false;
   };
-  StepContext context;                                          // of all its steps, but for what is next
-  absl::InlinedVector<Step, 4> calls;                           // that follow more than rarely
-  absl::InlinedVector<Step, 1> others;                          // others that were asked for, the reply among them
+  StepContext context;                  // of all its steps, but for what is next
+  absl::InlinedVector<Step, 4> calls;   // that follow more than rarely
+  absl::InlinedVector<Step, 1> others;  // others that were asked for
+  Step reply;                           // valid when `reply_known`
+  bool reply_known = false;
   absl::InlinedVector<std::pair<uint16_t, Outlook*>, 6> after;  // where steps and answers led so far
 };
 
