@@ -78,8 +78,11 @@ class QueueOrder {
   void Prepare(Column& column, uint32_t sent);
   double Inserted(uint32_t place, uint32_t sent);
   double WeightOf(const Between& some, uint32_t sent);
+  struct Ways;
+  float Match(const Column& column, uint32_t place) const;
+  Ways WaysFrom(const Column& column, uint32_t gone) const;
   template <class Visit>
-  void Next(const Column& column, uint32_t gone, uint32_t passed, Visit visit) const;
+  void Next(const Column& column, const Ways& ways, uint32_t gone, uint32_t passed, Visit visit) const;
   void Forward(uint32_t sent);
   void Keep(const Column& column, Column& after);
   void Backward(uint32_t sent, Shares& shares);
