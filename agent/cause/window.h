@@ -38,6 +38,9 @@ struct Call {
   bool nobodys = false;    // certainly no handler's
   Proposal proposal = Proposal::kDue;
   Moment sent;
+  double looks = 0;        // scratch of searches for timelines (timelines.cc): what the last one found,
+  uint32_t looked_by = 0;  // and which that was
+  uint32_t number = 0;     // scratch of one round of decisions
   Moment answer;
   uint64_t connection = 0;
   uint32_t open = 0;  // handlers, when it was sent
@@ -46,9 +49,6 @@ struct Call {
   Handler* owner = nullptr;   // for sure
   Handler* likely = nullptr;  // a handler that went straight on has been found to have made it: nobody else looks
   Handler* proposed = nullptr;
-  uint32_t number = 0;     // scratch of one round of decisions
-  uint32_t looked_by = 0;  // scratch of searches for timelines (timelines.cc): which looked last,
-  double looks = 0;        // and what it found
   absl::InlinedVector<std::pair<uint64_t, float>, 2> shares;  // handlers whose it may be by the order of the queue
 };
 
