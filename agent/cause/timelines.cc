@@ -62,9 +62,9 @@ void TimelineSearch::KeepBest(Handler& handler) {
 }
 
 // Whether the call may be the handler's, whatever else it did. Partial timelines ask the same of the same calls.
-bool TimelineSearch::MayBe(const Handler& handler, Call& call) {
-  const auto by = static_cast<uint32_t>(handler.id << 2 | static_cast<uint64_t>(handler.waits) << 1 | 1);
-  if (std::exchange(call.looked_by, by) != by) {
+inline bool TimelineSearch::MayBe(const Handler& handler, Call& call) const {
+  if (call.looked_by != looker_) {
+    call.looked_by = looker_;
     call.looks = Mine(handler, call) && !RuledOut(handler, call) ? kNotWeighed : kNotMine;
   }
   return call.looks != kNotMine;
@@ -251,6 +251,7 @@ void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting)
   found_.clear();
   steps_ = 0;
   waits_ = false;
+  looker_ = static_cast<uint32_t>(handler.id << 2 | static_cast<uint64_t>(handler.waits) << 1 | 1);
   most_ = learned_.Strained() ? settings_.max_hypotheses * 2 / 3 : settings_.max_hypotheses;
   level_.clear();
   level_.emplace_back(0, Progress(handler), Calls());

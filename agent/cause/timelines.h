@@ -70,7 +70,7 @@ class TimelineSearch {
            uint64_t until_ns);
   void TakeBest();
   void KeepBest(Handler& handler);
-  static bool MayBe(const Handler& handler, Call& call);
+  bool MayBe(const Handler& handler, Call& call) const;
   double Witnesses(const Handler& handler, Call& call) const;
   void Offer(const Option& option);
   using Left = absl::InlinedVector<Call*, 8>;
@@ -89,6 +89,7 @@ class TimelineSearch {
   bool waits_ = false;
   bool awaits_ = false;  // what is looked for may have waited for a connection
   double best_ = 0;      // of the timelines found
+  uint32_t looker_ = 0;  // says in calls which search has looked at them
   uint32_t most_ = 0;    // of those, and of the partial ones of a level, that are gone on with
   // Of the level at hand: how many options there were, and the score that more must beat.
   uint32_t offered_ = 0;
