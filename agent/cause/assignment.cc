@@ -19,12 +19,8 @@ uint32_t RootOf(std::vector<uint32_t>& parents, uint32_t at) {
 
 }  // namespace
 
-uint32_t Assignment::AddChooser(std::vector<Choice> choices) {
-  Chooser chooser;
-  chooser.probability.resize(choices.size());
-  chooser.dropped.resize(choices.size());
-  chooser.choices = std::move(choices);
-  choosers_.push_back(std::move(chooser));
+uint32_t Assignment::AddChooser(absl::Span<const Choice> choices) {
+  choosers_.emplace_back().choices = std::vector<Weighed>(choices.begin(), choices.end());
   return static_cast<uint32_t>(choosers_.size()) - 1;
 }
 
@@ -58,7 +54,11 @@ void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets, const
   max_sets_ = max_sets;
   IndexUses(calls);
   Settle();
-  for (const auto& group : Groups(calls)) {
+  MakeGroups(calls);
+  uint32_t begin = 0;
+  for (const uint32_t end : group_ends_) {
+    const Group group = absl::MakeConstSpan(members_).subspan(begin, end - begin);
+    begin = end;
     if (group.empty() || choosers_[group.front()].settled) continue;
     const bool asked = wanted.empty() || std::any_of(group.begin(), group.end(),
                                                      [&](uint32_t chooser) { return Wants(chooser, wanted); });
@@ -67,25 +67,29 @@ void Assignment::Solve(uint32_t calls, double log_nobody, size_t max_sets, const
 }
 
 // Those that share calls, whatever is settled left out; by the last of them.
-std::vector<std::vector<uint32_t>> Assignment::Groups(uint32_t calls) {
+void Assignment::MakeGroups(uint32_t calls) {
   last_.assign(calls, 0);
   std::vector<uint32_t> parents(choosers_.size());
   std::iota(parents.begin(), parents.end(), 0);
   std::vector<uint32_t> first(calls, UINT32_MAX);
   for (uint32_t i = 0; i < choosers_.size(); ++i) {
     if (choosers_[i].settled) continue;
-    for (size_t k = 0; k < choosers_[i].choices.size(); ++k) {
-      if (choosers_[i].dropped[k]) continue;
-      for (const uint32_t call : choosers_[i].choices[k].calls) {
+    for (const Weighed& choice : choosers_[i].choices) {
+      if (choice.dropped) continue;
+      for (const uint32_t call : choice.calls) {
         if (first[call] == UINT32_MAX) first[call] = i;
         parents[RootOf(parents, first[call])] = RootOf(parents, i);
         last_[call] = i;
       }
     }
   }
-  std::vector<std::vector<uint32_t>> groups(choosers_.size());
-  for (uint32_t i = 0; i < choosers_.size(); ++i) groups[RootOf(parents, i)].push_back(i);
-  return groups;
+  group_ends_.assign(choosers_.size() + 1, 0);
+  for (uint32_t i = 0; i < choosers_.size(); ++i) ++group_ends_[RootOf(parents, i) + 1];
+  std::partial_sum(group_ends_.begin(), group_ends_.end(), group_ends_.begin());
+  members_.resize(choosers_.size());
+  // Each begin moves on to the end.
+  for (uint32_t i = 0; i < choosers_.size(); ++i) members_[group_ends_[RootOf(parents, i)]++] = i;
+  group_ends_.pop_back();
 }
 
 bool Assignment::Wants(uint32_t number, const std::vector<bool>& wanted) const {
@@ -100,11 +104,13 @@ bool Assignment::Wants(uint32_t number, const std::vector<bool>& wanted) const {
 // One choice far ahead of the others, and far ahead of all that others could do with its calls.
 bool Assignment::SettlesOn(uint32_t number) {
   const Chooser& chooser = choosers_[number];
-  if (chooser.dropped[0] || chooser.choices[0].calls.empty()) return false;
+  const Weighed& best = chooser.choices[0];
+  if (best.dropped || best.calls.empty()) return false;
   for (size_t k = 1; k < chooser.choices.size(); ++k) {
-    if (!chooser.dropped[k] && chooser.choices[k].log_weight > chooser.choices[0].log_weight - kFarAhead) return false;
+    const Weighed& other = chooser.choices[k];
+    if (!other.dropped && other.log_weight > best.log_weight - kFarAhead) return false;
   }
-  for (const uint32_t call : chooser.choices[0].calls) {
+  for (const uint32_t call : best.calls) {
     uint32_t before = number;
     for (const Use& use : UsesOf(call)) {
       if (use.chooser == number || use.chooser == before) continue;
@@ -121,20 +127,19 @@ void Assignment::SettleOn(uint32_t number) {
   for (const uint32_t call : chooser.choices[0].calls) {
     for (const Use& use : UsesOf(call)) {
       if (use.chooser == number) continue;
-      choosers_[use.chooser].dropped[use.choice] = true;
-      choosers_[use.chooser].alone.clear();
+      choosers_[use.chooser].choices[use.choice].dropped = true;
+      choosers_[use.chooser].weighed = false;
     }
   }
   double all = 0;
-  for (size_t k = 0; k < chooser.choices.size(); ++k) {
-    chooser.probability[k] = std::exp(chooser.choices[k].log_weight - chooser.choices[0].log_weight);
-    all += chooser.probability[k];
+  for (Weighed& choice : chooser.choices) {
+    choice.probability = std::exp(choice.log_weight - chooser.choices[0].log_weight);
+    all += choice.probability;
   }
-  for (double& p : chooser.probability) p /= all;
+  for (Weighed& choice : chooser.choices) choice.probability /= all;
 }
 
 void Assignment::Settle() {
-  for (Chooser& chooser : choosers_) chooser.alone.clear();
   for (bool again = true; again;) {
     again = false;
     for (uint32_t i = 0; i < choosers_.size(); ++i) {
@@ -145,13 +150,13 @@ void Assignment::Settle() {
   }
 }
 
-void Assignment::GuessGroup(const std::vector<uint32_t>& group) {
+void Assignment::GuessGroup(Group group) {
   for (const uint32_t number : group) {
     Chooser& chooser = choosers_[number];
-    if (chooser.alone.empty()) WeighAlone(chooser);
+    if (!chooser.weighed) WeighAlone(chooser);
     double all = 0;
-    for (const double weight : chooser.alone) all += weight;
-    for (size_t k = 0; k < chooser.choices.size(); ++k) chooser.probability[k] = chooser.alone[k] / all;
+    for (const Weighed& choice : chooser.choices) all += choice.alone;
+    for (Weighed& choice : chooser.choices) choice.probability = choice.alone / all;
     chooser.crowded = chooser.summed = true;
   }
 }
@@ -159,31 +164,29 @@ void Assignment::GuessGroup(const std::vector<uint32_t>& group) {
 double Assignment::Of(uint32_t chooser, uint32_t call) const {
   double with = 0;
   for (const Use& use : UsesOf(call)) {
-    if (use.chooser == chooser) with += choosers_[chooser].probability[use.choice];
+    if (use.chooser == chooser) with += choosers_[chooser].choices[use.choice].probability;
   }
   return with;
 }
 
-void Assignment::WeighAlone(const Chooser& chooser) {
+void Assignment::WeighAlone(Chooser& chooser) {
   double most = -1e300;
-  for (size_t k = 0; k < chooser.choices.size(); ++k) {
-    if (!chooser.dropped[k]) most = std::max(most, chooser.choices[k].log_weight);
+  for (const Weighed& choice : chooser.choices) {
+    if (!choice.dropped) most = std::max(most, choice.log_weight);
   }
-  chooser.alone.assign(chooser.choices.size(), 0);
-  for (size_t k = 0; k < chooser.choices.size(); ++k) {
-    if (!chooser.dropped[k]) chooser.alone[k] = std::exp(chooser.choices[k].log_weight - most);
-  }
+  for (Weighed& choice : chooser.choices) choice.alone = choice.dropped ? 0 : std::exp(choice.log_weight - most);
+  chooser.weighed = true;
 }
 
 double Assignment::LocalOdds(uint32_t number, uint32_t call) const {
-  const Chooser& chooser = choosers_[number];
-  if (chooser.alone.empty()) WeighAlone(chooser);
+  Chooser& chooser = choosers_[number];
+  if (!chooser.weighed) WeighAlone(chooser);
   const auto uses = UsesOf(call);
   auto use = std::find_if(uses.begin(), uses.end(), [=](const Use& some) { return some.chooser == number; });
   double with = 0, without = 0;
-  for (uint32_t k = 0; k < chooser.alone.size(); ++k) {
+  for (uint32_t k = 0; k < chooser.choices.size(); ++k) {
     const bool has = use != uses.end() && use->chooser == number && use->choice == k;
-    (has ? with : without) += chooser.alone[k];
+    (has ? with : without) += chooser.choices[k].alone;
     use += has;
   }
   return with / std::max(without, 1e-12);
@@ -206,7 +209,7 @@ std::vector<Assignment::Claim> Assignment::ClaimsOf(uint32_t call) const {
   if (call >= last_.size()) return claims;
   for (const Use& use : UsesOf(call)) {
     if (claims.empty() || claims.back().chooser != use.chooser) claims.push_back({use.chooser, 0});
-    claims.back().probability += choosers_[use.chooser].probability[use.choice];
+    claims.back().probability += choosers_[use.chooser].choices[use.choice].probability;
   }
   return claims;
 }

@@ -30,7 +30,7 @@ class Assignment {
   static constexpr size_t kMaxSets = 64;
 
   // Adds a handler; it must choose one. In order of their begin. Returns its number.
-  uint32_t AddChooser(std::vector<Choice> choices);
+  uint32_t AddChooser(absl::Span<const Choice> choices);
   // `log_nobody`: weight of the case that no chooser has a call.
   // `wanted`: calls whose claims will be asked for, all if empty; groups without any are not summed.
   // `budget`: steps of the sums in all; groups for which none are left count as crowded, with local probabilities.
@@ -40,7 +40,7 @@ class Assignment {
   // Probability that the chooser has the call.
   double Of(uint32_t chooser, uint32_t call) const;
   // Probability of a choice.
-  double OfChoice(uint32_t chooser, uint32_t choice) const { return choosers_[chooser].probability[choice]; }
+  double OfChoice(uint32_t chooser, uint32_t choice) const { return choosers_[chooser].choices[choice].probability; }
   bool Summed(uint32_t chooser) const { return choosers_[chooser].summed; }
   // Those who might have the call.
   struct Claim {
@@ -54,12 +54,15 @@ class Assignment {
   bool Crowded(uint32_t chooser) const { return choosers_[chooser].crowded; }
 
  private:
+  struct Weighed : Choice {
+    explicit Weighed(const Choice& choice) : Choice(choice) {}
+    double probability = 0;
+    double alone = 0;      // weight if nobody else were there, relative to the best; valid when `Chooser::weighed`
+    bool dropped = false;  // settled ones exclude it
+  };
   struct Chooser {
-    std::vector<Choice> choices;
-    std::vector<double> probability;
-    // Weights if nobody else were there, relative to the best, when they were asked for.
-    mutable std::vector<double> alone;
-    std::vector<bool> dropped;  // choices that settled ones exclude
+    std::vector<Weighed> choices;
+    bool weighed = false;
     bool crowded = false;
     bool settled = false;
     bool summed = false;
@@ -93,26 +96,29 @@ class Assignment {
   void IndexUses(uint32_t calls);
   absl::Span<const Use> UsesOf(uint32_t call) const;
   double LocalOdds(uint32_t chooser, uint32_t call) const;
-  static void WeighAlone(const Chooser& chooser);
+  static void WeighAlone(Chooser& chooser);
   void Settle();
   bool SettlesOn(uint32_t chooser);
   void SettleOn(uint32_t chooser);
   bool Wants(uint32_t chooser, const std::vector<bool>& wanted) const;
-  std::vector<std::vector<uint32_t>> Groups(uint32_t calls);
-  void GuessGroup(const std::vector<uint32_t>& group);
+  using Group = absl::Span<const uint32_t>;  // choosers
+  void MakeGroups(uint32_t calls);
+  void GuessGroup(Group group);
   // assignment_sums.cc
-  bool SolveGroup(const std::vector<uint32_t>& group);
+  bool SolveGroup(Group group);
   void Weigh(const Chooser& chooser);
   void MakeMoves(uint32_t chooser);
   Taking Take(absl::Span<const uint32_t> calls, uint32_t chooser);
   bool Collide(const Set& set, const Choice& choice) const;
   uint32_t Reach(uint64_t hash, uint32_t from, uint32_t choice);
   bool DropNegligible();
-  void Crowd(const std::vector<uint32_t>& group, uint32_t at);
+  void Crowd(Group group, uint32_t at);
   void KeepReached();
-  void GoBack(const std::vector<uint32_t>& group);
+  void GoBack(Group group);
 
-  std::vector<Chooser> choosers_;
+  mutable std::vector<Chooser> choosers_;  // what they would weigh alone is found when it is asked for
+  std::vector<uint32_t> members_;          // choosers, group by group
+  std::vector<uint32_t> group_ends_;
   std::vector<Use> uses_;       // by call, then in order
   std::vector<uint32_t> ends_;  // of each call's uses
   std::vector<uint32_t> last_;  // of each call: the last chooser that may want it
@@ -131,7 +137,8 @@ class Assignment {
   std::vector<Taking> of_set_, of_choice_;
   std::vector<uint32_t> kept_;
   std::vector<uint8_t> bit_;     // of each call, in masks; kNoBit if the chooser does not want it
-  std::vector<uint32_t> known_;  // sets by hash
+  std::vector<uint32_t> known_;  // serial numbers of the chooser's sets, by hash; below `serial_`: of earlier choosers
+  uint32_t serial_ = 1;          // of the chooser's first set
   std::vector<uint32_t> place_;  // of sets that are kept
   std::vector<double> merit_, sorted_;
   std::vector<double> nobody_;  // weight of so many calls that nobody has

@@ -24,7 +24,7 @@ uint64_t HashOf(uint32_t call) {
 
 }  // namespace
 
-bool Assignment::SolveGroup(const std::vector<uint32_t>& group) {
+bool Assignment::SolveGroup(Group group) {
   sets_.assign(1, {});
   sets_[0].forward = 1;
   set_ends_.assign({0, 1});
@@ -47,16 +47,14 @@ bool Assignment::SolveGroup(const std::vector<uint32_t>& group) {
 
 // The choices, relative to the best; a call that nobody has costs log_nobody.
 void Assignment::Weigh(const Chooser& chooser) {
-  const auto log_weight = [&](size_t k) {
-    return chooser.choices[k].log_weight - log_nobody_ * chooser.choices[k].calls.size();
-  };
+  const auto log_weight = [&](const Weighed& choice) { return choice.log_weight - log_nobody_ * choice.calls.size(); };
   double most = -1e300;
-  for (size_t k = 0; k < chooser.choices.size(); ++k) {
-    if (!chooser.dropped[k]) most = std::max(most, log_weight(k));
+  for (const Weighed& choice : chooser.choices) {
+    if (!choice.dropped) most = std::max(most, log_weight(choice));
   }
-  weight_.assign(chooser.choices.size(), 0);
-  for (size_t k = 0; k < weight_.size(); ++k) {
-    if (!chooser.dropped[k]) weight_[k] = std::exp(log_weight(k) - most);
+  weight_.clear();
+  for (const Weighed& choice : chooser.choices) {
+    weight_.push_back(choice.dropped ? 0 : std::exp(log_weight(choice) - most));
   }
 }
 
@@ -82,13 +80,18 @@ bool Assignment::Collide(const Set& set, const Choice& choice) const {
 // The number of the set with that hash, which may be new.
 uint32_t Assignment::Reach(uint64_t hash, uint32_t from, uint32_t choice) {
   const size_t mask = known_.size() - 1;
+  const uint32_t begin = set_ends_.back();
   size_t at = hash & mask;
-  while (known_[at] != kNone && sets_[known_[at]].hash != hash) at = (at + 1) & mask;
-  if (known_[at] != kNone) return known_[at];
+  for (; known_[at] >= serial_; at = (at + 1) & mask) {
+    const uint32_t number = begin + known_[at] - serial_;
+    if (sets_[number].hash == hash) return number;
+  }
+  const auto number = static_cast<uint32_t>(sets_.size());
+  known_[at] = serial_ + number - begin;
   Set& fresh = sets_.emplace_back();
   fresh.hash = hash;
   fresh.from = from, fresh.choice = choice;
-  return known_[at] = static_cast<uint32_t>(sets_.size()) - 1;
+  return number;
 }
 
 // What the chooser's choices make of the sets; sets that come to the same are one.
@@ -108,7 +111,8 @@ void Assignment::MakeMoves(uint32_t number) {
   for (uint32_t s = begin; s < end; ++s) {
     of_set_.push_back(Take({taken_.data() + sets_[s].begin, sets_[s].count}, number));
   }
-  known_.assign(std::bit_ceil(2 * (end - begin) * choices.size()), kNone);
+  const size_t room = std::bit_ceil(2 * (end - begin) * choices.size());
+  if (known_.size() < room) known_.assign(room, 0);
   for (uint32_t s = begin; s < end; ++s) {
     const Taking& before = of_set_[s - begin];
     for (uint32_t k = 0; k < choices.size(); ++k) {
@@ -123,6 +127,7 @@ void Assignment::MakeMoves(uint32_t number) {
   for (const Choice& choice : choices) {
     for (const uint32_t call : choice.calls) bit_[call] = kNoBit;
   }
+  serial_ += static_cast<uint32_t>(sets_.size()) - end;
 }
 
 // Sets that can be left out get no weight. True if that was too much to be silent about.
@@ -154,7 +159,7 @@ bool Assignment::DropNegligible() {
 }
 
 // All that compete for what was open when sets were dropped.
-void Assignment::Crowd(const std::vector<uint32_t>& group, uint32_t at) {
+void Assignment::Crowd(Group group, uint32_t at) {
   const uint32_t before = set_ends_.end()[-2];
   uint32_t first = at, last = at;
   const auto add = [&](Taking& taking) {
@@ -203,7 +208,7 @@ void Assignment::KeepReached() {
 }
 
 // From the last chooser to the first: what each choice has in front of and behind it is its probability.
-void Assignment::GoBack(const std::vector<uint32_t>& group) {
+void Assignment::GoBack(Group group) {
   for (size_t i = set_ends_.end()[-2]; i < sets_.size(); ++i) sets_[i].backward = 1;
   for (size_t n = group.size(); n-- > 0;) {
     Chooser& chooser = choosers_[group[n]];
@@ -214,10 +219,10 @@ void Assignment::GoBack(const std::vector<uint32_t>& group) {
       const double onward = move.weight * sets_[move.to].backward;
       sets_[move.from].backward += onward;
       const double through = sets_[move.from].forward * onward;
-      chooser.probability[move.choice] += through;
+      chooser.choices[move.choice].probability += through;
       all += through;
     }
-    for (double& p : chooser.probability) p /= all;
+    for (Weighed& choice : chooser.choices) choice.probability /= all;
     double most = 0;
     for (size_t i = set_ends_[n]; i < set_ends_[n + 1]; ++i) most = std::max(most, sets_[i].backward);
     for (size_t i = set_ends_[n]; i < set_ends_[n + 1]; ++i) sets_[i].backward /= most;

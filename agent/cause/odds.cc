@@ -116,17 +116,19 @@ const Odds::Context* Odds::Find(const StepContext& context) const {
   return it == contexts_.end() ? nullptr : &it->second;
 }
 
-uint8_t Odds::HopOf(const StepContext& context) const {
-  const auto it = contexts_.find(context.key());
-  if (it == contexts_.end()) return kAnyHop;
-  const Context* const learned = &it->second;
+uint8_t Odds::UsualHop(const Context& learned) {
   float sum = 0;
   size_t most = 0;
   for (size_t i = 0; i < kHops; ++i) {
-    sum += learned->hops[i];
-    if (learned->hops[i] > learned->hops[most]) most = i;
+    sum += learned.hops[i];
+    if (learned.hops[i] > learned.hops[most]) most = i;
   }
-  return sum >= kHopMin && learned->hops[most] > kSureHop * sum ? static_cast<uint8_t>(most) : kAnyHop;
+  return sum >= kHopMin && learned.hops[most] > kSureHop * sum ? static_cast<uint8_t>(most) : kAnyHop;
+}
+
+uint8_t Odds::HopOf(const StepContext& context) const {
+  const auto it = contexts_.find(context.key());
+  return it == contexts_.end() ? kAnyHop : it->second.hop;
 }
 
 Odds::View Odds::ViewOf(const StepContext& context) const {
@@ -220,10 +222,12 @@ void Odds::LearnTrue(const StepContext& context, const Sight& sight, double last
   learned.immediate += part;
   learned.gaps[sight.gap] += weight - part;
   if (sight.hop != kAnyHop) learned.hops[sight.hop] += part;
-  if (learned.seen < kMostSeen) return;
-  learned.seen /= 2, learned.immediate /= 2;
-  for (float& n : learned.gaps) n /= 2;
-  for (float& n : learned.hops) n /= 2;
+  if (learned.seen >= kMostSeen) {
+    learned.seen /= 2, learned.immediate /= 2;
+    for (float& n : learned.gaps) n /= 2;
+    for (float& n : learned.hops) n /= 2;
+  }
+  learned.hop = UsualHop(learned);
 }
 
 void Odds::LearnStranger(const StepContext& context, const Sight& sight) {
@@ -259,6 +263,7 @@ void Odds::Import(const StepContext& context, const ContextImage& image) {
   learned.immediate += image.immediate * scale;
   for (size_t i = 0; i < kHops; ++i) learned.hops[i] += image.hops[i] * scale;
   for (size_t i = 0; i < kGaps; ++i) learned.gaps[i] += image.gaps[i] * scale;
+  learned.hop = UsualHop(learned);
 }
 
 }  // namespace spantap

@@ -104,6 +104,7 @@ class Odds {
     float immediate = 0;
     std::array<float, kHops> hops = {};  // of the immediate ones
     std::array<float, kGaps> gaps = {};  // of the others
+    uint8_t hop = kAnyHop;               // what `hops` come to: turns that the step always takes
   };
 
  private:
@@ -121,6 +122,7 @@ class Odds {
   double DelayedRatio(const StepContext& context, const Context* learned, const Sight& sight) const;
   double StrangerGap(size_t kind, uint8_t gap) const;
   double StrangerNearness(size_t kind, const Sight& sight) const;
+  static uint8_t UsualHop(const Context& learned);
   const Context* Find(const StepContext& context) const;
   double Of(const StepContext& context, const Context* learned, const Sight& sight) const;
 

@@ -30,9 +30,11 @@ struct Outlook {
     Odds::View dialled;  // valid when `dialled_known`
     bool dialled_known = false;
   };
-  StepContext context;                                          // of all its steps, but for what is next
-  absl::InlinedVector<Step, 4> calls;                           // that follow more than rarely
-  absl::InlinedVector<Step, 1> others;                          // others that were asked for, the reply among them
+  StepContext context;                  // of all its steps, but for what is next
+  absl::InlinedVector<Step, 4> calls;   // that follow more than rarely
+  absl::InlinedVector<Step, 1> others;  // others that were asked for
+  Step reply;                           // valid when `reply_known`
+  bool reply_known = false;
   absl::InlinedVector<std::pair<uint16_t, Outlook*>, 6> after;  // where steps and answers led so far
 };
 
@@ -58,7 +60,7 @@ class Outlooks {
   static constexpr size_t kWorths = 1024;
   Outlook& After(Outlook& before, const Progress& progress, bool call);
   Outlook::Step Look(const Outlook& outlook, const HandlerState& state, Label next) const;
-  double Score(const Outlook::Step& step, const Odds::View& view, bool dequeued, const Sight& sight);
+  double WorthOf(const Odds::View& view, bool dequeued, const Sight& sight);
 
   const CauseSettings& settings_;
   const Learned& learned_;

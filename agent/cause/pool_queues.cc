@@ -2,6 +2,7 @@
 #include "agent/cause/pool_queues.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace spantap {
@@ -89,26 +90,27 @@ void PoolQueues::Collect(const CallIndex& calls) {
 }
 
 // How much it looks as if what the handler did at `end` was done at once when that call was answered.
-double PoolQueues::AnchorOdds(const Handler& handler, const Call& call, const Moment& end, Label next,
-                              bool dialled) const {
-  const StepContext context = {handler.route, Last::kAnswer, call.label, next, false, dialled};
-  if (!learned_.odds.Immediate(context)) return 0;
-  const uint8_t hop = learned_.odds.HopOf(context);
-  const Sight sight = See(call.answer, end, handler.begin.tid, hop);
-  if (hop != kAnyHop && call.answer.tid == end.tid) return sight.hop == hop ? kExactTurn : 0;
+double PoolQueues::AnchorOdds(const Handler& handler, const Call& call, const Moment& end, const StepContext& context,
+                              AtOnce& at_once) const {
+  if (!at_once.known) at_once = {true, learned_.odds.Immediate(context), learned_.odds.HopOf(context)};
+  if (!at_once.usual) return 0;
+  const Sight sight = See(call.answer, end, handler.begin.tid, at_once.hop);
+  if (at_once.hop != kAnyHop && call.answer.tid == end.tid) return sight.hop == at_once.hop ? kExactTurn : 0;
   return call.answer.ns + kReachNs < end.ns ? 0 : learned_.odds.Of(context, sight);
 }
 
 // Whose answers may have made the handler do what it did at `end`, what may have made it make these calls, and so on.
 void PoolQueues::FindAnchors(uint32_t who, const Moment& end, Label next, bool dialled, double odds, int depth) {
   const Handler& handler = *handlers_[who];
+  std::array<AtOnce, kMaxLabels> at_once = {};  // by the label of what was answered
   auto it = std::upper_bound(answered_.begin(), answered_.end(), end.ns,
                              [](uint64_t ns, const Call* call) { return ns < call->answer.ns; });
   for (size_t looks = 0; it != answered_.begin() && looks < kMostNear && looks_ > 0; ++looks, --looks_) {
     const Call& call = **--it;
     if (call.answer.ns + kTurnsReachNs < end.ns) break;
     if (call.sent.ns < handler.begin.ns || (call.owner != nullptr && call.owner != &handler)) continue;
-    const double here = std::min(odds, AnchorOdds(handler, call, end, next, dialled));
+    const StepContext context = {handler.route, Last::kAnswer, call.label, next, false, dialled};
+    const double here = std::min(odds, AnchorOdds(handler, call, end, context, at_once[call.label]));
     if (here < kLeastOdds) continue;
     auto& mine = anchors_[call.number];
     const auto same = std::find_if(mine.begin(), mine.end(), [who](const Anchor& anchor) { return anchor.who == who; });
@@ -244,7 +246,7 @@ double PoolQueues::Fits(uint32_t who, const Call& call) const {
   if (handler.over && handler.end_ns < call.sent.ns) return 0;
   if (handler.replied && (!call.answered || call.answer.ns > handler.reply.ns)) return 0;
   double fits = 1;
-  if (settings_.use_tokens) fits *= std::exp(learned_.TokenOdds(handler, call));
+  if (settings_.use_tokens && !call.tokens.empty()) fits *= std::exp(learned_.TokenOdds(handler, call));
   if (!handler.replied || !settings_.use_end || call.number >= anchors_.size()) return fits;
   const auto it = followed_.find(FollowedKey(handler, call.label));
   const double often = it == followed_.end() ? 0.5 : it->second.value();

@@ -44,7 +44,13 @@ class PoolQueues {
   struct Walk;
   void Collect(const CallIndex& calls);
   void FindAnchors(uint32_t who, const Moment& end, Label next, bool dialled, double odds, int depth);
-  double AnchorOdds(const Handler& handler, const Call& call, const Moment& end, Label next, bool dialled) const;
+  // What is known of going on at once after an answer.
+  struct AtOnce {
+    bool known = false, usual = false;
+    uint8_t hop = kAnyHop;
+  };
+  double AnchorOdds(const Handler& handler, const Call& call, const Moment& end, const StepContext& context,
+                    AtOnce& at_once) const;
   void Follow(uint32_t who, uint16_t pool);
   Label Choose(const Walk& walk) const;
   bool Step(Walk& walk, Label label) const;

@@ -251,8 +251,7 @@ void ProcessCauses::Reserve(Handler& handler) {
 
 // Handlers that are over get their timelines, those that go straight on first. Returns until when calls can be decided:
 // one that waits is searched when all that were open with it are over.
-uint64_t ProcessCauses::Search(uint64_t frontier) {
-  TimelineSearch search(settings_, learned_, counters_);
+uint64_t ProcessCauses::Search(TimelineSearch& search, uint64_t frontier) {
   for (Handler* handler : closed_) {
     if (handler->resolved || handler->tried) continue;
     if (handler->begin.ns < trimmed_ns_) {  // some of its calls are gone
@@ -277,13 +276,13 @@ uint64_t ProcessCauses::Search(uint64_t frontier) {
 void ProcessCauses::Round(bool all) {
   learned_.waits = settings_.use_order && pools_.AnyWaits();
   if (learned_.waits) queues_.Run(closed_, open_, index_, decided_ns_);
-  const uint64_t frontier = Search(Frontier(all));
+  TimelineSearch search(settings_, learned_, counters_);
+  const uint64_t frontier = Search(search, Frontier(all));
   std::vector<Handler*> active;
   for (Handler* handler : closed_) {
     if (!handler->resolved && handler->searched) active.push_back(handler);
   }
   std::sort(active.begin(), active.end(), [](const Handler* a, const Handler* b) { return a->id < b->id; });
-  const TimelineSearch search(settings_, learned_, counters_);
   DecisionRound round(settings_, learned_, search, index_, active);
   round.Solve(frontier);
   DecideDue(round, frontier);

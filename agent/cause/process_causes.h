@@ -55,7 +55,7 @@ class ProcessCauses {
   void MaybeRound();
   void Round(bool all);
   void Reserve(Handler& handler);
-  uint64_t Search(uint64_t frontier);
+  uint64_t Search(TimelineSearch& search, uint64_t frontier);
   void DecideDue(const DecisionRound& round, uint64_t frontier);
   void Decide(Call& call, const DecisionRound::Finding& found);
   void Give(Call& call, Handler& handler);

@@ -10,11 +10,14 @@ namespace spantap {
 Progress::Progress(const Handler& handler) : at(handler.begin) { state.route = handler.route; }
 
 void Progress::ReadUntil(uint64_t ns) {
+  const auto when = [](const Call* call) { return call->answered ? call->answer.ns : UINT64_MAX; };
   while (!outstanding.empty()) {
-    const auto when = [](const Call* call) { return call->answered ? call->answer.ns : UINT64_MAX; };
-    const auto first = std::min_element(outstanding.begin(), outstanding.end(),
-                                        [&](const Call* a, const Call* b) { return when(a) < when(b); });
-    Call* const call = *first;
+    Call** const end = outstanding.data() + outstanding.size();
+    Call** first = outstanding.data();
+    for (Call** other = first + 1; other != end; ++other) {
+      if (when(*other) < when(*first)) first = other;
+    }
+    const Call* const call = *first;
     if (when(call) > ns) return;
     if (call->answer.ns >= at.ns) {
       last = Last::kAnswer;
@@ -22,7 +25,8 @@ void Progress::ReadUntil(uint64_t ns) {
       at = call->answer;
       freed = call->connection;
     }
-    outstanding.erase(first);
+    std::copy(first + 1, end, first);
+    outstanding.pop_back();
     state.outstanding = !outstanding.empty();
   }
 }

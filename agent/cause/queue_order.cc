@@ -39,6 +39,7 @@ QueueOrder::QueueOrder(absl::Span<const Waiting> waiting, absl::Span<const Unsur
 void QueueOrder::Spread() {
   between_.resize(waiting_.size() + 1);
   pass_.assign(waiting_.size() + 1, 1);
+  unsure_fits_.resize(unsure_.size());
   for (uint32_t i = 0; i < unsure_.size(); ++i) {
     if (!unsure_[i].until.empty()) SpreadOne(i);
   }
@@ -60,10 +61,12 @@ void QueueOrder::SpreadOne(uint32_t number) {
   }
 }
 
-double QueueOrder::WeightOf(const Between& some, uint32_t sent) const {
+double QueueOrder::WeightOf(const Between& some, uint32_t sent) {
   const Unsure& entry = unsure_[some.unsure];
   if (entry.label != sent_[sent].label || entry.until.front().first > sent_[sent].ns) return 0;
-  return some.share * fits_(entry.who, sent);
+  Fit& fit = unsure_fits_[some.unsure];  // it is asked for in each stretch in which it may have been made
+  if (fit.sent != sent) fit = {sent, fits_(entry.who, sent)};
+  return some.share * fit.fits;
 }
 
 double QueueOrder::Inserted(uint32_t place, uint32_t sent) {
@@ -96,34 +99,56 @@ void QueueOrder::Prepare(Column& column, uint32_t number) {
   }
 }
 
+// How likely the call is which, when so many have gone; the same whether or not one of them was passed over.
+struct QueueOrder::Ways {
+  float unsure;
+  float overtakes;                            // it is the next but one
+  uint32_t places;                            // that are looked at
+  std::array<float, kMostSkipped + 1> place;  // it is the one there
+};
+
+float QueueOrder::Match(const Column& column, uint32_t place) const {
+  return place - column.from < column.places ? match_[column.match + place - column.from] : 0.0f;
+}
+
+QueueOrder::Ways QueueOrder::WaysFrom(const Column& column, uint32_t gone) const {
+  Ways ways;
+  ways.unsure = insert_[column.forward + gone - column.first];
+  const auto count = static_cast<uint32_t>(waiting_.size());
+  ways.places = std::min(count - gone, kMostSkipped + 1);
+  float skipped = 1;
+  for (uint32_t i = 0; i < ways.places; ++i) {
+    ways.place[i] = skipped * pass_[gone + i] * Match(column, gone + i);
+    skipped *= waiting_[gone + i].not_made;
+  }
+  ways.overtakes = 0;
+  if (gone + 1 < count) {
+    ways.overtakes = static_cast<float>(kOvertakes) * pass_[gone] * pass_[gone + 1] * Match(column, gone + 1);
+  }
+  return ways;
+}
+
 // What may have happened when the call was sent, from a state: visit(gone, passed, weight, the place or what it was).
 template <class Visit>
-void QueueOrder::Next(const Column& column, uint32_t gone, uint32_t passed, Visit visit) const {
-  const auto match = [&](uint32_t place) {
-    return place - column.from < column.places ? match_[column.match + place - column.from] : 0.0f;
-  };
+void QueueOrder::Next(const Column& column, const Ways& ways, uint32_t gone, uint32_t passed, Visit visit) const {
   visit(gone, passed, static_cast<float>(nobody_), kNobody);
-  const float unsure = insert_[column.forward + gone - column.first];
-  if (unsure > 0) visit(gone, passed, unsure, kUnsure);
+  if (ways.unsure > 0) visit(gone, passed, ways.unsure, kUnsure);
   const uint32_t hole = gone - 1 - passed;
-  if (passed > 0 && match(hole) > 0) visit(gone, 0u, match(hole), static_cast<int>(hole));
-  float skipped = 1;
-  for (uint32_t place = gone; place <= gone + kMostSkipped && place < waiting_.size(); ++place) {
-    const float weight = skipped * pass_[place] * match(place);
-    skipped *= waiting_[place].not_made;
+  if (passed > 0 && Match(column, hole) > 0) visit(gone, 0u, Match(column, hole), static_cast<int>(hole));
+  for (uint32_t i = 0; i < ways.places; ++i) {
+    const float weight = ways.place[i];
     if (weight <= 0) continue;
-    const auto what = static_cast<int>(place);
+    const uint32_t after = gone + i + 1;
+    const auto what = static_cast<int>(gone + i);
     if (passed == 0) {
-      visit(place + 1, 0u, weight, what);
+      visit(after, 0u, weight, what);
       continue;
     }
-    const uint32_t more = passed + (place - gone) + 1;
-    if (more < kPassed) visit(place + 1, more, weight, what);
-    visit(place + 1, 0u, weight * waiting_[hole].not_made, what);
+    const uint32_t more = passed + i + 1;
+    if (more < kPassed) visit(after, more, weight, what);
+    visit(after, 0u, weight * waiting_[hole].not_made, what);
   }
-  if (passed > 0 || gone + 1 >= waiting_.size()) return;
-  const float weight = static_cast<float>(kOvertakes) * pass_[gone] * pass_[gone + 1] * match(gone + 1);
-  if (weight > 0) visit(gone + 2, 1u, weight, static_cast<int>(gone + 1));
+  if (passed == 0 && ways.overtakes > 0) visit(gone + 2, 1u, ways.overtakes, static_cast<int>(gone + 1));
 }
 
 void QueueOrder::Forward(uint32_t number) {
@@ -132,9 +157,10 @@ void QueueOrder::Forward(uint32_t number) {
   next_.assign(std::min<size_t>(column.states + kMostSkipped + 1, waiting_.size() + 1 - column.first), State{});
   for (uint32_t k = 0; k < column.states; ++k) {
     const State here = forward_[column.forward + k];
+    const Ways ways = WaysFrom(column, column.first + k);
     for (uint32_t passed = 0; passed < kPassed; ++passed) {
       if (here[passed] <= 0) continue;
-      Next(column, column.first + k, passed, [&](uint32_t gone, uint32_t p, float weight, int) {
+      Next(column, ways, column.first + k, passed, [&](uint32_t gone, uint32_t p, float weight, int) {
         if (gone - column.first < next_.size()) next_[gone - column.first][p] += here[passed] * weight;
       });
     }
@@ -170,11 +196,12 @@ void QueueOrder::Backward(uint32_t number, Shares& shares) {
   float most = 0;
   for (uint32_t k = 0; k < column.states; ++k) {
     const State here = forward_[column.forward + k];
+    const Ways ways = WaysFrom(column, column.first + k);
     for (uint32_t passed = 0; passed < kPassed; ++passed) {
       if (here[passed] <= 0) continue;
       float sum = 0;
-      Next(column, column.first + k, passed, [&](uint32_t gone, uint32_t p, float weight, int what) {
-        if (gone < after.first || gone - after.first >= after.states) return;
+      Next(column, ways, column.first + k, passed, [&](uint32_t gone, uint32_t p, float weight, int what) {
+        if (gone - after.first >= after.states) return;  // or before the first
         const float way = weight * backward_[gone - after.first][p];
         sum += way;
         if (what >= 0) taken_[static_cast<uint32_t>(what) - column.from] += here[passed] * way;
@@ -194,7 +221,7 @@ void QueueOrder::Backward(uint32_t number, Shares& shares) {
   if (all > 0) Name(number, all, shares);
 }
 
-void QueueOrder::Name(uint32_t number, double all, Shares& shares) const {
+void QueueOrder::Name(uint32_t number, double all, Shares& shares) {
   const Column& column = columns_[number];
   const auto add = [&](uint32_t who, double weight) {
     const auto same = std::find_if(shares.begin(), shares.end(), [who](const Share& s) { return s.who == who; });

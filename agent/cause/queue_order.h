@@ -77,13 +77,16 @@ class QueueOrder {
   void SpreadOne(uint32_t number);
   void Prepare(Column& column, uint32_t sent);
   double Inserted(uint32_t place, uint32_t sent);
-  double WeightOf(const Between& some, uint32_t sent) const;
+  double WeightOf(const Between& some, uint32_t sent);
+  struct Ways;
+  float Match(const Column& column, uint32_t place) const;
+  Ways WaysFrom(const Column& column, uint32_t gone) const;
   template <class Visit>
-  void Next(const Column& column, uint32_t gone, uint32_t passed, Visit visit) const;
+  void Next(const Column& column, const Ways& ways, uint32_t gone, uint32_t passed, Visit visit) const;
   void Forward(uint32_t sent);
   void Keep(const Column& column, Column& after);
   void Backward(uint32_t sent, Shares& shares);
-  void Name(uint32_t sent, double all, Shares& shares) const;
+  void Name(uint32_t sent, double all, Shares& shares);
 
   absl::Span<const Waiting> waiting_;
   absl::Span<const Unsure> unsure_;
@@ -98,6 +101,11 @@ class QueueOrder {
   std::vector<float> insert_;  // ... or one that comes before it, of those that are unsure
   std::vector<State> next_, backward_;
   std::vector<double> taken_, inserted_;
+  struct Fit {
+    uint32_t sent = UINT32_MAX;
+    double fits = 0;
+  };
+  std::vector<Fit> unsure_fits_;  // of each that is unsure, the call that was asked for last
 };
 
 }  // namespace spantap

@@ -25,11 +25,11 @@ bool DecisionRound::Possible(const Handler& handler, const Timeline& timeline) {
 }
 
 void DecisionRound::AddHandler(Handler& handler) {
-  std::vector<Choice> some;
+  some_.clear();
   auto& mine = choices_.emplace_back();
-  some.reserve(handler.timelines.size() + 1), mine.reserve(handler.timelines.size() + 1);
+  mine.reserve(handler.timelines.size() + 1);
   for (const Timeline& timeline : handler.timelines) {
-    if (!some.empty() && timeline.score < some.front().log_weight - kOutOfReach) break;
+    if (!some_.empty() && timeline.score < some_.front().log_weight - kOutOfReach) break;
     if (!Possible(handler, timeline)) continue;
     auto& numbers = lists_.emplace_back();
     for (Call* call : timeline.calls) {
@@ -40,12 +40,12 @@ void DecisionRound::AddHandler(Handler& handler) {
       }
       numbers.push_back(call->number);
     }
-    some.push_back({timeline.score, numbers});
+    some_.push_back({timeline.score, numbers});
     mine.push_back(&timeline);
   }
-  some.push_back({kLogUnknown, {}});
+  some_.push_back({kLogUnknown, {}});
   mine.push_back(nullptr);
-  assignment_.AddChooser(std::move(some));
+  assignment_.AddChooser(some_);
 }
 
 void DecisionRound::NoteBest(uint32_t number) {

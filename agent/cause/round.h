@@ -62,6 +62,7 @@ class DecisionRound {
   std::vector<Wanted> wanted_;            // by number of the call
   std::vector<const Handler*> dropping_;  // handlers whose search had no place for all
   Assignment assignment_;
+  std::vector<Choice> some_;                            // of the handler that is being added, kept for its memory
   std::vector<const Call*> calls_;                      // by number
   std::deque<absl::InlinedVector<uint32_t, 4>> lists_;  // what choices point to
   std::vector<std::vector<const Timeline*>> choices_;   // of each handler; null: something unknown

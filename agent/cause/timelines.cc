@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace spantap {
 namespace {
@@ -12,64 +13,94 @@ constexpr double kWorthwhile = 12;  // nats behind the best at which a timeline 
 constexpr uint64_t kTakeOverNs = 4'000'000;
 constexpr size_t kNeighbours = 3;
 constexpr double kTrusted = 0.85;
-constexpr double kLeastStep = -8;  // a step that is so unlikely is not taken
+constexpr double kNegligible = -9;  // nats
+constexpr double kMostDropped = 60;
+constexpr double kLeastStep = -8;                     // a step that is so unlikely is not taken
+constexpr double kNotMine = -1e9, kNotWeighed = 1e9;  // Call::looks, else nats
 
-}  // namespace
-
-bool TimelineSearch::Better(const Option& a, const Option& b) {
-  return a.score != b.score ? a.score > b.score : a.number < b.number;
-}
-
-bool TimelineSearch::Mine(const Handler& handler, const Call& call) const {
+bool Mine(const Handler& handler, const Call& call) {
   if (call.nobodys || (call.owner != nullptr && call.owner != &handler)) return false;
   if (handler.waits && call.likely != nullptr && call.likely != &handler) return false;
   // What was answered after the reply was not waited for.
   return call.answered && (!handler.replied || call.answer.ns <= handler.reply.ns);
 }
 
-void TimelineSearch::Complete(Handler& handler, const Partial& from) {
+}  // namespace
+
+// The handler did nothing else: it read all answers, and replied. `followed`: how far Extend came.
+void TimelineSearch::Complete(const Handler& handler, const Partial& from, const Stand& followed) {
   if (from.calls.size() < handler.own.size()) return;
   for (const Call* own : handler.own) {
     if (std::find(from.calls.begin(), from.calls.end(), own) == from.calls.end()) return;
   }
-  Progress end = from.progress;
-  double score = from.score;
-  if (handler.replied) {
-    end.ReadUntil(handler.reply.ns);
-    if (!end.outstanding.empty()) return;
-    Outlook& outlook = outlooks_.AfterAnswers(*from.outlook, end);
-    score += outlooks_.ScoreOfReply(outlook, end, handler.reply, handler.begin.tid);
-  }
-  best_ = handler.timelines.empty() ? score : std::max(best_, score);
+  const auto found = [&](const Progress& end, Outlook& outlook) {
+    Found(from, from.score + outlooks_.ScoreOfReply(outlook, end, handler.reply, handler.begin.tid));
+  };
+  if (!handler.replied) return Found(from, from.score);
+  if (followed.progress.outstanding.empty()) return found(followed.progress, *followed.outlook);
+  Progress end = followed.progress;
+  end.ReadUntil(handler.reply.ns);
+  if (end.outstanding.empty()) found(end, outlooks_.AfterAnswers(*followed.outlook, end));
+}
+
+void TimelineSearch::Found(const Partial& partial, double score) {
+  best_ = found_.empty() ? score : std::max(best_, score);
   if (score < best_ - kWorthwhile) return;
-  handler.timelines.push_back({score, from.calls});
-  auto& calls = handler.timelines.back().calls;
+  found_.push_back({score, partial.calls});
+  auto& calls = found_.back().calls;
   if (learned_.waits) std::sort(calls.begin(), calls.end(), SentBefore);
 }
 
 // Of those that were found, in order; of equally good ones the first found.
-void TimelineSearch::KeepBest(std::vector<Timeline>& found, size_t most) {
+void TimelineSearch::KeepBest(Handler& handler) {
   options_.clear();
-  for (uint32_t i = 0; i < found.size(); ++i) {
-    if (found[i].score >= best_ - kWorthwhile) options_.push_back({found[i].score, 0, i, nullptr, false, 0});
+  for (uint32_t i = 0; i < found_.size(); ++i) {
+    if (found_[i].score >= best_ - kWorthwhile) options_.push_back({found_[i].score, 0, i, nullptr, false, 0});
   }
-  std::sort(options_.begin(), options_.end(), Better);
-  for (size_t i = most; i < options_.size(); ++i) Drop(options_[i].score);
-  if (options_.size() > most) options_.resize(most);
-  std::vector<Timeline> kept;
-  kept.reserve(options_.size());
-  for (const Option& option : options_) kept.push_back(std::move(found[option.number]));
-  found = std::move(kept);
+  std::sort(options_.begin(), options_.end(), Better());
+  DropBeyond(most_);
+  handler.timelines.reserve(options_.size());
+  for (const Option& option : options_) handler.timelines.push_back(std::move(found_[option.number]));
 }
 
-double TimelineSearch::Witnesses(const Handler& handler, const Call& call) {
-  if (weighed_.empty()) weighed_.resize(kWeighed);
-  Weighed& weighed = weighed_[(call.id * 0x9e3779b97f4a7c15ull >> 32) % kWeighed];
-  if (weighed.call != &call || weighed.handler != &handler) {
-    const double tokens = settings_.use_tokens ? learned_.TokenOdds(handler, call) : 0;
-    weighed = {&handler, &call, tokens + learned_.ProposalOdds(handler, call)};
+// Whether the call may be the handler's, whatever else it did. Partial timelines ask the same of the same calls.
+inline bool TimelineSearch::MayBe(const Handler& handler, Call& call) const {
+  if (call.looked_by != looker_) {
+    call.looked_by = looker_;
+    call.looks = Mine(handler, call) && !RuledOut(handler, call) ? kNotWeighed : kNotMine;
   }
-  return weighed.odds;
+  return call.looks != kNotMine;
+}
+
+// What tokens and simulation say of such a call.
+double TimelineSearch::Witnesses(const Handler& handler, Call& call) const {
+  if (call.looks == kNotWeighed) {
+    const double tokens = settings_.use_tokens ? learned_.TokenOdds(handler, call) : 0;
+    call.looks = tokens + learned_.ProposalOdds(handler, call);
+  }
+  return call.looks;
+}
+
+// What there is no place for weighs something, too: `dropped` of the handler.
+void TimelineSearch::Drop(double score) {
+  if (score > kNegligible) dropped_ += std::exp(std::min(score, kMostDropped));
+}
+
+void TimelineSearch::DropBeyond(size_t most) {
+  if (options_.size() <= most) return;
+  for (size_t i = most; i < options_.size(); ++i) Drop(options_[i].score);
+  options_.resize(most);
+}
+
+// The worst are dropped as soon as there are twice as many as can be gone on with.
+void TimelineSearch::Offer(const Option& option) {
+  ++offered_;
+  if (option.score <= beat_) return Drop(option.score);
+  options_.push_back(option);
+  if (options_.size() <= 2 * most_) return;
+  std::nth_element(options_.begin(), options_.begin() + most_, options_.end(), Better());
+  beat_ = options_[most_].score;
+  DropBeyond(most_);
 }
 
 bool TimelineSearch::Trusted(const Call& call) const {
@@ -100,20 +131,18 @@ void TimelineSearch::Try(const Handler& handler, const Stand& stand, Outlook::St
                                 [&](const Call* call) { return call->proposed == &handler && Trusted(*call); });
   for (size_t i = 0; i < calls.size(); ++i) {
     Call* const call = calls[i];
-    if (call->sent.ns < from_ns || call->sent.ns > until_ns || !Mine(handler, *call)) continue;
+    if (call->sent.ns < from_ns || call->sent.ns > until_ns) continue;
     if (call->sent.tid == skip_tid_ && (skip_whole_thread_ || call->sent.turn == skip_turn_)) continue;
     if (skip_whole_thread_ && (call->dequeued || call->dialled)) continue;  // has been looked at
-    if (told && !Near(handler, calls, i)) continue;
+    if (!MayBe(handler, *call) || (told && !Near(handler, calls, i))) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
-    if (RuledOut(handler, *call)) continue;
     const bool awaited = awaits_ && stand.progress.Waited(*call);
     if (awaited && LaterLike(from, *call)) continue;
     if (++steps_ > settings_.max_steps) return;
     double score = outlooks_.ScoreOf(step, stand.progress, *call, handler.begin.tid);
     score += Witnesses(handler, *call);
     if (score < kLeastStep) continue;
-    options_.push_back({from.score + score, static_cast<uint32_t>(stands_.size() - 1),
-                        static_cast<uint32_t>(options_.size()), call, awaited, step.usual.hop()});
+    Offer({from.score + score, static_cast<uint32_t>(stands_.size() - 1), offered_, call, awaited, step.usual.hop()});
   }
 }
 
@@ -157,7 +186,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
   uint64_t begin = from.progress.at.ns;
   while (begin <= end) {
     Stand& stand = stands_.back();
-    const size_t options = options_.size();
+    const uint32_t offered = offered_;
     uint64_t until = end;
     for (const Call* call : stand.progress.outstanding) until = std::min(until, call->answer.ns);
     for (Outlook::Step& step : stand.outlook->calls) {
@@ -167,7 +196,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
     }
     if (stand.progress.outstanding.empty()) return;
     begin = until + 1;
-    if (options_.size() > options) stands_.push_back(stand);  // which is gone on from
+    if (offered_ > offered) stands_.push_back(stand);  // which is gone on from
     Stand& next = stands_.back();
     next.progress.ReadUntil(until);
     next.outlook = &outlooks_.AfterAnswers(*next.outlook, next.progress);
@@ -175,17 +204,16 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
 }
 
 // The best options become the partial timelines of the next level; of equally good ones those tried first.
-void TimelineSearch::TakeBest(size_t most) {
-  if (options_.size() > most) {
-    std::nth_element(options_.begin(), options_.begin() + most, options_.end(), Better);
-    for (size_t i = most; i < options_.size(); ++i) Drop(options_[i].score);
-    options_.resize(most);
+void TimelineSearch::TakeBest() {
+  if (options_.size() > most_) {
+    std::nth_element(options_.begin(), options_.begin() + most_, options_.end(), Better());
+    DropBeyond(most_);
   }
-  std::sort(options_.begin(), options_.end(), Better);
+  std::sort(options_.begin(), options_.end(), Better());
   next_.clear();
   for (const Option& option : options_) {
     const Stand& stand = stands_[option.stand];
-    Partial& more = next_.emplace_back(Partial{option.score, stand.progress, nullptr, stand.from->calls});
+    Partial& more = next_.emplace_back(option.score, stand.progress, stand.from->calls);
     if (option.awaited) {
       more.progress.Await(*option.call, option.hop);
     } else {
@@ -233,32 +261,35 @@ void TimelineSearch::Walk(const Handler& handler, absl::Span<Call* const> calls,
 void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting) {
   handler.tried = true;
   handler.timelines.clear();
+  found_.clear();
   steps_ = 0;
   dropped_ = 0;
   waits_ = false;
-  const uint32_t most = learned_.Strained() ? settings_.max_hypotheses * 2 / 3 : settings_.max_hypotheses;
+  looker_ = static_cast<uint32_t>(handler.id << 2 | static_cast<uint64_t>(handler.waits) << 1 | 1);
+  most_ = learned_.Strained() ? settings_.max_hypotheses * 2 / 3 : settings_.max_hypotheses;
   level_.clear();
-  level_.push_back({0, Progress(handler), nullptr, {}});
+  level_.emplace_back(0, Progress(handler), Calls());
   level_[0].outlook = &outlooks_.Of(level_[0].progress);
   for (size_t depth = 0; !level_.empty() && depth <= kMostCalls && steps_ <= settings_.max_steps; ++depth) {
     options_.clear();
     stands_.clear();
+    offered_ = 0, beat_ = -1e300;
     for (const Partial& partial : level_) {
-      Complete(handler, partial);
       Extend(handler, partial, calls, waiting);
-      if (!waits_ || waiting) continue;
-      handler.waits = true;
-      handler.timelines.clear();
-      return;
+      if (waits_ && !waiting) {
+        handler.waits = true;
+        return;
+      }
+      Complete(handler, partial, stands_.back());
     }
-    TakeBest(most);
+    TakeBest();
   }
   handler.searched = true;
   if (steps_ > settings_.max_steps) {
     ++counters_.cut_short;
     for (const Partial& partial : level_) Drop(partial.score);
   }
-  KeepBest(handler.timelines, most);
+  KeepBest(handler);
   handler.dropped = dropped_ > 0 ? std::log(dropped_) : kNothing;
   counters_.timelines += handler.timelines.size();
 }

@@ -6,8 +6,6 @@
 // as nothing is learned.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -37,11 +35,13 @@ class TimelineSearch {
   void Walk(const Handler& handler, absl::Span<Call* const> calls, absl::FunctionRef<void(const Step&)> visit) const;
 
  private:
+  using Calls = absl::InlinedVector<Call*, 4>;
   struct Partial {
-    double score = 0;
+    Partial(double scored, const Progress& at, const Calls& made) : score(scored), progress(at), calls(made) {}
+    double score;
     Progress progress;
     Outlook* outlook = nullptr;  // from there
-    absl::InlinedVector<Call*, 4> calls;
+    Calls calls;
   };
   // Where a partial timeline may go on from: after some of the answers that it waits for.
   struct Stand {
@@ -58,23 +58,30 @@ class TimelineSearch {
     bool awaited;  // it waited for a connection
     uint8_t hop;   // turns until it was made, then
   };
-  static bool Better(const Option& a, const Option& b);
+  struct Better {
+    bool operator()(const Option& a, const Option& b) const {
+      return a.score != b.score ? a.score > b.score : a.number < b.number;
+    }
+  };
   void Extend(const Handler& handler, const Partial& from, const CallIndex& calls, bool waiting);
   void TryAll(const Handler& handler, const Stand& stand, Outlook::Step& step, const CallIndex& calls, uint64_t from_ns,
               uint64_t until_ns);
   void Try(const Handler& handler, const Stand& stand, Outlook::Step& step, CallIndex::Calls calls, uint64_t from_ns,
            uint64_t until_ns);
-  void TakeBest(size_t most);
-  void Drop(double score) { dropped_ += std::exp(std::min(score, kMostDropped)); }
-  void KeepBest(std::vector<Timeline>& found, size_t most);
-  double Witnesses(const Handler& handler, const Call& call);
+  void TakeBest();
+  void KeepBest(Handler& handler);
+  bool MayBe(const Handler& handler, Call& call) const;
+  double Witnesses(const Handler& handler, Call& call) const;
+  void Offer(const Option& option);
+  void Drop(double score);
+  void DropBeyond(size_t most);
   using Left = absl::InlinedVector<Call*, 8>;
   Left::iterator Awaited(const Progress& at, Left& left) const;
   static bool LaterLike(const Partial& from, const Call& call);
   bool Trusted(const Call& call) const;
   bool Near(const Handler& handler, CallIndex::Calls calls, size_t i) const;
-  void Complete(Handler& handler, const Partial& from);
-  bool Mine(const Handler& handler, const Call& call) const;
+  void Complete(const Handler& handler, const Partial& from, const Stand& followed);
+  void Found(const Partial& partial, double score);
 
   const CauseSettings& settings_;
   const Learned& learned_;
@@ -84,24 +91,21 @@ class TimelineSearch {
   bool waits_ = false;
   bool awaits_ = false;  // what is looked for may have waited for a connection
   double best_ = 0;      // of the timelines found
-  static constexpr double kMostDropped = 60;
-  double dropped_ = 0;  // weight of what was left out to keep the search small
+  double dropped_ = 0;   // weight of what was left out to keep the search small
+  uint32_t looker_ = 0;  // says in calls which search has looked at them
+  uint32_t most_ = 0;    // of those, and of the partial ones of a level, that are gone on with
+  // Of the level at hand: how many options there were, and the score that more must beat.
+  uint32_t offered_ = 0;
+  double beat_ = 0;
   // What the next look leaves out, because it has been looked at.
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;
   bool skip_whole_thread_ = false;
-  // What tokens and simulation say, whatever else the handler did; a newer one takes an older one's place.
-  struct Weighed {
-    const Handler* handler = nullptr;
-    const Call* call = nullptr;
-    double odds = 0;
-  };
-  static constexpr size_t kWeighed = 512;
-  std::vector<Weighed> weighed_;
   // Of the search at hand, kept for their memory.
   std::vector<Partial> level_, next_;
   std::vector<Stand> stands_;
   std::vector<Option> options_;
+  std::vector<Timeline> found_;
 };
 
 }  // namespace spantap

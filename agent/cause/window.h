@@ -34,20 +34,22 @@ struct Call {
   bool dequeued = false;
   bool dialled = false;
   bool answered = false;
-  bool decided = false;  // a decision was made, or the cause is known
+  bool decided = false;    // a decision was made, or the cause is known
+  bool contested = false;  // `likely`, by several handlers
+  bool nobodys = false;    // certainly no handler's
+  Proposal proposal = Proposal::kDue;
   Moment sent;
+  double looks = 0;        // scratch of searches for timelines (timelines.cc): what the last one found,
+  uint32_t looked_by = 0;  // and which that was
+  uint32_t number = 0;     // scratch of one round of decisions
   Moment answer;
   uint64_t connection = 0;
-  uint16_t pool = 0;  // number of its destination (pools.h)
   uint32_t open = 0;  // handlers, when it was sent
+  uint16_t pool = 0;  // number of its destination (pools.h)
   TokenList tokens;
   Handler* owner = nullptr;   // for sure
   Handler* likely = nullptr;  // a handler that went straight on has been found to have made it: nobody else looks
-  bool contested = false;     // by several of them
-  bool nobodys = false;       // certainly no handler's
   Handler* proposed = nullptr;
-  Proposal proposal = Proposal::kDue;
-  uint32_t number = 0;                                        // scratch of one round of decisions
   absl::InlinedVector<std::pair<uint64_t, float>, 2> shares;  // handlers whose it may be by the order of the queue
 };
 
