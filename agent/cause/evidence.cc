@@ -85,7 +85,7 @@ void LookAtSteps(const TimelineSearch& search, const Learned& learned, const Han
     evidence[Sign::kStep] = static_cast<float>(step.score);
     evidence[Sign::kFollows] = static_cast<float>(learned.program.LogOf(step.before.state, step.context.next));
     evidence[Sign::kNearness] =
-        See(step.before.at, call.sent, handler.begin.tid, learned.odds.HopOf(step.context)).nearness;
+        See(step.before.Before(call.sent), call.sent, handler.begin.tid, learned.odds.HopOf(step.context)).nearness;
     evidence[Sign::kImmediate] = static_cast<float>(learned.odds.ImmediateShare(step.context));
   });
   evidence[Sign::kWorstStep] = static_cast<float>(worst);

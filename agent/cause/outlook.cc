@@ -33,6 +33,9 @@ Outlook& Outlooks::Of(const Progress& progress) {
   if (outlook != nullptr) return *outlook;
   outlook = std::make_unique<Outlook>();
   outlook->context = progress.Next(kReply);
+  if (progress.state.outstanding && settings_.use_program) {
+    outlook->answers = learned_.program.LogOfAnswers(progress.state);
+  }
   if (const Program::NextLabels* const labels = learned_.program.NextOf(progress.state)) {
     float all = 0;
     for (const auto& [label, seen] : *labels) all += seen;
@@ -81,13 +84,13 @@ double Outlooks::ScoreOf(Outlook::Step& step, const Progress& from, const Call& 
     step.dialled_known = true;
   }
   const Odds::View& view = call.dialled ? step.dialled : step.usual;
-  return Score(step, view, from.Waited(call), See(from.at, call.sent, home, view.hop()));
+  return Score(step, view, from.Waited(call), See(from.Before(call.sent), call.sent, home, view.hop()));
 }
 
 double Outlooks::ScoreOfReply(Outlook& outlook, const Progress& from, const Moment& reply, uint32_t home) {
   const Outlook::Step& step = StepTo(outlook, from.state, kReply);
   if (!settings_.use_end) return step.log;
-  return Score(step, step.usual, false, See(from.at, reply, home, step.usual.hop()));
+  return Score(step, step.usual, false, See(from.Before(reply), reply, home, step.usual.hop()));
 }
 
 }  // namespace spantap

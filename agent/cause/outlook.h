@@ -31,6 +31,7 @@ struct Outlook {
     bool dialled_known = false;
   };
   StepContext context;                                          // of all its steps, but for what is next
+  double answers = 0;                                           // log: all answers are read before another call
   absl::InlinedVector<Step, 4> calls;                           // that follow more than rarely
   absl::InlinedVector<Step, 1> others;                          // others that were asked for, the reply among them
   absl::InlinedVector<std::pair<uint16_t, Outlook*>, 6> after;  // where steps and answers led so far

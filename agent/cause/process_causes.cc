@@ -345,6 +345,10 @@ void ProcessCauses::Resolve(Handler& handler) {
   handler.timelines = {};
   Release(handler);
   if (!handler.replied || handler.begin.ns < trimmed_ns_) return;
+  if (handler.ended != 0) {
+    learned_.ends.Add(std::any_of(handler.proposed.begin(), handler.proposed.end(),
+                                  [&](const Call* call) { return call->id == handler.ended; }));
+  }
   if (handler.alone) {
     TakeAll(handler);
     LearnTimeline(learned_, handler, handler.best, 1, 1);

@@ -70,6 +70,19 @@ const Program::NextLabels* Program::NextOf(const HandlerState& state) const {
   return it == states_.end() ? nullptr : &it->second.next;
 }
 
+float Program::TotalOf(const HandlerState& state) const {
+  const auto it = states_.find(state.key());
+  return it == states_.end() ? 0 : it->second.total;
+}
+
+// Who read all answers goes on from the same state with none outstanding, who did not was seen to call from this one.
+double Program::LogOfAnswers(const HandlerState& state) const {
+  HandlerState answered = state;
+  answered.outstanding = false;
+  const double read = TotalOf(answered) + 1;
+  return std::log(read / (read + TotalOf(state)));
+}
+
 double Program::LogOf(const HandlerState& state, Label next) const {
   const auto it = states_.find(state.key());
   double seen = 0;

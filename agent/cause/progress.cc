@@ -7,7 +7,7 @@
 
 namespace spantap {
 
-Progress::Progress(const Handler& handler) : at(handler.begin) { state.route = handler.route; }
+Progress::Progress(const Handler& handler) : at(handler.begin), read(handler.begin) { state.route = handler.route; }
 
 void Progress::ReadUntil(uint64_t ns) {
   while (!outstanding.empty()) {
@@ -19,8 +19,9 @@ void Progress::ReadUntil(uint64_t ns) {
     if (call->answer.ns >= at.ns) {
       last = Last::kAnswer;
       last_label = call->label;
-      at = call->answer;
+      at = read = call->answer;
       freed = call->connection;
+      answered = call->id;
     }
     outstanding.erase(first);
     state.outstanding = !outstanding.empty();
@@ -42,14 +43,14 @@ void Progress::Send(Call& call) {
   last = Last::kCall;
   last_label = call.label;
   at = call.sent;
-  freed = 0;
+  freed = answered = 0;
 }
 
 void Progress::Await(Call& call, uint8_t hop) {
   if (hop != kAnyHop) at.turn += hop;
   Imagine(call.label);
   outstanding.push_back(&call);
-  freed = 0;
+  freed = answered = 0;
 }
 
 void Progress::Imagine(Label label) {

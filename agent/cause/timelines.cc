@@ -37,8 +37,9 @@ void TimelineSearch::Complete(Handler& handler, const Partial& from) {
   if (handler.replied) {
     end.ReadUntil(handler.reply.ns);
     if (!end.outstanding.empty()) return;
+    if (from.progress.state.outstanding) score += from.outlook->answers;
     Outlook& outlook = outlooks_.AfterAnswers(*from.outlook, end);
-    score += outlooks_.ScoreOfReply(outlook, end, handler.reply, handler.begin.tid);
+    score += outlooks_.ScoreOfReply(outlook, end, handler.reply, handler.begin.tid) + learned_.EndOdds(handler, end);
   }
   best_ = handler.timelines.empty() ? score : std::max(best_, score);
   if (score < best_ - kWorthwhile) return;
@@ -111,7 +112,7 @@ void TimelineSearch::Try(const Handler& handler, const Stand& stand, Outlook::St
     double score = outlooks_.ScoreOf(step, stand.progress, *call, handler.begin.tid);
     score += Witnesses(handler, *call);
     if (score < kLeastStep) continue;
-    options_.push_back({from.score + score, static_cast<uint32_t>(stands_.size() - 1),
+    options_.push_back({stand.score + score, static_cast<uint32_t>(stands_.size() - 1),
                         static_cast<uint32_t>(options_.size()), call, awaited, step.usual.hop()});
   }
 }
@@ -152,7 +153,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
     break;
   }
   // From answer to answer: each changes what the handler may do next.
-  stands_.push_back({&from, from.progress, from.outlook});
+  stands_.push_back({&from, from.progress, from.outlook, from.score});
   uint64_t begin = from.progress.at.ns;
   while (begin <= end) {
     Stand& stand = stands_.back();
@@ -169,6 +170,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
     if (options_.size() > options) stands_.push_back(stand);  // which is gone on from
     Stand& next = stands_.back();
     next.progress.ReadUntil(until);
+    if (next.progress.outstanding.empty()) next.score += next.outlook->answers;
     next.outlook = &outlooks_.AfterAnswers(*next.outlook, next.progress);
   }
 }
@@ -225,7 +227,8 @@ void TimelineSearch::Walk(const Handler& handler, absl::Span<Call* const> calls,
   }
   if (!handler.replied) return;
   at.ReadUntil(handler.reply.ns);
-  visit({at, at.Next(kReply), nullptr, outlooks_.ScoreOfReply(outlooks_.Of(at), at, handler.reply, handler.begin.tid)});
+  const double score = outlooks_.ScoreOfReply(outlooks_.Of(at), at, handler.reply, handler.begin.tid);
+  visit({at, at.Next(kReply), nullptr, score + learned_.EndOdds(handler, at)});
 }
 
 void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting) {

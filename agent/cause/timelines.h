@@ -46,6 +46,7 @@ class TimelineSearch {
     const Partial* from;
     Progress progress;
     Outlook* outlook;
+    double score;  // as before those answers, but for having called nothing meanwhile
   };
   // ... and with what. Few of those that are tried are gone on with: only these become partial timelines.
   struct Option {

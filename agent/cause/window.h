@@ -76,6 +76,7 @@ struct Handler {
   std::vector<Call*> reserved;  // those whose `likely` it was made
   Progress simulated;
   std::vector<Call*> proposed;
+  uint64_t ended = 0;  // the call whose answer it replied upon, by the order of the loop; 0: unknown
   Timeline best;  // the likeliest, so far
   double best_probability = 0;
 };
