@@ -127,7 +127,7 @@ double Simulation::Match(const Expected& entry, const Written& written) const {
 double Simulation::Leave(const Written& written) const {
   if (written.reply != nullptr) return 0;
   if (written.call->proposed != nullptr) return 0;  // known
-  if (written.call->dequeued || written.call->dialled) return -1;
+  if ((written.call->dequeued && learned_.waits) || written.call->dialled) return -1;
   for (const Handler* handler : open_) {
     const Program::NextLabels* const labels = learned_.program.NextOf(handler->simulated.state);
     if (labels == nullptr) return kLogWaited;
