@@ -38,7 +38,7 @@ void CallIndex::Add(Call& call) {
     late_.resize(call.label + 1);
   }
   Insert(by_label_[call.label], call);
-  if (call.dequeued || call.dialled) Insert(late_[call.label], call);
+  if (call.reuses || call.dequeued || call.dialled) Insert(late_[call.label], call);
   Insert(by_thread_[ThreadKey(call.label, call.sent.tid)], call);
   uint64_t& last_ns = threads_[call.sent.tid];
   last_ns = std::max(last_ns, call.sent.ns);

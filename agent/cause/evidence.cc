@@ -101,7 +101,7 @@ void LookAtSimulation(const Handler& handler, const Call& call, Evidence& eviden
     evidence[Sign::kContradicted] += own->proposed != nullptr && own->proposed != &handler;
   }
   for (const Call* own : handler.proposed) evidence[Sign::kMissing] += !Has(handler.best, *own);
-  evidence[Sign::kDequeued] = call.dequeued;
+  evidence[Sign::kDequeued] = call.reuses;
   evidence[Sign::kQueued] = call.shares.empty() ? -1 : static_cast<float>(ShareOf(handler, call));
 }
 

@@ -68,13 +68,14 @@ Outlook::Step& Outlooks::StepTo(Outlook& outlook, const HandlerState& state, Lab
   return outlook.others.emplace_back(Look(outlook, state, next));
 }
 
-double Outlooks::Score(const Outlook::Step& step, const Odds::View& view, bool dequeued, const Sight& sight) {
+double Outlooks::Score(const Outlook::Step& step, const Odds::View& view, bool dequeued, bool reuses,
+                       const Sight& sight) {
   if (worths_.empty()) worths_.resize(kWorths);
   // No key is 0, which is that of empty places.
   const uint64_t key = static_cast<uint64_t>(view.key()) << 16 | static_cast<uint64_t>(dequeued) << 15 |
-                       static_cast<uint64_t>(sight.gap + 1) << 8 | sight.nearness;
+                       static_cast<uint64_t>(reuses) << 14 | static_cast<uint64_t>(sight.gap + 1) << 8 | sight.nearness;
   Worth& worth = worths_[key * 0x9e3779b97f4a7c15ull >> 54];
-  if (worth.key != key) worth = {key, learned_.odds.Of(view, dequeued, sight)};
+  if (worth.key != key) worth = {key, learned_.odds.Of(view, dequeued, reuses, sight)};
   return step.log + worth.odds;
 }
 
@@ -84,13 +85,14 @@ double Outlooks::ScoreOf(Outlook::Step& step, const Progress& from, const Call& 
     step.dialled_known = true;
   }
   const Odds::View& view = call.dialled ? step.dialled : step.usual;
-  return Score(step, view, from.Waited(call), See(from.Before(call.sent), call.sent, home, view.hop()));
+  return Score(step, view, from.Waited(call), from.Reuses(call),
+               See(from.Before(call.sent), call.sent, home, view.hop()));
 }
 
 double Outlooks::ScoreOfReply(Outlook& outlook, const Progress& from, const Moment& reply, uint32_t home) {
   const Outlook::Step& step = StepTo(outlook, from.state, kReply);
   if (!settings_.use_end) return step.log;
-  return Score(step, step.usual, false, See(from.Before(reply), reply, home, step.usual.hop()));
+  return Score(step, step.usual, false, false, See(from.Before(reply), reply, home, step.usual.hop()));
 }
 
 }  // namespace spantap

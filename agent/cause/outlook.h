@@ -59,7 +59,7 @@ class Outlooks {
   static constexpr size_t kWorths = 1024;
   Outlook& After(Outlook& before, const Progress& progress, bool call);
   Outlook::Step Look(const Outlook& outlook, const HandlerState& state, Label next) const;
-  double Score(const Outlook::Step& step, const Odds::View& view, bool dequeued, const Sight& sight);
+  double Score(const Outlook::Step& step, const Odds::View& view, bool dequeued, bool reuses, const Sight& sight);
 
   const CauseSettings& settings_;
   const Learned& learned_;

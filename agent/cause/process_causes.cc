@@ -112,8 +112,9 @@ void ProcessCauses::OnOutgoing(OutgoingRequest request) {
   call->open = static_cast<uint32_t>(open_.size());
   call->tokens = std::move(request.tokens);
   const auto freed = answered_.find(request.connection);
-  call->dequeued = freed != answered_.end() && Dequeued(freed->second, call->sent);
+  call->reuses = freed != answered_.end() && Dequeued(freed->second, call->sent);
   pools_.OnSent(*call, request.destination);
+  call->dequeued = call->reuses && (learned_.waits || pools_.MayWait(call->pool));
   if (const Moment* const free = pools_.FreedOf(call->pool); learned_.waits && free != nullptr) {
     call->dequeued |= Dequeued(*free, call->sent);  // the client may have taken another one
   }

@@ -62,10 +62,13 @@ void Progress::Imagine(Label label) {
 
 bool Progress::Waited(const Call& call) const { return call.dequeued && call.connection != freed; }
 
+bool Progress::Reuses(const Call& call) const { return call.reuses && !call.dequeued && call.connection != freed; }
+
 StepContext Progress::Next(const Call& call) const {
   StepContext context = Next(call.label);
   context.dequeued = Waited(call);
   context.dialled = call.dialled;
+  context.reuses = Reuses(call);
   return context;
 }
 

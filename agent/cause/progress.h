@@ -19,8 +19,8 @@ struct Progress {
   Last last = Last::kRequest;
   Label last_label = 0;
   Moment at;
-  Moment read;         // when the request or the answer was read that was read last
-  uint64_t freed = 0;  // the connection that the answer read last came on, if nothing was done since
+  Moment read;            // when the request or the answer was read that was read last
+  uint64_t freed = 0;     // the connection that the answer read last came on, if nothing was done since
   uint64_t answered = 0;  // the call that it answered
   absl::InlinedVector<Call*, 4> outstanding;
 
@@ -44,6 +44,7 @@ struct Progress {
   StepContext Next(const Call& call) const;
   // Whether it waited for a connection. On one that its own answer has just freed it goes straight on.
   bool Waited(const Call& call) const;
+  bool Reuses(const Call& call) const;  // the same where there are connections enough
 };
 
 }  // namespace spantap

@@ -155,7 +155,8 @@ Simulation::Alignment Simulation::AlignInOrder(const std::vector<Expected>& due,
       if (i > 0 && best[at(i - 1, j)] + due[i - 1].log_left > here) {
         here = best[at(i - 1, j)] + due[i - 1].log_left, how = kLeftOut;
       }
-      if (j > 0 && best[at(i, j - 1)] + leave[j - 1] > here) here = best[at(i, j - 1)] + leave[j - 1], how = kUnexpected;
+      if (j > 0 && best[at(i, j - 1)] + leave[j - 1] > here)
+        here = best[at(i, j - 1)] + leave[j - 1], how = kUnexpected;
       if (i > 0 && j > 0) {
         const double match = best[at(i - 1, j - 1)] + Match(due[i - 1], written[j - 1]);
         if (match > here) here = match, how = kMatched;
@@ -197,7 +198,8 @@ void Simulation::Align(Thread& thread) {
   if (!std::equal(due.begin(), due.end(), in_turn.begin(), same)) {
     Alignment other = AlignInOrder(in_turn, written, leave);
     if (other.whole != aligned.whole) in_turn_.Add(other.whole);
-    if (in_turn_.value() > kOftenInTurn && other.best > aligned.best) due = std::move(in_turn), aligned = std::move(other);
+    if (in_turn_.value() > kOftenInTurn && other.best > aligned.best)
+      due = std::move(in_turn), aligned = std::move(other);
   }
   std::vector<Handler*> whose(columns, nullptr);
   std::vector<bool> left(rows, false);

@@ -102,7 +102,8 @@ void TimelineSearch::Try(const Handler& handler, const Stand& stand, Outlook::St
     Call* const call = calls[i];
     if (call->sent.ns < from_ns || call->sent.ns > until_ns || !Mine(handler, *call)) continue;
     if (call->sent.tid == skip_tid_ && (skip_whole_thread_ || call->sent.turn == skip_turn_)) continue;
-    if (skip_whole_thread_ && (call->dequeued || call->dialled)) continue;  // has been looked at
+    if (skip_whole_thread_ && (call->reuses || call->dequeued || call->dialled)) continue;  // has been looked at
+    if (late_ && !call->dequeued && !call->dialled && learned_.Strained()) continue;
     if (told && !Near(handler, calls, i)) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
     if (RuledOut(handler, *call)) continue;
@@ -129,12 +130,16 @@ void TimelineSearch::TryAll(const Handler& handler, const Stand& stand, Outlook:
   if (reach.hop == kAnyHop) {
     const uint64_t last = reach.ns > until_ns - at.ns ? until_ns : at.ns + reach.ns;
     Try(handler, stand, step, calls.Between(step.label, from_ns, last), from_ns, until_ns);
+    late_ = true;
     if (last < late_ns) Try(handler, stand, step, calls.Late(step.label, last + 1, late_ns), from_ns, late_ns);
+    late_ = false;
     return;
   }
   Try(handler, stand, step, calls.InTurn(step.label, at.tid, at.turn + reach.hop), from_ns, until_ns);
   skip_turn_ = at.turn + reach.hop, skip_tid_ = at.tid;
+  late_ = true;
   Try(handler, stand, step, calls.Late(step.label, from_ns, late_ns), from_ns, late_ns);
+  late_ = false;
   if (calls.threads() > 1) {
     skip_whole_thread_ = true;
     const uint64_t last = std::min(until_ns, at.ns + kTakeOverNs);

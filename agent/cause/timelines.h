@@ -86,6 +86,7 @@ class TimelineSearch {
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;
   bool skip_whole_thread_ = false;
+  bool late_ = false;  // what is looked at has been late, or would have been no candidate
   // What tokens and simulation say, whatever else the handler did; a newer one takes an older one's place.
   struct Weighed {
     const Handler* handler = nullptr;

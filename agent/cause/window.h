@@ -30,7 +30,8 @@ inline constexpr size_t kProposals = 4;
 struct Call {
   uint64_t id = 0;
   Label label = 0;
-  bool dequeued = false;
+  bool reuses = false;    // its connection had just become free
+  bool dequeued = false;  // ... and it may have waited for that
   bool dialled = false;
   bool answered = false;
   bool decided = false;  // a decision was made, or the cause is known
@@ -77,7 +78,7 @@ struct Handler {
   Progress simulated;
   std::vector<Call*> proposed;
   uint64_t ended = 0;  // the call whose answer it replied upon, by the order of the loop; 0: unknown
-  Timeline best;  // the likeliest, so far
+  Timeline best;       // the likeliest, so far
   double best_probability = 0;
 };
 
