@@ -67,6 +67,8 @@ class Program {
     NextLabels next;
   };
   float TotalOf(const HandlerState& state) const;
+  // Probability that a handler which waits for answers calls something else before it has read all of them.
+  double CallsOn(const HandlerState& state) const;
 
   absl::flat_hash_map<uint64_t, State> states_;
   absl::flat_hash_map<uint32_t, float> labels_;  // by route and label

@@ -41,7 +41,7 @@ struct Walk {
     for (size_t i = random() % 6; i > 0; --i) {
       Call& call = calls.emplace_back();
       call.label = static_cast<Label>(random() % kCalls);
-      call.dequeued = random() % 4 == 0, call.dialled = random() % 4 == 0, call.answered = true;
+      call.reuses = random() % 3 == 0, call.dequeued = call.reuses && random() % 2 == 0, call.dialled = random() % 4 == 0, call.answered = true;
       call.sent = moment();
       call.answer = moment();
       if (random() % 2 == 0) call.answer.ns += 5'000'000;  // and others go out before
@@ -51,7 +51,7 @@ struct Walk {
 };
 
 double Direct(const Learned& learned, const Progress& at, const StepContext& context, const Moment& to, uint32_t home) {
-  const Sight sight = See(at.at, to, home, learned.odds.HopOf(context));
+  const Sight sight = See(at.Before(to), to, home, learned.odds.HopOf(context));
   return learned.program.LogOf(at.state, context.next) + learned.odds.Of(context, sight);
 }
 

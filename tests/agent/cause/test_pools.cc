@@ -12,7 +12,7 @@
 namespace spantap {
 namespace {
 
-// Calls in use at a time, up to a limit; `dequeued` if the limit is reached.
+// Calls in use at a time, up to a limit; `reuses` if the limit is reached.
 class Client {
  public:
   void Run(size_t calls, size_t limit, size_t wanted) {
@@ -24,7 +24,7 @@ class Client {
         open_.pop_front();
       }
       Call& call = open_.emplace_back();
-      call.dequeued = freed && busy == limit;
+      call.reuses = freed && busy == limit;
       pools.OnSent(call, 77);
     }
   }
