@@ -169,6 +169,28 @@ Simulation::Alignment Simulation::AlignInOrder(const std::vector<Expected>& due,
   return aligned;
 }
 
+// What is due, in the order in which a loop does it that takes one thing of each read in turn: what a read leads to
+// later is done when everything was begun that had been read until then. Empty if that is the order of the reads.
+std::vector<Simulation::Expected> Simulation::InTurn(const std::vector<Expected>& due,
+                                                     const std::vector<Written>& written) {
+  std::vector<std::pair<uint64_t, uint32_t>> order;
+  for (uint32_t i = 0; i < due.size(); ++i) {
+    uint64_t ns = due[i].trigger_ns;
+    if (due[i].depth > 0) {
+      const auto first = std::find_if(written.begin(), written.end(), [&](const Written& each) {
+        return each.ns >= ns && (each.call == nullptr ? kReply : each.call->label) == due[i].label;
+      });
+      if (first != written.end()) ns = first->ns;
+    }
+    order.emplace_back(ns, i);
+  }
+  if (std::is_sorted(order.begin(), order.end())) return {};
+  std::sort(order.begin(), order.end());
+  std::vector<Expected> in_turn;
+  for (const auto& [ns, i] : order) in_turn.push_back(due[i]);
+  return in_turn;
+}
+
 // The turn is over: the best alignment of what was due in it with what was written, both in order. Of what follows one
 // read, a loop may do everything before it goes on to the next one, or one thing of each in turn.
 void Simulation::Align(Thread& thread) {
@@ -191,15 +213,12 @@ void Simulation::Align(Thread& thread) {
   std::vector<double> leave(columns);
   for (size_t j = 0; j < columns; ++j) leave[j] = rows == 0 ? 0 : Leave(written[j]);
   Alignment aligned = AlignInOrder(due, written, leave);
-  std::vector<Expected> in_turn = due;
-  std::stable_sort(in_turn.begin(), in_turn.end(),
-                   [](const Expected& a, const Expected& b) { return a.depth < b.depth; });
-  const auto same = [](const Expected& a, const Expected& b) { return a.handler == b.handler && a.label == b.label; };
-  if (!std::equal(due.begin(), due.end(), in_turn.begin(), same)) {
-    Alignment other = AlignInOrder(in_turn, written, leave);
+  std::vector<Expected> others = InTurn(due, written);
+  if (!others.empty()) {
+    Alignment other = AlignInOrder(others, written, leave);
     if (other.whole != aligned.whole) in_turn_.Add(other.whole);
     if (in_turn_.value() > kOftenInTurn && other.best > aligned.best)
-      due = std::move(in_turn), aligned = std::move(other);
+      due = std::move(others), aligned = std::move(other);
   }
   std::vector<Handler*> whose(columns, nullptr);
   std::vector<bool> left(rows, false);

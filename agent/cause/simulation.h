@@ -69,6 +69,7 @@ class Simulation {
   void Align(Thread& thread);
   Alignment AlignInOrder(const std::vector<Expected>& due, const std::vector<Written>& written,
                          const std::vector<double>& leave) const;
+  static std::vector<Expected> InTurn(const std::vector<Expected>& due, const std::vector<Written>& written);
   void AlignReplies(const std::vector<Expected>& due, const std::vector<Written>& written) const;
   void Place(Call& call);
   double Match(const Expected& entry, const Written& written) const;
