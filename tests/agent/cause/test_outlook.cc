@@ -41,7 +41,8 @@ struct Walk {
     for (size_t i = random() % 6; i > 0; --i) {
       Call& call = calls.emplace_back();
       call.label = static_cast<Label>(random() % kCalls);
-      call.reuses = random() % 3 == 0, call.dequeued = call.reuses && random() % 2 == 0, call.dialled = random() % 4 == 0, call.answered = true;
+      call.reuses = random() % 3 == 0, call.dequeued = call.reuses && random() % 2 == 0,
+      call.dialled = random() % 4 == 0, call.answered = true;
       call.sent = moment();
       call.answer = moment();
       if (random() % 2 == 0) call.answer.ns += 5'000'000;  // and others go out before

@@ -41,6 +41,7 @@ TEST_CASE("pools: calls wait where connections are at their limit", "[cause]") {
   CHECK(client.pools.AnyWaits());
   CHECK(client.pools.Waits(0));
   CHECK(client.pools.FreedOf(0) != nullptr);
+  CHECK(client.pools.MayWait(0));
   client.Run(2000, 1000, 8);  // there are enough now
   CHECK(!client.pools.AnyWaits());
   CHECK(client.pools.FreedOf(0) == nullptr);
@@ -50,6 +51,8 @@ TEST_CASE("pools: none waits where there are enough", "[cause]") {
   Client client;
   client.Run(2000, 1000, 8);
   CHECK(!client.pools.AnyWaits());
+  CHECK(!client.pools.MayWait(0));
+  CHECK(!client.pools.MayWait(Pools::kNone));
 }
 
 TEST_CASE("pools: bounded; further destinations belong to none", "[cause]") {
