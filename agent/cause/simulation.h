@@ -4,9 +4,9 @@
 // expected in a certain turn of the loop, and a loop does first what was triggered first. When a turn is over, what was
 // expected and what was written are aligned in order: most agreement, least left over. Each call gets a proposal whose
 // it is; how far proposals can be trusted is measured (Learned::proposals) and enters the scores of timelines as one
-// feature.
+// feature. Each reply gets the answer that it followed (Handler::ended), another feature.
 //
-// Event thread. O(expected * written) for a turn, both at most kMaxTurn. Memory: kMaxExpected entries of 48 bytes.
+// Event thread. O(expected * written) for a turn, both at most kMaxTurn. Memory: kMaxExpected entries of 56 bytes.
 #pragma once
 
 #include <cstdint>
