@@ -41,7 +41,7 @@ void CallIndex::Add(Call& call) {
     late_.resize(call.label + 1);
   }
   by_label_[call.label].Insert(call, call.sent.ns);
-  if (call.dequeued || call.dialled) late_[call.label].Insert(call, call.sent.ns);
+  if (call.reuses || call.dequeued || call.dialled) late_[call.label].Insert(call, call.sent.ns);
   by_thread_[ThreadKey(call.label, call.sent.tid)].Insert(call, call.sent.turn);
   uint64_t& last_ns = threads_[call.sent.tid];
   last_ns = std::max(last_ns, call.sent.ns);

@@ -16,12 +16,11 @@ namespace spantap {
 struct Moment {
   uint64_t ns = 0;  // monotonic
   uint32_t tid = 0;
-  bool counted = false;   // the counters below are valid
-  uint32_t turn = 0;      // returns from epoll_wait, poll, select
-  uint32_t burst = 0;     // of these, those that could sleep
-  uint32_t requests = 0;  // request heads read
-  uint32_t reads = 0;     // heads read, this one included
-  uint32_t writes = 0;    // heads written, this one included
+  uint32_t turn = 0;     // returns from epoll_wait, poll, select
+  uint32_t burst = 0;    // of these, those that could sleep
+  uint32_t reads = 0;    // heads read, this one included
+  uint32_t writes = 0;   // heads written, this one included
+  bool counted = false;  // the counters are valid
 };
 
 // Hashes of values that rarely occur twice by chance (tokens.h); sorted, without repetition.

@@ -64,7 +64,7 @@ void LookAtSteps(const TimelineSearch& search, const Learned& learned, const Han
     evidence[Sign::kStep] = static_cast<float>(step.score);
     evidence[Sign::kFollows] = static_cast<float>(learned.program.LogOf(step.before.state, step.context.next));
     evidence[Sign::kNearness] =
-        See(step.before.at, call.sent, handler.begin.tid, learned.odds.HopOf(step.context)).nearness;
+        See(step.before.Before(call.sent), call.sent, handler.begin.tid, learned.odds.HopOf(step.context)).nearness;
     evidence[Sign::kImmediate] = static_cast<float>(learned.odds.ImmediateShare(step.context));
   });
   evidence[Sign::kWorstStep] = static_cast<float>(worst);
@@ -80,7 +80,7 @@ void LookAtSimulation(const Handler& handler, const Call& call, Evidence& eviden
     evidence[Sign::kContradicted] += own->proposed != nullptr && own->proposed != &handler;
   }
   for (const Call* own : handler.proposed) evidence[Sign::kMissing] += !Has(handler.best, *own);
-  evidence[Sign::kDequeued] = call.dequeued;
+  evidence[Sign::kDequeued] = call.reuses;
   evidence[Sign::kQueued] = call.shares.empty() ? -1 : static_cast<float>(ShareOf(handler, call));
 }
 

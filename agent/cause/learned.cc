@@ -45,6 +45,12 @@ double Learned::ProposalOdds(const Handler& handler, const Call& call) const {
   return std::log((call.proposed == &handler ? right : 1 - right) / 0.5);
 }
 
+double Learned::EndOdds(const Handler& handler, const Progress& end) const {
+  if (handler.ended == 0) return 0;
+  const double right = ends.value();
+  return std::log((end.answered == handler.ended ? right : 1 - right) / 0.5);
+}
+
 bool Learned::ShareToken(const Handler& handler, const Call& call) const {
   return std::any_of(call.tokens.begin(), call.tokens.end(),
                      [&](uint64_t token) { return Has(handler, token) && token_counts.ShareOf(token) < kRareToken; });

@@ -35,6 +35,8 @@ struct Learned {
   double TokenOdds(const Handler& handler, const Call& call) const;
   // ... and how much the simulation does.
   double ProposalOdds(const Handler& handler, const Call& call) const;
+  // ... and how much the order of replies does for the handler having replied where it stands.
+  double EndOdds(const Handler& handler, const Progress& end) const;
   // They have a value in common that few requests have.
   bool ShareToken(const Handler& handler, const Call& call) const;
   void LearnToken(const Handler& handler, const Call& call, double weight);
@@ -43,6 +45,7 @@ struct Learned {
   Program program;
   TokenCounts token_counts;
   std::array<Trust, kProposals> proposals;  // how often a proposal of the simulation was right
+  Trust ends;                               // how often what it says of calls agreed with what it says of replies
   Strain strain;
   bool waits = false;  // calls wait for connections (pools.h)
   // Of calls that a queue gives to somebody for sure, those that the sums give to others.

@@ -28,7 +28,7 @@ void DrawStrangers(Learned& learned, const Handler& handler, const std::deque<Ha
     ++found;
     const Progress progress = StandOf(other, to.ns, call);
     const StepContext context = call == nullptr ? progress.Next(kReply) : progress.Next(*call);
-    learned.odds.LearnStranger(context, See(progress.at, to, other.begin.tid, learned.odds.HopOf(context)));
+    learned.odds.LearnStranger(context, See(progress.Before(to), to, other.begin.tid, learned.odds.HopOf(context)));
   }
 }
 
@@ -39,7 +39,7 @@ void LearnTimeline(Learned& learned, const Handler& handler, const Timeline& tim
   const auto step = [&](Label next, const Call* call, const Moment& to) {
     progress.ReadUntil(to.ns);
     const StepContext context = call == nullptr ? progress.Next(next) : progress.Next(*call);
-    const Sight sight = See(progress.at, to, handler.begin.tid, learned.odds.HopOf(context));
+    const Sight sight = See(progress.Before(to), to, handler.begin.tid, learned.odds.HopOf(context));
     learned.odds.LearnTrue(context, sight, lasting, present);
     if (lasting > 0) learned.program.Learn(progress.state, next, lasting);
   };

@@ -18,6 +18,7 @@ constexpr float kMostSeen = 4096;  // older observations fade
 constexpr float kFade = 2048;
 constexpr double kSureHop = 0.8;
 constexpr float kHopMin = 8;
+constexpr double kHardly = 0.01;  // share of calls that waited for a connection where there are enough
 constexpr float kRare = 0.02f;
 constexpr float kRareGap = 0.002f;
 
@@ -139,9 +140,10 @@ Odds::View Odds::ViewOf(const StepContext& context) const {
   return view;
 }
 
-double Odds::Of(const View& view, bool dequeued, const Sight& sight) const {
+double Odds::Of(const View& view, bool dequeued, bool reuses, const Sight& sight) const {
   StepContext context = view.context_;
   context.dequeued = dequeued;
+  context.reuses = reuses;
   return Of(context, view.learned_, sight);
 }
 
@@ -154,8 +156,8 @@ double Odds::Of(const StepContext& context, const Context* learned, const Sight&
   if (context.dequeued && context.next != kReply) {
     odds = std::log(0.3 * ImmediateRatio(context, sight) + 0.7);
   } else {
-    odds =
-        std::log(share * ImmediateRatio(context, sight) + (1 - share) * DelayedRatio(context, learned, sight) + 1e-9);
+    const double ratio = share * ImmediateRatio(context, sight) + (1 - share) * DelayedRatio(context, learned, sight);
+    odds = std::log(context.reuses && context.next != kReply ? (1 - kHardly) * ratio + kHardly : ratio + 1e-9);
   }
   return std::clamp(odds, -kMostOdds, kMostOdds) - kUnsure / (1 + seen / 4);
 }

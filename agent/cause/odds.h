@@ -34,6 +34,7 @@ struct StepContext {
   Label next = 0;
   bool dequeued = false;  // the call went out on a connection that had just become free: it may have waited for that
   bool dialled = false;   // a connection was dialled for the call: that may take turns of the loop of its own
+  bool reuses = false;    // as `dequeued`, but there are connections enough: it hardly waited for that
 
   // What is learned of a step, learned of its variant with a dialled connection, but never of waiting for one.
   uint32_t key() const {
@@ -70,7 +71,7 @@ class Odds {
     uint8_t hop_ = kAnyHop;
   };
   View ViewOf(const StepContext& context) const;
-  double Of(const View& view, bool dequeued, const Sight& sight) const;
+  double Of(const View& view, bool dequeued, bool reuses, const Sight& sight) const;
 
   // Turns that this step always takes, or kAnyHop.
   uint8_t HopOf(const StepContext& context) const;

@@ -33,6 +33,9 @@ Outlook& Outlooks::Of(const Progress& progress) {
   if (outlook != nullptr) return *outlook;
   outlook = std::make_unique<Outlook>();
   outlook->context = progress.Next(kReply);
+  if (progress.state.outstanding && settings_.use_program) {
+    outlook->answers = learned_.program.LogOfAnswers(progress.state);
+  }
   if (const Program::NextLabels* const labels = learned_.program.NextOf(progress.state)) {
     float all = 0;
     for (const auto& [label, seen] : *labels) all += seen;
@@ -65,13 +68,13 @@ Outlook::Step& Outlooks::StepTo(Outlook& outlook, const HandlerState& state, Lab
   return outlook.others.emplace_back(Look(outlook, state, next));
 }
 
-double Outlooks::WorthOf(const Odds::View& view, bool dequeued, const Sight& sight) {
+double Outlooks::WorthOf(const Odds::View& view, bool dequeued, bool reuses, const Sight& sight) {
   if (worths_.empty()) worths_.resize(kWorths);
   // No key is 0, which is that of empty places.
   const uint64_t key = static_cast<uint64_t>(view.key()) << 16 | static_cast<uint64_t>(dequeued) << 15 |
-                       static_cast<uint64_t>(sight.gap + 1) << 8 | sight.nearness;
+                       static_cast<uint64_t>(reuses) << 14 | static_cast<uint64_t>(sight.gap + 1) << 8 | sight.nearness;
   Worth& worth = worths_[key * 0x9e3779b97f4a7c15ull >> 54];
-  if (worth.key != key) worth = {key, learned_.odds.Of(view, dequeued, sight)};
+  if (worth.key != key) worth = {key, learned_.odds.Of(view, dequeued, reuses, sight)};
   return worth.odds;
 }
 
@@ -81,7 +84,8 @@ double Outlooks::ScoreOf(Outlook::Step& step, const Progress& from, const Call& 
     step.dialled_known = true;
   }
   const Odds::View& view = call.dialled ? step.dialled : step.usual;
-  return step.log + WorthOf(view, from.Waited(call), See(from.at, call.sent, home, view.hop()));
+  return step.log + WorthOf(view, from.Waited(call), from.Reuses(call),
+                            See(from.Before(call.sent), call.sent, home, view.hop()));
 }
 
 double Outlooks::ScoreOfReply(Outlook& outlook, const Progress& from, const Moment& reply, uint32_t home) {
@@ -91,7 +95,7 @@ double Outlooks::ScoreOfReply(Outlook& outlook, const Progress& from, const Mome
   }
   const Outlook::Step& step = outlook.reply;
   if (!settings_.use_end) return step.log;
-  return step.log + WorthOf(step.usual, false, See(from.at, reply, home, step.usual.hop()));
+  return step.log + WorthOf(step.usual, false, false, See(from.Before(reply), reply, home, step.usual.hop()));
 }
 
 }  // namespace spantap

@@ -31,6 +31,7 @@ struct Outlook {
     bool dialled_known = false;
   };
   StepContext context;                  // of all its steps, but for what is next
+  double answers = 0;                   // log: all answers are read before another call
   absl::InlinedVector<Step, 4> calls;   // that follow more than rarely
   absl::InlinedVector<Step, 1> others;  // others that were asked for
   Step reply;                           // valid when `reply_known`
@@ -60,7 +61,7 @@ class Outlooks {
   static constexpr size_t kWorths = 1024;
   Outlook& After(Outlook& before, const Progress& progress, bool call);
   Outlook::Step Look(const Outlook& outlook, const HandlerState& state, Label next) const;
-  double WorthOf(const Odds::View& view, bool dequeued, const Sight& sight);
+  double WorthOf(const Odds::View& view, bool dequeued, bool reuses, const Sight& sight);
 
   const CauseSettings& settings_;
   const Learned& learned_;

@@ -28,6 +28,8 @@ class Pools {
   size_t size() const { return pools_.size(); }
   uint16_t Of(Label label) const { return label < of_.size() ? of_[label] : kNone; }
   bool Waits(uint16_t pool) const { return pool < pools_.size() && pools_[pool].waits; }
+  // It is not sure that its calls do not: more of them look so than by chance.
+  bool MayWait(uint16_t pool) const;
   bool AnyWaits() const;
   // When one of its connections became free last, if calls wait for that.
   const Moment* FreedOf(uint16_t pool) const { return Waits(pool) ? &pools_[pool].freed : nullptr; }

@@ -113,8 +113,9 @@ void ProcessCauses::OnOutgoing(OutgoingRequest request) {
   call->open = static_cast<uint32_t>(open_.size());
   call->tokens = std::move(request.tokens);
   const auto freed = answered_.find(request.connection);
-  call->dequeued = freed != answered_.end() && Dequeued(freed->second, call->sent);
+  call->reuses = freed != answered_.end() && Dequeued(freed->second, call->sent);
   pools_.OnSent(*call, request.destination);
+  call->dequeued = call->reuses && (learned_.waits || pools_.MayWait(call->pool));
   if (const Moment* const free = pools_.FreedOf(call->pool); learned_.waits && free != nullptr) {
     call->dequeued |= Dequeued(*free, call->sent);  // the client may have taken another one
   }
@@ -346,6 +347,10 @@ void ProcessCauses::Resolve(Handler& handler) {
   handler.timelines = {};
   Release(handler);
   if (!handler.replied || handler.begin.ns < trimmed_ns_) return;
+  if (handler.ended != 0) {
+    learned_.ends.Add(std::any_of(handler.proposed.begin(), handler.proposed.end(),
+                                  [&](const Call* call) { return call->id == handler.ended; }));
+  }
   if (handler.alone) {
     TakeAll(handler);
     LearnTimeline(learned_, handler, handler.best, 1, 1);

@@ -70,21 +70,37 @@ const Program::NextLabels* Program::NextOf(const HandlerState& state) const {
   return it == states_.end() ? nullptr : &it->second.next;
 }
 
+float Program::TotalOf(const HandlerState& state) const {
+  const auto it = states_.find(state.key());
+  return it == states_.end() ? 0 : it->second.total;
+}
+
+// Who read all answers goes on from the same state with none outstanding, who did not was seen to call from this one.
+double Program::CallsOn(const HandlerState& state) const {
+  HandlerState answered = state;
+  answered.outstanding = false;
+  const double calls = TotalOf(state) + 1;
+  return calls / (calls + TotalOf(answered) + 1);
+}
+
+double Program::LogOfAnswers(const HandlerState& state) const { return std::log(1 - CallsOn(state)); }
+
 double Program::LogOf(const HandlerState& state, Label next) const {
+  const double calls = state.outstanding && next != kReply ? std::log(CallsOn(state)) : 0;
   const auto it = states_.find(state.key());
   double seen = 0;
   if (it != states_.end()) {
     for (const auto& [which, count] : it->second.next) {
       if (which == next) seen = count;
     }
-    if (seen >= 1) return std::log(seen / (it->second.total + kUnseen));  // what is common needs no prior
+    if (seen >= 1) return calls + std::log(seen / (it->second.total + kUnseen));  // what is common needs no prior
   }
   const auto label = labels_.find(LabelKey(state.route, next));
   const auto total = totals_.find(state.route);
   const double base = ((label == labels_.end() ? 0 : label->second) + 0.5) /
                       ((total == totals_.end() ? 0 : total->second) + 0.5 * (kMaxLabels + 1));
-  if (it == states_.end()) return std::log(base);
-  return std::log((seen + kUnseen * base) / (it->second.total + kUnseen));
+  if (it == states_.end()) return calls + std::log(base);
+  return calls + std::log((seen + kUnseen * base) / (it->second.total + kUnseen));
 }
 
 void Program::ForgetRoute(uint16_t route) {

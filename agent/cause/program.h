@@ -49,6 +49,8 @@ class Program {
   const NextLabels* NextOf(const HandlerState& state) const;
   // Natural logarithm of the probability that `next` follows.
   double LogOf(const HandlerState& state, Label next) const;
+  // ... that a handler which waits for answers reads all of them before it calls anything else.
+  double LogOfAnswers(const HandlerState& state) const;
   void ForgetRoute(uint16_t route);
 
   // What was learned of a route, in a fixed order, and back. A state counts at most as kMostRecalled observations.
@@ -64,6 +66,10 @@ class Program {
     float total = 0;
     NextLabels next;
   };
+  float TotalOf(const HandlerState& state) const;
+  // Probability that a handler which waits for answers calls something else before it has read all of them.
+  double CallsOn(const HandlerState& state) const;
+
   absl::flat_hash_map<uint64_t, State> states_;
   absl::flat_hash_map<uint32_t, float> labels_;  // by route and label
   absl::flat_hash_map<uint16_t, float> totals_;  // by route

@@ -7,7 +7,7 @@
 
 namespace spantap {
 
-Progress::Progress(const Handler& handler) : at(handler.begin) { state.route = handler.route; }
+Progress::Progress(const Handler& handler) : at(handler.begin), read(handler.begin) { state.route = handler.route; }
 
 void Progress::ReadUntil(uint64_t ns) {
   const auto when = [](const Call* call) { return call->answered ? call->answer.ns : UINT64_MAX; };
@@ -22,8 +22,9 @@ void Progress::ReadUntil(uint64_t ns) {
     if (call->answer.ns >= at.ns) {
       last = Last::kAnswer;
       last_label = call->label;
-      at = call->answer;
+      at = read = call->answer;
       freed = call->connection;
+      answered = call->id;
     }
     std::copy(first + 1, end, first);
     outstanding.pop_back();
@@ -46,14 +47,14 @@ void Progress::Send(Call& call) {
   last = Last::kCall;
   last_label = call.label;
   at = call.sent;
-  freed = 0;
+  freed = answered = 0;
 }
 
 void Progress::Await(Call& call, uint8_t hop) {
   if (hop != kAnyHop) at.turn += hop;
   Imagine(call.label);
   outstanding.push_back(&call);
-  freed = 0;
+  freed = answered = 0;
 }
 
 void Progress::Imagine(Label label) {
@@ -65,10 +66,13 @@ void Progress::Imagine(Label label) {
 
 bool Progress::Waited(const Call& call) const { return call.dequeued && call.connection != freed; }
 
+bool Progress::Reuses(const Call& call) const { return call.reuses && !call.dequeued && call.connection != freed; }
+
 StepContext Progress::Next(const Call& call) const {
   StepContext context = Next(call.label);
   context.dequeued = Waited(call);
   context.dialled = call.dialled;
+  context.reuses = Reuses(call);
   return context;
 }
 

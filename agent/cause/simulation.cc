@@ -14,6 +14,9 @@ constexpr int kMostChained = 16;
 constexpr double kNever = -1e9;
 constexpr double kLogUnexpected = -6;  // of a call that no handler is known to make now
 constexpr double kLogWaited = -2;      // of one that somebody may make after having waited
+constexpr double kLogOther = -1.5;     // of a reply that is not of whom it was expected of
+constexpr double kOftenInTurn = 0.15;  // share of turns that tell, from where on a loop is thought to do so
+constexpr uint8_t kLeftOut = 1, kUnexpected = 2, kMatched = 3;
 
 }  // namespace
 
@@ -61,7 +64,8 @@ void Simulation::Expect(Handler& handler) {
     sure *= std::min<double>(kMostSure, next->second / all);
     due += learned_.odds.HopOf(at.Next(next->first));
     thread->second.expected.push_back({&handler, next->first, at.at.tid, due, at.at.ns,
-                                       static_cast<float>(std::log(sure)), static_cast<float>(std::log(1 - sure))});
+                                       static_cast<float>(std::log(sure)), static_cast<float>(std::log(1 - sure)),
+                                       static_cast<uint8_t>(i), i == 0 ? at.answered : 0});
     if (next->first == kReply) return;
     at.Imagine(next->first);
   }
@@ -123,7 +127,7 @@ double Simulation::Match(const Expected& entry, const Written& written) const {
 double Simulation::Leave(const Written& written) const {
   if (written.reply != nullptr) return 0;
   if (written.call->proposed != nullptr) return 0;  // known
-  if (written.call->dequeued || written.call->dialled) return -1;
+  if ((written.call->dequeued && learned_.waits) || written.call->dialled) return -1;
   for (const Handler* handler : open_) {
     const Program::NextLabels* const labels = learned_.program.NextOf(handler->simulated.state);
     if (labels == nullptr) return kLogWaited;
@@ -136,7 +140,59 @@ double Simulation::Leave(const Written& written) const {
   return kLogUnexpected;
 }
 
-// The turn is over: the best alignment of what was due in it with what was written, both in order.
+Simulation::Alignment Simulation::AlignInOrder(const std::vector<Expected>& due, const std::vector<Written>& written,
+                                               const std::vector<double>& leave) const {
+  const size_t rows = due.size(), columns = written.size();
+  Alignment aligned;
+  aligned.how.assign((rows + 1) * (columns + 1), 0);
+  std::vector<double> best(aligned.how.size(), kNever);
+  const auto at = [&](size_t i, size_t j) { return i * (columns + 1) + j; };
+  best[0] = 0;
+  for (size_t i = 0; i <= rows; ++i) {
+    for (size_t j = 0; j <= columns; ++j) {
+      double& here = best[at(i, j)];
+      uint8_t& how = aligned.how[at(i, j)];
+      if (i > 0 && best[at(i - 1, j)] + due[i - 1].log_left > here) {
+        here = best[at(i - 1, j)] + due[i - 1].log_left, how = kLeftOut;
+      }
+      if (j > 0 && best[at(i, j - 1)] + leave[j - 1] > here)
+        here = best[at(i, j - 1)] + leave[j - 1], how = kUnexpected;
+      if (i > 0 && j > 0) {
+        const double match = best[at(i - 1, j - 1)] + Match(due[i - 1], written[j - 1]);
+        if (match > here) here = match, how = kMatched;
+      }
+    }
+  }
+  aligned.best = best.back();
+  aligned.whole = rows == columns;
+  for (size_t i = rows; aligned.whole && i > 0; --i) aligned.whole = aligned.how[at(i, i)] == kMatched;
+  return aligned;
+}
+
+// What is due, in the order in which a loop does it that takes one thing of each read in turn: what a read leads to
+// later is done when everything was begun that had been read until then. Empty if that is the order of the reads.
+std::vector<Simulation::Expected> Simulation::InTurn(const std::vector<Expected>& due,
+                                                     const std::vector<Written>& written) {
+  std::vector<std::pair<uint64_t, uint32_t>> order;
+  for (uint32_t i = 0; i < due.size(); ++i) {
+    uint64_t ns = due[i].trigger_ns;
+    if (due[i].depth > 0) {
+      const auto first = std::find_if(written.begin(), written.end(), [&](const Written& each) {
+        return each.ns >= ns && (each.call == nullptr ? kReply : each.call->label) == due[i].label;
+      });
+      if (first != written.end()) ns = first->ns;
+    }
+    order.emplace_back(ns, i);
+  }
+  if (std::is_sorted(order.begin(), order.end())) return {};
+  std::sort(order.begin(), order.end());
+  std::vector<Expected> in_turn;
+  for (const auto& [ns, i] : order) in_turn.push_back(due[i]);
+  return in_turn;
+}
+
+// The turn is over: the best alignment of what was due in it with what was written, both in order. Of what follows one
+// read, a loop may do everything before it goes on to the next one, or one thing of each in turn.
 void Simulation::Align(Thread& thread) {
   std::vector<Expected> due, later;
   for (Expected& entry : thread.expected) {
@@ -156,31 +212,21 @@ void Simulation::Align(Thread& thread) {
   const size_t rows = due.size(), columns = written.size();
   std::vector<double> leave(columns);
   for (size_t j = 0; j < columns; ++j) leave[j] = rows == 0 ? 0 : Leave(written[j]);
-  std::vector<double> best((rows + 1) * (columns + 1), kNever);
-  std::vector<uint8_t> how((rows + 1) * (columns + 1), 0);
-  const auto at = [&](size_t i, size_t j) { return i * (columns + 1) + j; };
-  best[0] = 0;
-  for (size_t i = 0; i <= rows; ++i) {
-    for (size_t j = 0; j <= columns; ++j) {
-      double& here = best[at(i, j)];
-      if (i > 0 && best[at(i - 1, j)] + due[i - 1].log_left > here) {
-        here = best[at(i - 1, j)] + due[i - 1].log_left, how[at(i, j)] = 1;
-      }
-      if (j > 0 && best[at(i, j - 1)] + leave[j - 1] > here)
-        here = best[at(i, j - 1)] + leave[j - 1], how[at(i, j)] = 2;
-      if (i > 0 && j > 0) {
-        const double match = best[at(i - 1, j - 1)] + Match(due[i - 1], written[j - 1]);
-        if (match > here) here = match, how[at(i, j)] = 3;
-      }
-    }
+  Alignment aligned = AlignInOrder(due, written, leave);
+  std::vector<Expected> others = InTurn(due, written);
+  if (!others.empty()) {
+    Alignment other = AlignInOrder(others, written, leave);
+    if (other.whole != aligned.whole) in_turn_.Add(other.whole);
+    if (in_turn_.value() > kOftenInTurn && other.best > aligned.best)
+      due = std::move(others), aligned = std::move(other);
   }
   std::vector<Handler*> whose(columns, nullptr);
   std::vector<bool> left(rows, false);
   for (size_t i = rows, j = columns; i > 0 || j > 0;) {
-    const uint8_t step = how[at(i, j)];
-    if (step == 3) {
+    const uint8_t step = aligned.how[i * (columns + 1) + j];
+    if (step == kMatched) {
       whose[--j] = due[--i].handler;
-    } else if (step == 1) {
+    } else if (step == kLeftOut) {
       left[--i] = true;
     } else {
       --j;
@@ -191,6 +237,7 @@ void Simulation::Align(Thread& thread) {
       overdue_.push_back(due[i]);
     }
   }
+  AlignReplies(due, written);
   for (size_t j = 0; j < columns; ++j) {
     Call* const call = written[j].call;
     if (call == nullptr || call->proposed != nullptr) continue;
@@ -198,6 +245,41 @@ void Simulation::Align(Thread& thread) {
       Take(*call, *whose[j], Proposal::kDue);
     } else {
       Place(*call);
+    }
+  }
+}
+
+// A loop replies in the order in which it read what was waited for, to whomever: that tells whose the calls were which
+// were answered so, even if they were proposed to the wrong ones.
+void Simulation::AlignReplies(const std::vector<Expected>& due, const std::vector<Written>& written) const {
+  absl::InlinedVector<const Expected*, 16> rows;
+  absl::InlinedVector<Handler*, 16> columns;
+  for (const Expected& entry : due) {
+    if (entry.label == kReply && entry.answered != 0) rows.push_back(&entry);
+  }
+  for (const Written& each : written) {
+    if (each.reply != nullptr) columns.push_back(each.reply);
+  }
+  if (rows.empty() || columns.empty()) return;
+  const size_t width = columns.size() + 1;
+  std::vector<double> best((rows.size() + 1) * width, 0);
+  for (size_t i = 1; i <= rows.size(); ++i) {
+    for (size_t j = 0; j < width; ++j) {
+      double& here = best[i * width + j];
+      here = best[(i - 1) * width + j] + rows[i - 1]->log_left;
+      if (j == 0) continue;
+      const double other = rows[i - 1]->handler == columns[j - 1] ? 0 : kLogOther;
+      here = std::max({here, best[i * width + j - 1], best[(i - 1) * width + j - 1] + rows[i - 1]->log_done + other});
+    }
+  }
+  for (size_t i = rows.size(), j = columns.size(); i > 0 && j > 0;) {
+    const double here = best[i * width + j];
+    if (here == best[i * width + j - 1]) {
+      --j;
+    } else if (here == best[(i - 1) * width + j] + rows[i - 1]->log_left) {
+      --i;
+    } else {
+      columns[--j]->ended = rows[--i]->answered;
     }
   }
 }

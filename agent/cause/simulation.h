@@ -4,9 +4,9 @@
 // expected in a certain turn of the loop, and a loop does first what was triggered first. When a turn is over, what was
 // expected and what was written are aligned in order: most agreement, least left over. Each call gets a proposal whose
 // it is; how far proposals can be trusted is measured (Learned::proposals) and enters the scores of timelines as one
-// feature.
+// feature. Each reply gets the answer that it followed (Handler::ended), another feature.
 //
-// Event thread. O(expected * written) for a turn, both at most kMaxTurn. Memory: kMaxExpected entries of 48 bytes.
+// Event thread. O(expected * written) for a turn, both at most kMaxTurn. Memory: kMaxExpected entries of 56 bytes.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +46,8 @@ class Simulation {
     uint32_t due;  // turn of the thread's loop
     uint64_t trigger_ns;
     float log_done, log_left;  // that it happens, or not
+    uint8_t depth = 0;         // of what it does after the same read: how much before it
+    uint64_t answered = 0;     // the call whose answer that read was
   };
   struct Written {
     Call* call;  // or
@@ -57,8 +59,18 @@ class Simulation {
     std::vector<Expected> expected;
     std::vector<Written> written;  // in this turn
   };
+  // The best alignment of what was due with what was written: its worth, and how each cell was reached.
+  struct Alignment {
+    double best = 0;
+    std::vector<uint8_t> how;
+    bool whole = false;  // nothing is left over
+  };
   Thread* Advance(const Moment& at);
   void Align(Thread& thread);
+  Alignment AlignInOrder(const std::vector<Expected>& due, const std::vector<Written>& written,
+                         const std::vector<double>& leave) const;
+  static std::vector<Expected> InTurn(const std::vector<Expected>& due, const std::vector<Written>& written);
+  void AlignReplies(const std::vector<Expected>& due, const std::vector<Written>& written) const;
   void Place(Call& call);
   double Match(const Expected& entry, const Written& written) const;
   double Leave(const Written& written) const;
@@ -74,6 +86,7 @@ class Simulation {
   const std::vector<Handler*>& open_;
   absl::flat_hash_map<uint32_t, Thread> threads_;
   std::vector<Expected> overdue_;  // in order of their triggers, nearly
+  Trust in_turn_{1, 4};            // that a loop does one thing of each read in turn
 };
 
 }  // namespace spantap

@@ -34,7 +34,9 @@ void TimelineSearch::Complete(const Handler& handler, const Partial& from, const
     if (std::find(from.calls.begin(), from.calls.end(), own) == from.calls.end()) return;
   }
   const auto found = [&](const Progress& end, Outlook& outlook) {
-    Found(from, from.score + outlooks_.ScoreOfReply(outlook, end, handler.reply, handler.begin.tid));
+    const double answers = from.progress.state.outstanding ? from.outlook->answers : 0;
+    const double reply = outlooks_.ScoreOfReply(outlook, end, handler.reply, handler.begin.tid);
+    Found(from, from.score + answers + reply + learned_.EndOdds(handler, end));
   };
   if (!handler.replied) return Found(from, from.score);
   if (followed.progress.outstanding.empty()) return found(followed.progress, *followed.outlook);
@@ -133,7 +135,8 @@ void TimelineSearch::Try(const Handler& handler, const Stand& stand, Outlook::St
     Call* const call = calls[i];
     if (call->sent.ns < from_ns || call->sent.ns > until_ns) continue;
     if (call->sent.tid == skip_tid_ && (skip_whole_thread_ || call->sent.turn == skip_turn_)) continue;
-    if (skip_whole_thread_ && (call->dequeued || call->dialled)) continue;  // has been looked at
+    if (skip_whole_thread_ && (call->reuses || call->dequeued || call->dialled)) continue;  // has been looked at
+    if (late_ && !call->dequeued && !call->dialled && learned_.Strained()) continue;
     if (!MayBe(handler, *call) || (told && !Near(handler, calls, i))) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
     const bool awaited = awaits_ && stand.progress.Waited(*call);
@@ -142,7 +145,7 @@ void TimelineSearch::Try(const Handler& handler, const Stand& stand, Outlook::St
     double score = outlooks_.ScoreOf(step, stand.progress, *call, handler.begin.tid);
     score += Witnesses(handler, *call);
     if (score < kLeastStep) continue;
-    Offer({from.score + score, static_cast<uint32_t>(stands_.size() - 1), offered_, call, awaited, step.usual.hop()});
+    Offer({stand.score + score, static_cast<uint32_t>(stands_.size() - 1), offered_, call, awaited, step.usual.hop()});
   }
 }
 
@@ -158,12 +161,16 @@ void TimelineSearch::TryAll(const Handler& handler, const Stand& stand, Outlook:
   if (reach.hop == kAnyHop) {
     const uint64_t last = reach.ns > until_ns - at.ns ? until_ns : at.ns + reach.ns;
     Try(handler, stand, step, calls.Between(step.label, from_ns, last), from_ns, until_ns);
+    late_ = true;
     if (last < late_ns) Try(handler, stand, step, calls.Late(step.label, last + 1, late_ns), from_ns, late_ns);
+    late_ = false;
     return;
   }
   Try(handler, stand, step, calls.InTurn(step.label, at.tid, at.turn + reach.hop), from_ns, until_ns);
   skip_turn_ = at.turn + reach.hop, skip_tid_ = at.tid;
+  late_ = true;
   Try(handler, stand, step, calls.Late(step.label, from_ns, late_ns), from_ns, late_ns);
+  late_ = false;
   if (calls.threads() > 1) {
     skip_whole_thread_ = true;
     const uint64_t last = std::min(until_ns, at.ns + kTakeOverNs);
@@ -182,7 +189,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
     break;
   }
   // From answer to answer: each changes what the handler may do next.
-  stands_.push_back({&from, from.progress, from.outlook});
+  stands_.push_back({&from, from.progress, from.outlook, from.score});
   uint64_t begin = from.progress.at.ns;
   while (begin <= end) {
     Stand& stand = stands_.back();
@@ -199,6 +206,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
     if (offered_ > offered) stands_.push_back(stand);  // which is gone on from
     Stand& next = stands_.back();
     next.progress.ReadUntil(until);
+    if (next.progress.outstanding.empty()) next.score += next.outlook->answers;
     next.outlook = &outlooks_.AfterAnswers(*next.outlook, next.progress);
   }
 }
@@ -255,7 +263,8 @@ void TimelineSearch::Walk(const Handler& handler, absl::Span<Call* const> calls,
   }
   if (!handler.replied) return;
   at.ReadUntil(handler.reply.ns);
-  visit({at, at.Next(kReply), nullptr, outlooks_.ScoreOfReply(outlooks_.Of(at), at, handler.reply, handler.begin.tid)});
+  const double score = outlooks_.ScoreOfReply(outlooks_.Of(at), at, handler.reply, handler.begin.tid);
+  visit({at, at.Next(kReply), nullptr, score + learned_.EndOdds(handler, at)});
 }
 
 void TimelineSearch::Run(Handler& handler, const CallIndex& calls, bool waiting) {

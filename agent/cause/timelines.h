@@ -48,6 +48,7 @@ class TimelineSearch {
     const Partial* from;
     Progress progress;
     Outlook* outlook;
+    double score;  // as before those answers, but for having called nothing meanwhile
   };
   // ... and with what. Few of those that are tried are gone on with: only these become partial timelines.
   struct Option {
@@ -101,6 +102,7 @@ class TimelineSearch {
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;
   bool skip_whole_thread_ = false;
+  bool late_ = false;  // what is looked at has been late, or would have been no candidate
   // Of the search at hand, kept for their memory.
   std::vector<Partial> level_, next_;
   std::vector<Stand> stands_;

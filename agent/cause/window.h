@@ -31,7 +31,8 @@ inline constexpr size_t kProposals = 4;
 struct Call {
   uint64_t id = 0;
   Label label = 0;
-  bool dequeued = false;
+  bool reuses = false;    // its connection had just become free
+  bool dequeued = false;  // ... and it may have waited for that
   bool dialled = false;
   bool answered = false;
   bool decided = false;    // a decision was made, or the cause is known
@@ -79,7 +80,8 @@ struct Handler {
   std::vector<Call*> reserved;  // those whose `likely` it was made
   Progress simulated;
   std::vector<Call*> proposed;
-  Timeline best;  // the likeliest, so far
+  uint64_t ended = 0;  // the call whose answer it replied upon, by the order of the loop; 0: unknown
+  Timeline best;       // the likeliest, so far
   double best_probability = 0;
   double dropped = kNothing;  // logarithm of what timelines weigh together that the search had no place for
 };

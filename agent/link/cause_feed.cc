@@ -16,7 +16,6 @@ Moment MomentOf(const HeadStamp& stamp, bool read) {
   moment.counted = stamp.counted;
   moment.turn = stamp.turns.turn;
   moment.burst = stamp.turns.burst;
-  moment.requests = stamp.turns.nreq;
   moment.reads = stamp.turns.nread;
   moment.writes = stamp.turns.nwrite;
   return moment;

@@ -93,7 +93,6 @@ void SimulatedServer::Arrive(uint64_t ns, size_t client) {
     Told told_one;
     told_one.kind = Told::kIncoming;
     told_one.incoming = {job.id, Mark(cpu, true), job.route->route, job.tokens};
-    ++cpu.at.requests;
     told_one.ns = told_one.incoming.at.ns;
     told.push_back(told_one);
     (void)client;

@@ -33,15 +33,17 @@ struct Walk {
     uint64_t ns = 1'000'000;
     const auto moment = [&] {
       ns += random() % (1u << random() % 27);
-      return Moment{
-          ns, static_cast<uint32_t>(1 + random() % 2), random() % 8 != 0, static_cast<uint32_t>(ns >> 20), 0, 0, 0, 0};
+      const auto tid = static_cast<uint32_t>(1 + random() % 2);
+      const bool counted = random() % 8 != 0;
+      return Moment{ns, tid, static_cast<uint32_t>(ns >> 20), 0, 0, 0, counted};
     };
     handler.route = static_cast<uint16_t>(random() % kRoutes);
     handler.begin = moment();
     for (size_t i = random() % 6; i > 0; --i) {
       Call& call = calls.emplace_back();
       call.label = static_cast<Label>(random() % kCalls);
-      call.dequeued = random() % 4 == 0, call.dialled = random() % 4 == 0, call.answered = true;
+      call.reuses = random() % 3 == 0, call.dequeued = call.reuses && random() % 2 == 0,
+      call.dialled = random() % 4 == 0, call.answered = true;
       call.sent = moment();
       call.answer = moment();
       if (random() % 2 == 0) call.answer.ns += 5'000'000;  // and others go out before
@@ -51,7 +53,7 @@ struct Walk {
 };
 
 double Direct(const Learned& learned, const Progress& at, const StepContext& context, const Moment& to, uint32_t home) {
-  const Sight sight = See(at.at, to, home, learned.odds.HopOf(context));
+  const Sight sight = See(at.Before(to), to, home, learned.odds.HopOf(context));
   return learned.program.LogOf(at.state, context.next) + learned.odds.Of(context, sight);
 }
 

@@ -12,7 +12,7 @@
 namespace spantap {
 namespace {
 
-// Calls in use at a time, up to a limit; `dequeued` if the limit is reached.
+// Calls in use at a time, up to a limit; `reuses` if the limit is reached.
 class Client {
  public:
   void Run(size_t calls, size_t limit, size_t wanted) {
@@ -24,7 +24,7 @@ class Client {
         open_.pop_front();
       }
       Call& call = open_.emplace_back();
-      call.dequeued = freed && busy == limit;
+      call.reuses = freed && busy == limit;
       pools.OnSent(call, 77);
     }
   }
@@ -41,6 +41,7 @@ TEST_CASE("pools: calls wait where connections are at their limit", "[cause]") {
   CHECK(client.pools.AnyWaits());
   CHECK(client.pools.Waits(0));
   CHECK(client.pools.FreedOf(0) != nullptr);
+  CHECK(client.pools.MayWait(0));
   client.Run(2000, 1000, 8);  // there are enough now
   CHECK(!client.pools.AnyWaits());
   CHECK(client.pools.FreedOf(0) == nullptr);
@@ -50,6 +51,8 @@ TEST_CASE("pools: none waits where there are enough", "[cause]") {
   Client client;
   client.Run(2000, 1000, 8);
   CHECK(!client.pools.AnyWaits());
+  CHECK(!client.pools.MayWait(0));
+  CHECK(!client.pools.MayWait(Pools::kNone));
 }
 
 TEST_CASE("pools: bounded; further destinations belong to none", "[cause]") {
