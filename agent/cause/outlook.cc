@@ -84,8 +84,8 @@ double Outlooks::ScoreOf(Outlook::Step& step, const Progress& from, const Call& 
     step.dialled_known = true;
   }
   const Odds::View& view = call.dialled ? step.dialled : step.usual;
-  return step.log + WorthOf(view, from.Waited(call), from.Reuses(call),
-                            See(from.Before(call.sent), call.sent, home, view.hop()));
+  return step.log +
+         WorthOf(view, from.Waited(call), from.Reuses(call), See(from.Before(call.sent), call.sent, home, view.hop()));
 }
 
 double Outlooks::ScoreOfReply(Outlook& outlook, const Progress& from, const Moment& reply, uint32_t home) {

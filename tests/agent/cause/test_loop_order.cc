@@ -74,7 +74,7 @@ class Loop {
   }
   Moment Now() {
     ns_ += 4000;
-    return {ns_, 1, true, turn_, 0, 0, 0, 0};
+    return {ns_, 1, turn_, 0, 0, 0, true};
   }
   const CauseSettings settings_;
   Learned learned_;
@@ -216,17 +216,17 @@ TEST_CASE("program: reading all answers and calling on both have their probabili
 
 TEST_CASE("progress: of calls on several threads, one on the reader's own goes on from the read", "[cause]") {
   Handler handler;
-  handler.begin = {1000, 7, true, 1, 0, 1, 1, 0};
+  handler.begin = {1000, 7, 1, 0, 1, 0, true};
   Call elsewhere;
-  elsewhere.id = 1, elsewhere.sent = {2000, 8, true, 5, 0, 0, 0, 1};
+  elsewhere.id = 1, elsewhere.sent = {2000, 8, 5, 0, 0, 1, true};
   Progress at(handler);
   at.Send(elsewhere);
-  Moment here{3000, 7, true, 1, 0, 1, 1, 1}, there{3000, 8, true, 5, 0, 0, 0, 2}, third{3000, 9};
+  Moment here{3000, 7, 1, 0, 1, 1, true}, there{3000, 8, 5, 0, 0, 2, true}, third{3000, 9};
   CHECK(at.Before(here).ns == 1000);
   CHECK(at.Before(there).ns == 2000);
   CHECK(at.Before(third).ns == 2000);
   elsewhere.answered = true;
-  elsewhere.answer = {4000, 9, true, 1, 0, 0, 1, 0};
+  elsewhere.answer = {4000, 9, 1, 0, 1, 0, true};
   at.ReadUntil(5000);
   here.ns = 6000;
   CHECK(at.Before(here).ns == 4000);  // nothing was called since

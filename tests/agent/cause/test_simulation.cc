@@ -53,7 +53,7 @@ class Loop {
  private:
   Moment Now() {
     ns_ += 4000;
-    return {ns_, 1, true, turn_, 0, 0, 0, 0};
+    return {ns_, 1, turn_, 0, 0, 0, true};
   }
   const CauseSettings settings_;
   Learned learned_;
@@ -116,11 +116,11 @@ TEST_CASE("simulation: a call without a connection leaves with the next that bec
   loop.Turn();
   Call late;
   late.id = 2000, late.label = kCall, late.dequeued = true;
-  late.sent = {9'000'000, 1, true, 50, 0, 0, 0, 0};
+  late.sent = {9'000'000, 1, 50, 0, 0, 0, true};
   loop.simulation.OnOutgoing(late);
   Call marker;
   marker.id = 2001, marker.label = kCall + 1;
-  marker.sent = {9'100'000, 1, true, 51, 0, 0, 0, 0};
+  marker.sent = {9'100'000, 1, 51, 0, 0, 0, true};
   loop.simulation.OnOutgoing(marker);
   CHECK(late.proposed == &a);
   CHECK(late.proposal == Proposal::kQueue);

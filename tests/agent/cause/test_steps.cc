@@ -16,7 +16,7 @@ namespace spantap {
 namespace {
 
 Moment At(uint64_t us, uint32_t tid = 1, uint32_t turn = 0, uint32_t reads = 0, uint32_t writes = 0) {
-  return {us * 1000, tid, true, turn, 0, reads, reads, writes};
+  return {us * 1000, tid, turn, 0, reads, writes, true};
 }
 
 TEST_CASE("steps: buckets of time", "[cause]") {
