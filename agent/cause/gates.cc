@@ -15,7 +15,7 @@ constexpr double kMost = 0.9995;
 constexpr double kCapped = 0.899;
 constexpr double kUnseen = 0.85;  // where so many calls are unsimulated, threads hand them to each other
 constexpr double kManyNobodys = 0.03;
-constexpr double kMostRefused = 0.85;  // where more is refused, what is not is luck
+constexpr double kMostRefused = 0.8;  // where more is refused, what is not is luck
 
 CauseRule RuleOf(const LinkEvidence& evidence) {
   if (evidence.token) return CauseRule::kToken;
