@@ -52,8 +52,8 @@ def table(found):
     return [HEAD, "|" + "-|" * (HEAD.count("|") - 1), *map(row, found)]
 
 
-def summary(found):
-    """One row a server: whole traces right at 1 / 8 / 32 / 128 clients."""
+def summary(found, traces):
+    """One row a server: `traces`, an attribute of cells, at 1 / 8 / 32 / 128 clients."""
     kinds = [(work, tiny, tokens) for work, tiny, tokens in
              ((0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 0))]
     lines = ["| server | ample | ample, tokens | tiny | tiny, tokens | +work |", "|" + "-|" * (len(kinds) + 1)]
@@ -61,7 +61,7 @@ def summary(found):
         values = []
         for kind in kinds:
             some = [c for c in found if (c.server, (c.work, c.tiny, c.tokens)) == (server, kind)]
-            values.append(" / ".join(f"{share(c.traces_right, c.traces):.0f}" for c in some))
+            values.append(" / ".join(f"{share(getattr(c, traces), c.traces):.0f}" for c in some))
         lines.append(f"| {server} | " + " | ".join(values) + " |")
     return lines
 
@@ -128,7 +128,9 @@ def section(title, found):
     if not found:
         return []
     parts = [(f"## {title}", bars(found)),
-             ("### Whole traces right, %, at 1 / 8 / 32 / 128 clients", summary(found)), ("### Cells", table(found)),
+             ("### Whole traces right and drawn, %, at 1 / 8 / 32 / 128 clients", summary(found, "traces_right")),
+             ("### The same if every best candidate were drawn", summary(found, "traces_best")),
+             ("### Cells", table(found)),
              ("### Stated and real confidence", bins(found)),
              ("### Rules", rules(found)), ("### Thread-per-request servers", split(found)),
              ("### Routes at 8, 32 and 128 clients: right % / wrong %", routes(found))]
