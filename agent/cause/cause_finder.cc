@@ -19,7 +19,7 @@ struct CauseFinder::State {
     auto& process = processes[tgid];
     if (process == nullptr) {
       process = std::make_unique<ProcessCauses>(tgid, settings, counters, output);
-      keeper.OnBegin(tgid, *process);
+      keeper.OnBegin(tgid, processes);
     }
     return *process;
   }
@@ -41,7 +41,7 @@ struct CauseFinder::State {
   const CauseSettings settings;
   CauseCounters counters;
   CauseOutput output;
-  std::map<uint32_t, std::unique_ptr<ProcessCauses>> processes;  // in an order that a replay has, too
+  CauseKeeper::Processes processes;
   CauseKeeper keeper{counters};
   std::vector<uint32_t> to_memorize;
 };
@@ -85,7 +85,7 @@ const CauseCounters& CauseFinder::counters() const { return state_->counters; }
 
 void CauseFinder::Remember(CauseMemory memory) { state_->keeper.Begin(std::move(memory)); }
 void CauseFinder::OnProgram(uint32_t tgid, uint64_t program) {
-  state_->keeper.OnProgram(tgid, program, state_->Find(tgid));
+  state_->keeper.OnProgram(tgid, program, state_->processes);
 }
 bool CauseFinder::Memorize(size_t processes) {
   auto& left = state_->to_memorize;

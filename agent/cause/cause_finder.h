@@ -67,7 +67,7 @@ struct CauseCounters {
   uint64_t timelines = 0;  // hypotheses made
   uint64_t cut_short = 0;  // searches that reached max_steps
   uint64_t forgotten = 0;  // routes or processes that were evicted
-  uint64_t recalled = 0;   // processes that began with what an earlier one of their program had learned
+  uint64_t recalled = 0;   // processes that began with what another one of their program had learned
 };
 
 // Virtual, so that the tests of those who ask can answer.

@@ -10,26 +10,39 @@ void CauseKeeper::Begin(CauseMemory memory) {
   memory_ = std::move(memory);
 }
 
-void CauseKeeper::OnProgram(uint32_t tgid, uint64_t program, ProcessCauses* process) {
-  if (!on_ || (programs_.size() >= kMaxProcesses && !programs_.contains(tgid))) return;
+void CauseKeeper::OnProgram(uint32_t tgid, uint64_t program, const Processes& processes) {
+  if (programs_.size() >= kMaxProcesses && !programs_.contains(tgid)) return;
   const auto [it, fresh] = programs_.try_emplace(tgid, program);
   if (!fresh && it->second == program) return;
   it->second = program;
-  if (process != nullptr) OnBegin(tgid, *process);
+  OnBegin(tgid, processes);
 }
 
-void CauseKeeper::OnBegin(uint32_t tgid, ProcessCauses& process) {
-  const auto it = programs_.find(tgid);
-  if (it == programs_.end()) return;
-  LearnedImage image = memory_.Find(it->second);
+void CauseKeeper::OnBegin(uint32_t tgid, const Processes& processes) {
+  const auto process = processes.find(tgid);
+  const auto program = programs_.find(tgid);
+  if (process == processes.end() || program == programs_.end()) return;
+  LearnedImage image = KnownOf(tgid, program->second, processes);
   if (image.empty()) return;
   ++counters_.recalled;
-  process.Remember(std::move(image));
+  process->second->Remember(std::move(image));
+}
+
+LearnedImage CauseKeeper::KnownOf(uint32_t tgid, uint64_t program, const Processes& processes) const {
+  LearnedImage image = memory_.Find(program);
+  int asked = 0;
+  for (const auto& [other, causes] : processes) {
+    const auto runs = programs_.find(other);
+    if (other == tgid || runs == programs_.end() || runs->second != program) continue;
+    image = Merge(causes->Image(), image);
+    if (++asked == kMostAsked) break;
+  }
+  return image;
 }
 
 void CauseKeeper::Take(uint32_t tgid, const ProcessCauses& process) {
   const auto it = programs_.find(tgid);
-  if (it != programs_.end()) memory_.Add(it->second, process.Image());
+  if (on_ && it != programs_.end()) memory_.Add(it->second, process.Image());
 }
 
 }  // namespace spantap

@@ -27,8 +27,8 @@ CauseRule RuleOf(const LinkEvidence& evidence) {
 struct Measured {
   double joint, right;
 };
-constexpr Measured kMeasured[] = {{0, 0.23},    {0.15, 0.27}, {0.3, 0.36},  {0.45, 0.46},
-                                  {0.55, 0.55}, {0.65, 0.64}, {0.75, 0.70}, {kSure, 0.74}};
+constexpr Measured kMeasured[] = {{0, 0.21},    {0.15, 0.23}, {0.3, 0.32},  {0.46, 0.42},
+                                  {0.55, 0.49}, {0.65, 0.57}, {0.75, 0.64}, {kSure, 0.71}};
 
 double RightOf(double joint) {
   const Measured* after = std::begin(kMeasured) + 1;

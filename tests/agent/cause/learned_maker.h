@@ -57,6 +57,8 @@ class Server {
   // `swapped`: the routes make each other's call.
   explicit Server(CauseFinder& finder, bool swapped = false) : finder_(finder), swapped_(swapped) {}
 
+  // What follows is served by that process.
+  void RunAs(uint32_t tgid) { tgid_ = tgid; }
   // One request after the other.
   void Calm(int requests) {
     for (int i = 0; i < requests; ++i) {
@@ -93,7 +95,7 @@ class Server {
     std::vector<uint64_t> requests, calls;
     for (const size_t route : which) {
       requests.push_back(++ids_);
-      finder_.OnIncoming(kTgid, {ids_, At(10'000), kRoutes[route], {}});
+      finder_.OnIncoming(tgid_, {ids_, At(10'000), kRoutes[route], {}});
     }
     Pass(300'000);
     for (size_t i = 0; i < which.size(); ++i) {
@@ -103,19 +105,19 @@ class Server {
       call.call = kCalls[swapped_ ? 1 - which[i] : which[i]];
       call.connection = 100 + which[i];
       call.destination = 5;
-      finder_.OnOutgoing(kTgid, call);
+      finder_.OnOutgoing(tgid_, call);
       calls.push_back(call.id);
       if (which.size() > 1) owner_[call.id] = requests[i];
     }
     Pass(900'000);
     for (const uint64_t call : calls) {
-      finder_.OnResponse(kTgid, call, At(10'000));
-      finder_.OnOver(kTgid, call, ns_);
+      finder_.OnResponse(tgid_, call, At(10'000));
+      finder_.OnOver(tgid_, call, ns_);
     }
     Pass(300'000);
     for (const uint64_t request : requests) {
-      finder_.OnResponse(kTgid, request, At(10'000));
-      finder_.OnOver(kTgid, request, ns_);
+      finder_.OnResponse(tgid_, request, At(10'000));
+      finder_.OnOver(tgid_, request, ns_);
     }
   }
   Moment At(uint64_t later) {
@@ -132,6 +134,7 @@ class Server {
 
   CauseFinder& finder_;
   const bool swapped_;
+  uint32_t tgid_ = kTgid;
   uint64_t ns_ = 1'000'000'000;
   uint64_t ids_ = 0;
   uint32_t moments_ = 0;

@@ -191,6 +191,23 @@ TEST_CASE("memory: what was learned in the calm draws links in the next life at 
   CHECK(without.right == 0);
 }
 
+TEST_CASE("memory: a worker begins with what another worker of its server has learned", "[cause]") {
+  const bool same = GENERATE(true, false);
+  CauseFinder finder({});
+  finder.OnProgram(Server::kTgid, kProgram);
+  finder.OnProgram(Server::kTgid + 1, same ? kProgram : kProgram + 1);
+  Server server(finder);
+  server.Calm(60);
+  finder.TakeDecisions();
+  server.RunAs(Server::kTgid + 1);
+  const Server::Score score = server.Busy(6);
+  CHECK(score.calls == 12);
+  CHECK((score.right >= 10) == same);
+  CHECK(score.wrong == 0);
+  CHECK(finder.counters().recalled == (same ? 1 : 0));
+  CHECK(finder.memory().size() == 0);  // nobody asked for a memory
+}
+
 TEST_CASE("memory: what is remembered counts for fifty observations, and the new soon for more", "[cause]") {
   const CauseMemory old = Lived(4000);
   CHECK(old.Find(kProgram).routes[0].replies() > 1000);
