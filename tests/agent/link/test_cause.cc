@@ -147,7 +147,6 @@ TEST_CASE("cause: the finder is told what crossed the boundary, and when") {
   CHECK(at.counted);
   CHECK(at.turn == 11);
   CHECK(at.burst == 12);
-  CHECK(at.requests == 13);
   CHECK(at.reads == 14);
   CHECK(at.writes == 15);
   exchange->end_ns = 4000;
