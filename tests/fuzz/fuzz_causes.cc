@@ -84,7 +84,7 @@ class Stream {
     if (b[3] & 32) ++counters[1];
     if (b[3] == 0xff) counters[b[4] % 4] = 0xffffff00u + b[5];
     at.turn = counters[0], at.burst = counters[1];
-    at.reads = ++counters[2], at.writes = ++counters[3], at.requests = at.reads;
+    at.reads = ++counters[2], at.writes = ++counters[3];
     return at;
   }
 
