@@ -20,7 +20,6 @@ constexpr Meaning kMeanings[kSigns] = {
     {"dequeued", 0},        {"queued", 1},     {"alike", 0},           {"open", 0},          {"left_open", -1},
     {"left_open_here", -1}, {"disagreed", -1}, {"unsimulated", 0},     {"waited", -1},       {"queues_disagreed", -1},
     {"pools", 0},           {"dropped", -1},   {"rivals_dropped", -1}, {"alike_in_turn", -1}};
-constexpr float kNone = kNothing;
 
 bool Has(const Timeline& timeline, const Call& call) {
   return std::find(timeline.calls.begin(), timeline.calls.end(), &call) != timeline.calls.end();
@@ -40,7 +39,7 @@ double DroppedOf(const Handler& handler) {
 }
 
 void LookAtTimelines(const Handler& handler, const Call& call, Evidence& evidence) {
-  double with = kNone, without = kLogUnknown;
+  double with = kNothing, without = kLogUnknown;
   for (const Timeline& timeline : handler.timelines) {
     double& most = Has(timeline, call) ? with : without;
     most = std::max(most, timeline.score);

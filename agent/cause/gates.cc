@@ -66,7 +66,7 @@ Statement State(const LinkEvidence& evidence) {
     said.reason = "";
     return said;
   }
-  said.confidence = right < kCapped ? std::min(right, right - kOptimism * (right - 0.5)) : kCapped;
+  said.confidence = right < kCapped ? right - kOptimism * std::max(0.0, right - 0.5) : kCapped;
   if (evidence.joint > kAlmost) said.reason = "busy";
   return said;
 }

@@ -59,8 +59,8 @@ void TimelineSearch::KeepBest(Handler& handler) {
   for (uint32_t i = 0; i < found_.size(); ++i) {
     if (found_[i].score >= best_ - kWorthwhile) options_.push_back({found_[i].score, 0, i, nullptr, false, 0});
   }
+  KeepMost();
   std::sort(options_.begin(), options_.end(), Better());
-  DropBeyond(most_);
   handler.timelines.reserve(options_.size());
   for (const Option& option : options_) handler.timelines.push_back(std::move(found_[option.number]));
 }
@@ -88,10 +88,12 @@ void TimelineSearch::Drop(double score) {
   if (score > kNegligible) dropped_ += std::exp(std::min(score, kMostDropped));
 }
 
-void TimelineSearch::DropBeyond(size_t most) {
-  if (options_.size() <= most) return;
-  for (size_t i = most; i < options_.size(); ++i) Drop(options_[i].score);
-  options_.resize(most);
+void TimelineSearch::KeepMost() {
+  if (options_.size() <= most_) return;
+  std::nth_element(options_.begin(), options_.begin() + most_, options_.end(), Better());
+  beat_ = options_[most_].score;
+  for (size_t i = most_; i < options_.size(); ++i) Drop(options_[i].score);
+  options_.resize(most_);
 }
 
 // The worst are dropped as soon as there are twice as many as can be gone on with.
@@ -99,10 +101,7 @@ void TimelineSearch::Offer(const Option& option) {
   ++offered_;
   if (option.score <= beat_) return Drop(option.score);
   options_.push_back(option);
-  if (options_.size() <= 2 * most_) return;
-  std::nth_element(options_.begin(), options_.begin() + most_, options_.end(), Better());
-  beat_ = options_[most_].score;
-  DropBeyond(most_);
+  if (options_.size() > 2 * most_) KeepMost();
 }
 
 bool TimelineSearch::Trusted(const Call& call) const {
@@ -213,10 +212,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
 
 // The best options become the partial timelines of the next level; of equally good ones those tried first.
 void TimelineSearch::TakeBest() {
-  if (options_.size() > most_) {
-    std::nth_element(options_.begin(), options_.begin() + most_, options_.end(), Better());
-    DropBeyond(most_);
-  }
+  KeepMost();
   std::sort(options_.begin(), options_.end(), Better());
   next_.clear();
   for (const Option& option : options_) {

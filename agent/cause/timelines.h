@@ -75,7 +75,7 @@ class TimelineSearch {
   double Witnesses(const Handler& handler, Call& call) const;
   void Offer(const Option& option);
   void Drop(double score);
-  void DropBeyond(size_t most);
+  void KeepMost();
   using Left = absl::InlinedVector<Call*, 8>;
   Left::iterator Awaited(const Progress& at, Left& left) const;
   static bool LaterLike(const Partial& from, const Call& call);

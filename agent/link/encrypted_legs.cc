@@ -48,13 +48,11 @@ EncryptedLegs::End& EncryptedLegs::EndOf(uint64_t key) {
   it->second.place = place;
   if (place == order_.size()) {
     order_.push_back(key);
-    return it->second;
+  } else if (const auto oldest = ends_.find(std::exchange(order_[place], key));
+             oldest != ends_.end() && oldest != it && oldest->second.place == place) {
+    ends_.erase(oldest);
   }
-  const uint64_t oldest = std::exchange(order_[place], key);
-  if (const auto old = ends_.find(oldest); old != ends_.end() && old->second.place == place && oldest != key) {
-    ends_.erase(old);
-  }
-  return ends_.find(key)->second;
+  return it->second;
 }
 
 void EncryptedLegs::Forget(uint32_t tgid) {

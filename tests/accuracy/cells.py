@@ -93,24 +93,29 @@ def _count_best(cell, phase, best):
         cell.best += right
         if link.found is None:
             continue
-        number = max(i for i, low in enumerate(BINS[:-1]) if link.confidence >= low)
-        for entry in [cell.bins[number]] + [cell.capped] * (abs(link.confidence - CAPPED) < 1e-6):
-            entry[0] += 1
-            entry[1] += link.confidence
-            entry[2] += right
+        seen = (1, link.confidence, right)
+        _add(cell.bins[_bin_of(link.confidence)], seen)
+        if abs(link.confidence - CAPPED) < 1e-6:
+            _add(cell.capped, seen)
+
+
+def _bin_of(confidence):
+    return max(i for i, low in enumerate(BINS[:-1]) if confidence >= low)
+
+
+def _add(into, some, sign=1):
+    for i, value in enumerate(some):
+        into[i] += sign * value
 
 
 def add_bins(cells, capped=True):
-    """Of all cells together; without those links of which only a bound is stated."""
+    """Of all cells together; if not `capped`, without those links of which only a bound is stated."""
     total = [[0, 0.0, 0] for _ in BINS[1:]]
     for cell in cells:
         for into, some in zip(total, cell.bins):
-            for i, value in enumerate(some):
-                into[i] += value
+            _add(into, some)
         if not capped:
-            into = total[max(i for i, low in enumerate(BINS[:-1]) if CAPPED >= low)]
-            for i, value in enumerate(cell.capped):
-                into[i] -= value
+            _add(total[_bin_of(CAPPED)], cell.capped, -1)
     return total
 
 

@@ -3,9 +3,8 @@
 // What the order of a loop tells: whose calls are that it makes in turn, and whose they were by the order of replies.
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <deque>
 
-#include "agent/cause/simulation.h"
+#include "tests/agent/cause/loop.h"
 
 namespace spantap {
 namespace {
@@ -14,9 +13,9 @@ constexpr Label kFirst = 5, kSecond = 6;
 
 // A loop whose handlers call `kFirst`, and then kSecond if `two`, `hop` turns after their request was read, and reply a
 // turn after all answers.
-class Loop {
+class Loop : public cause_test::Loop {
  public:
-  Loop(uint32_t hop, bool two) : learned_(settings_), simulation(settings_, learned_, open_) {
+  Loop(uint32_t hop, bool two) {
     Progress at{Handler{}};
     Learn(at, kFirst, hop);
     if (two) Learn(at, kSecond, 0);
@@ -24,68 +23,8 @@ class Loop {
     at.state.outstanding = false;
     Learn(at, kReply, 1);
   }
-
-  Handler& In() {
-    Handler& handler = handlers_.emplace_back();
-    handler.id = handlers_.size();
-    handler.begin = Now();
-    open_.push_back(&handler);
-    simulation.OnIncoming(handler);
-    return handler;
-  }
-  Call& Out(Label label = kFirst) {
-    Call& call = calls_.emplace_back();
-    call.id = 1000 + calls_.size();
-    call.label = label;
-    call.sent = Now();
-    simulation.OnOutgoing(call);
-    return call;
-  }
-  void Answer(Call& call) {
-    call.answered = true;
-    call.answer = Now();
-    simulation.OnAnswer(call);
-  }
-  void Reply(Handler& handler) {
-    handler.replied = handler.over = true;
-    handler.reply = Now();
-    handler.end_ns = handler.reply.ns;
-    simulation.OnReply(handler);
-  }
-  // Nothing is read, but the loop has gone on.
-  void Turn() {
-    ++turn_;
-    Handler& last = In();
-    open_.pop_back();
-    simulation.Forget(last);
-  }
-
- private:
-  void Learn(Progress& at, Label next, uint32_t hop) {
-    const StepContext context = at.Next(next);
-    for (int i = 0; i < 100; ++i) {
-      const Moment from = Now();
-      Moment to = Now();
-      to.turn += hop;
-      learned_.odds.LearnTrue(context, See(from, to, 1, learned_.odds.HopOf(context)), 1, 1);
-      learned_.program.Learn(at.state, next, 1);
-    }
-    if (next != kReply) at.Imagine(next);
-  }
-  Moment Now() {
-    ns_ += 4000;
-    return {ns_, 1, turn_, 0, 0, 0, true};
-  }
-  const CauseSettings settings_;
-  Learned learned_;
-  std::vector<Handler*> open_;
-  std::deque<Handler> handlers_;
-  std::deque<Call> calls_;
-  uint64_t ns_ = 1'000'000;
-  uint32_t turn_ = 1;
-
- public:
-  Simulation simulation;
+  Call& Out(Label label = kFirst) { return cause_test::Loop::Out(label); }
+  void Turn() { Finish(); }
 };
 
 TEST_CASE("loop order: what was begun later goes on later, too", "[cause]") {

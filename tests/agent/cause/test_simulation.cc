@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
-#include <deque>
-#include <memory>
 
-#include "agent/cause/simulation.h"
+#include "tests/agent/cause/loop.h"
 
 namespace spantap {
 namespace {
@@ -11,60 +9,13 @@ namespace {
 constexpr Label kCall = 5;
 
 // A loop whose handlers call in the turn after their request was read.
-class Loop {
+class Loop : public cause_test::Loop {
  public:
-  Loop() : learned_(settings_), simulation(settings_, learned_, open_) {
-    Handler handler;
-    for (int i = 0; i < 100; ++i) {
-      const Progress at(handler);
-      Moment from = Now(), to = Now();
-      ++to.turn, to.ns += 20'000;
-      const StepContext context = at.Next(kCall);
-      learned_.odds.LearnTrue(context, See(from, to, 1, learned_.odds.HopOf(context)), 1, 1);
-      learned_.program.Learn(at.state, kCall, 1);
-    }
+  Loop() {
+    Progress at{Handler{}};
+    Learn(at, kCall, 1);
   }
-
-  Handler& In() {
-    Handler& handler = handlers_.emplace_back();
-    handler.id = handlers_.size();
-    handler.begin = Now();
-    open_.push_back(&handler);
-    simulation.OnIncoming(handler);
-    return handler;
-  }
-  Call& Out(Label label = kCall) {
-    Call& call = calls_.emplace_back();
-    call.id = 1000 + calls_.size();
-    call.label = label;
-    call.sent = Now();
-    simulation.OnOutgoing(call);
-    return call;
-  }
-  void Turn() { ++turn_; }
-  // Nothing is read, but the loop has gone on.
-  void Finish() {
-    Turn();
-    Handler& last = In();
-    open_.pop_back();
-    simulation.Forget(last);
-  }
-
- private:
-  Moment Now() {
-    ns_ += 4000;
-    return {ns_, 1, turn_, 0, 0, 0, true};
-  }
-  const CauseSettings settings_;
-  Learned learned_;
-  std::vector<Handler*> open_;
-  std::deque<Handler> handlers_;
-  std::deque<Call> calls_;
-  uint64_t ns_ = 1'000'000;
-  uint32_t turn_ = 1;
-
- public:
-  Simulation simulation;
+  Call& Out(Label label = kCall) { return cause_test::Loop::Out(label); }
 };
 
 TEST_CASE("simulation: first come, first served", "[cause]") {
