@@ -67,10 +67,13 @@ static __always_inline void call_take(const struct sock *sk, struct spantap_conn
 	call->bytes = result;
 	call->write = write;
 	call->start = conn_position_after(sk, conn, write, result) - result;
-	if (call_open(sk, conn, call->tid))
+	if (call_open(sk, conn, call->tid)) {
 		select_bytes(call, direction);
-	else
+	} else {
+		/* The OPEN record to come must not say that this direction is seen from its first byte. */
 		direction->position = call->start + result;
+		conn->flags &= ~(write ? CONN_WRITE_START : CONN_READ_START);
+	}
 	if (direction->fcgi & FCGI_ASKED) {
 		direction->fcgi &= ~FCGI_ASKED;
 		other->fcgi |= FCGI_DUE;

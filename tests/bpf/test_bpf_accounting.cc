@@ -16,6 +16,7 @@
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/bpf/observe.h"
@@ -116,6 +117,43 @@ TEST_CASE("accounting: a full ring drops by the count and nothing is garbled", "
       }
     }
   }
+}
+
+TEST_CASE("accounting: what a full ring swallowed is no beginning", "[bpf]") {
+  if (!CanLoad()) return;
+  Observed how{.hooks = GENERATE(from_range(Families())), .ring_bytes = 4096};
+  // Nothing is read from the ring until the child has filled it and used its connection once.
+  how.on_phase = [](BpfSource&, Observation&) {
+    for (int i = 0; i < 5000 && Shared().numbers[0] == 0; ++i) usleep(1000);
+  };
+  const Observation seen = Observe(how, [] {
+    static Pair pair;
+    std::thread swallowed([] {
+      const Pair filler = TcpPair();
+      for (int i = 0; i < 100; ++i) {
+        SendAll(filler.client, kRequest);
+        ReceiveAll(filler.server, kRequest.size());
+      }
+      pair = TcpPair();
+      Shared().port = LocalPort(pair.client);
+      SendAll(pair.client, kRequest);
+      ReceiveAll(pair.server, kRequest.size());
+      Shared().numbers[0] = 1;
+    });
+    Phase();
+    swallowed.join();
+    usleep(100'000);  // the ring is emptied
+    SendAll(pair.client, kRequest);
+    ReceiveAll(pair.server, kRequest.size());
+  });
+  CHECK(seen.counters.drop_ring_full > 0);
+  const Connection& client = seen.Local(Shared().port);
+  const Connection& server = seen.Peer(Shared().port);
+  CHECK(client.Text(true) == kRequest);
+  CHECK(server.Text(false) == kRequest);
+  // Of the other direction nothing was missed.
+  CHECK((client.open.header.flags & ~SPANTAP_F_COUNTED) == SPANTAP_F_READ_FROM_START);
+  CHECK((server.open.header.flags & ~SPANTAP_F_COUNTED) == SPANTAP_F_WRITE_FROM_START);
 }
 
 TEST_CASE("accounting: io_uring's socket calls are a gap, never another call's buffer", "[bpf]") {
