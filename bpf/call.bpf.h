@@ -24,7 +24,7 @@ static __always_inline int call_open(const struct sock *sk, struct spantap_conn 
 		      conn->connect_ns ? conn->connect_tid : tid))
 		return 1;
 	count(SPANTAP_COUNT_CAPTURED);
-	count(SPANTAP_COUNT_DROP_RING_FULL);
+	count_lost(SPANTAP_COUNT_DROP_RING_FULL);
 	return 0;
 }
 

@@ -138,7 +138,7 @@ static __always_inline void conn_init(const struct sock *sk, struct spantap_conn
 static __always_inline void conn_count_lost(void)
 {
 	count(SPANTAP_COUNT_CAPTURED);
-	count(SPANTAP_COUNT_DROP_CONN_STATE);
+	count_lost(SPANTAP_COUNT_DROP_CONN_STATE);
 }
 
 static __always_inline u64 conn_generation(const struct sock *sk)

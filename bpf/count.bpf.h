@@ -7,6 +7,7 @@
 #define SPANTAP_BPF_COUNT_H
 
 #include "bpf/maps.bpf.h"
+#include "bpf/settings.bpf.h"
 
 static __always_inline void count(u32 counter)
 {
@@ -14,6 +15,24 @@ static __always_inline void count(u32 counter)
 
 	if (value)
 		__sync_fetch_and_add(value, 1);
+}
+
+/* A wanted record could not be made. The next one that can tells (spantap_event_header.lost). */
+static __always_inline void count_lost(u32 why)
+{
+	count(why);
+	__sync_fetch_and_add(&lost_untold, 1);
+}
+
+static __always_inline u8 count_take_lost(void)
+{
+	u64 lost = lost_untold;
+
+	/* No write to shared memory as long as nothing is lost. */
+	if (!lost)
+		return 0;
+	lost = __atomic_exchange_n(&lost_untold, 0, __ATOMIC_RELAXED);
+	return lost < 255 ? lost : 255;
 }
 
 #endif /* SPANTAP_BPF_COUNT_H */

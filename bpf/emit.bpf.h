@@ -23,7 +23,7 @@ static __always_inline void *emit_reserve(const u64 size)
 	count(SPANTAP_COUNT_CAPTURED);
 	record = bpf_ringbuf_reserve(&ring, size, 0);
 	if (!record)
-		count(SPANTAP_COUNT_DROP_RING_FULL);
+		count_lost(SPANTAP_COUNT_DROP_RING_FULL);
 	return record;
 }
 
@@ -45,7 +45,7 @@ static __always_inline void emit_header(struct spantap_event_header *header, u32
 {
 	header->size = size;
 	header->type = type;
-	header->pad = 0;
+	header->lost = count_take_lost();
 	header->flags = flags;
 	header->mono_ns = mono_ns;
 	header->conn_id = conn_id;

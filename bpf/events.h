@@ -7,7 +7,7 @@
  * Rules of change: enum values are permanent and never reused; new fields take over padding or come
  * after the last field together with a new SPANTAP_EVENT_VERSION, 0 meaning "not known". The version is
  * stored in record files and compared by the loader.
- * Version 2: open events tell who dialled (dialled_by, turns).
+ * Version 2: open events tell who dialled (dialled_by, turns). Since then `lost` took over padding.
  *
  * All integers are host byte order; addresses and nothing else are network byte order.
  */
@@ -63,7 +63,7 @@ enum spantap_event_type {
 struct spantap_event_header {
 	__u32 size; /* meaningful bytes of the record, this header included */
 	__u8 type;  /* enum spantap_event_type */
-	__u8 pad;
+	__u8 lost;     /* records lost since the last one that was not, 255: or more; never those of other sources */
 	__u16 flags;   /* enum spantap_event_flag */
 	__u64 mono_ns; /* CLOCK_MONOTONIC when the call returned */
 	__u64 conn_id; /* one socket; never reused while the agent runs; 0 where none */

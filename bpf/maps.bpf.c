@@ -17,3 +17,4 @@ const volatile __u64 setting_secret = 1;
 
 volatile __u32 reader_waiting = 0;
 __u64 last_conn_id = 0;
+volatile __u64 lost_untold = 0;

@@ -28,6 +28,8 @@ extern const volatile __u64 setting_secret;
 
 /* 1 while the reader sleeps in poll (written by the agent through the mapped data section). */
 extern volatile __u32 reader_waiting;
+/* Records lost since the last one that was not. */
+extern volatile __u64 lost_untold;
 /* Last conn_id given out by the syscall family. */
 extern __u64 last_conn_id;
 

@@ -29,7 +29,7 @@ struct ConnTable::State {
   using Entries = std::list<Entry>;  // least recently used first
 
   State(const ConnSettings& s, ExchangeSink& sink, OrderFn fn)
-      : settings(s), order(std::move(fn)), env{settings, counters, sink, next_id} {
+      : settings(s), order(std::move(fn)), env{settings, counters, sink, next_id, losses} {
     if (!order) order = [](uint64_t, const spantap_order&) {};
   }
 
@@ -44,6 +44,7 @@ struct ConnTable::State {
   ConnCounters counters;
   OrderFn order;
   uint64_t next_id = 0;
+  LossWatch losses;
   PairingEnv env;
   Entries entries;
   absl::flat_hash_map<uint64_t, Entries::iterator> by_id;
@@ -113,6 +114,7 @@ void ConnTable::State::OnExit(const spantap_event_header& header) {
 
 void ConnTable::OnEvent(const EventView& event) {
   State& state = *state_;
+  state.losses.Add(event.header->mono_ns, event.header->lost);
   switch (event.header->type) {
     case SPANTAP_EVENT_OPEN:
     case SPANTAP_EVENT_DATA:

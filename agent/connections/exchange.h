@@ -86,6 +86,9 @@ struct Exchange {
   std::optional<HeadStamp> dial;
   // Bytes were lost while this exchange was open; times and sizes may be low, identity is sure.
   bool had_gap = false;
+  // When its request came, records of whatever connection were being lost (loss_watch.h): other requests may have been
+  // open of which nothing is known. This one's identity is sure.
+  bool records_lost = false;
 
   bool finished() const { return end_ns != 0; }
 };

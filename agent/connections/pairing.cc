@@ -132,6 +132,7 @@ void Pairing::Report(HttpHead head, Request kind) {
   exchange->endpoint = endpoint_;
   exchange->request = std::move(head);
   exchange->request_stamp = requests_.stamp;
+  exchange->records_lost = env_.losses.losing();
   exchange->pipelined_behind = static_cast<uint32_t>(slots_.size());
   // Another process may use what this one dialled, and a first request that was lost had the dial.
   const bool dialled = role_ == Role::kClient && dial_.has_value() && dial_tgid_ == call_.tgid;

@@ -18,6 +18,7 @@
 
 #include "agent/connections/conn_table.h"
 #include "agent/connections/exchange.h"
+#include "agent/connections/loss_watch.h"
 #include "agent/protocols/parser.h"
 
 namespace spantap {
@@ -37,6 +38,7 @@ struct PairingEnv {
   ConnCounters& counters;
   ExchangeSink& sink;
   uint64_t& next_id;
+  const LossWatch& losses;
 };
 
 // A client's response that was reported before its request: another thread read it while the writing

@@ -34,15 +34,12 @@ namespace {
 
 constexpr double kSure = 0.99;
 constexpr double kAgreed = 0.98;
-constexpr uint64_t kManyRequests = 64;
 constexpr int kMaxLooked = 64;
 
 bool AddsMarks(const Member& server, const Member& client) {
   return client.request.proxy_marks > server.request.proxy_marks ||
          (client.request.request_id_hash != 0 && server.request.request_id_hash == 0);
 }
-
-bool IsRare(const Member& server) { return server.target_seen <= 1 && server.process->arrivals >= kManyRequests; }
 
 class EncryptedRule final : public InferenceRule {
  public:
@@ -60,7 +57,7 @@ class EncryptedRule final : public InferenceRule {
     const Choice choice = Choose(leg, client);
     if (choice.too_many) return LinkDecision::Exclude("ambiguous");
     if (choice.open == 0) return LinkDecision::Exclude("encrypted");
-    if (choice.open == 1 && IsRare(*choice.first)) return LinkDecision::Link(choice.first, kSure);
+    if (choice.open == 1 && TargetIsRare(*choice.first)) return LinkDecision::Link(choice.first, kSure);
     if (legs_.HasStrangers(client.process->tgid)) return LinkDecision::Exclude("encrypted");
     if (choice.open == 1) return LinkDecision::Link(choice.first, kSure);
     if (choice.unserved == nullptr) return LinkDecision::Exclude("ambiguous");

@@ -7,11 +7,28 @@ namespace spantap {
 namespace {
 
 constexpr double kIdJoinConfidence = 0.95;
+// Of the only open request that was seen, while most were not.
+constexpr double kAmongUnseen = 0.5;
 constexpr int kMaxLooked = 64;
 // The two ends' clocks are one; their events may cross by some 30 us.
 constexpr uint64_t kJitterNs = 1'000'000;
 // A connection known to have one end here waits this fraction of the settle time.
 constexpr uint64_t kLonelyFraction = 25;
+
+// Does the evidence hold even if other requests were open of which nothing was seen?
+bool NamesItself(LinkRule rule, const Member& server) {
+  switch (rule) {
+    case LinkRule::kWire:
+    case LinkRule::kConnection:
+    case LinkRule::kRequestId:
+    case LinkRule::kHandoff:
+      return true;
+    case LinkRule::kProxy:
+      return TargetIsRare(server);
+    default:
+      return false;
+  }
+}
 
 }  // namespace
 
@@ -205,12 +222,15 @@ void Linker::State::AskAll(Wake& wake) {
 
 void Linker::State::Draw(Node& client, const LinkDecision& decision, LinkRule rule) {
   Node& server = static_cast<Node&>(*decision.server);
-  if (decision.confidence < settings.threshold) {
-    Suggest(client, server, rule, decision.confidence);
-    return Refuse(client, decision.reason.empty() ? "low_confidence" : decision.reason);
+  const bool unseen = client.exchange->records_lost && !NamesItself(rule, server);
+  const double confidence = unseen ? std::min(decision.confidence, kAmongUnseen) : decision.confidence;
+  if (confidence < settings.threshold) {
+    Suggest(client, server, rule, confidence);
+    const absl::string_view reason = decision.reason.empty() ? "low_confidence" : decision.reason;
+    return Refuse(client, unseen ? "records_lost" : reason);
   }
   if (!IsFound(rule)) TellCause(client, server.process == client.process ? server.id : 0);
-  if (!Connect(client, server, rule, decision.confidence)) return Refuse(client, "no_place");
+  if (!Connect(client, server, rule, confidence)) return Refuse(client, "no_place");
   client.cause = &server;
   client.refused = "";
   ++server.client_count;

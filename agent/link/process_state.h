@@ -137,6 +137,12 @@ struct ProcessState {
   bool no_turns = false;               // as told to LinkedSink::OnTurns()
 };
 
+// No other request had its method and target lately. False until there were enough to tell.
+inline bool TargetIsRare(const Member& server) {
+  constexpr uint64_t kManyRequests = 64;
+  return server.target_seen <= 1 && server.process->arrivals >= kManyRequests;
+}
+
 uint64_t TraceKey(const TraceId& id);
 
 }  // namespace spantap

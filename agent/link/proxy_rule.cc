@@ -33,7 +33,6 @@ constexpr double kDoubt = 0.8;  // never drawn at the default threshold
 
 constexpr uint32_t kKnown = 16;         // outgoing heads until the share of agreeing ones is believed
 constexpr uint64_t kDistrust = 256;     // incoming requests for which a lost response spoils order and pair
-constexpr uint64_t kManyRequests = 64;  // incoming ones until "rare" means something
 constexpr int kMaxLooked = 64;          // open requests looked at for a head that is not equal
 constexpr size_t kMinPathBytes = 4;     // "/x" in common says nothing
 constexpr uint16_t kMinHeaders = 2;     // nor does an empty set of headers
@@ -52,7 +51,7 @@ double SingleConfidence(const Member& server, const Member& client, const Proces
   if (process.open_count == 1) return kSure;
   const Share& agrees = process.proxy_class.agrees;
   const bool marks = AddsMarks(server, client);
-  if (server.target_seen <= 1 && process.arrivals >= kManyRequests) return kSure;
+  if (TargetIsRare(server)) return kSure;
   if (agrees.total >= kKnown && agrees.value() < 0.9) return kDoubt;
   if (agrees.total < kKnown && !marks && (agrees.total < kKnown / 2 || agrees.value() < 1)) return kDoubt;
   // Another request was sent for it and is not answered: a mirror, a hedge, or coincidence.

@@ -91,6 +91,7 @@ void Collector::OnProcess(const spantap_process_event& event) {
 void Collector::OnEvent(const EventView& event) {
   CHECK(event.record.size() == event.header->size);
   CHECK(event.header->mono_ns != 0);
+  observation_.lost += event.header->lost;
   switch (event.header->type) {
     case SPANTAP_EVENT_OPEN:
       return OnOpen(event.As<spantap_open_event>());
@@ -138,6 +139,7 @@ void CheckAccounting(const Observation& seen) {
   CHECK(counters.drop_malformed == 0);
   REQUIRE(!seen.losses.empty());
   CHECK(seen.losses.back().counters[SPANTAP_COUNT_CAPTURED] == counters.captured);
+  CHECK(seen.lost <= counters.drop_ring_full + counters.drop_conn_state);
   CHECK(seen.clocks > 0);
   for (const auto& [id, connection] : seen.connections) {
     if (counters.drop_ring_full == 0) CHECK(connection.open_came_first);

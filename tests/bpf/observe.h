@@ -64,6 +64,7 @@ struct Observation {
   std::vector<spantap_loss_event> losses;
   size_t clocks = 0;
   SourceCounters counters;
+  uint64_t lost = 0;  // sum of what records tell was lost before them
   uint32_t child = 0;
   bool finished_with_child = false;  // BpfSource::Finished() when the child itself had exited
   bool finished = false;             // and within a second after that

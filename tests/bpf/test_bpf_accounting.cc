@@ -104,6 +104,7 @@ TEST_CASE("accounting: a full ring drops by the count and nothing is garbled", "
   });
   CHECK(seen.counters.drop_ring_full > 0);
   CHECK(seen.counters.delivered > 0);
+  CHECK(seen.lost > 0);
   CHECK(seen.counters.captured > 2000);
   // What came is right: OPEN before data, positions on request boundaries, text whole.
   for (const auto& [id, connection] : seen.connections) {

@@ -4,6 +4,7 @@
 // a wrong pair. Orders, limits, and records out of order.
 #include <catch2/catch.hpp>
 
+#include "agent/connections/loss_watch.h"
 #include "tests/agent/connections/exchange_log.h"
 
 namespace spantap {
@@ -216,6 +217,41 @@ TEST_CASE("orders: given for long bodies only, up to the last byte", "[orders]")
   REQUIRE(t.log.finished.size() == 1);
   CHECK(t.log.finished[0]->end_ns == 7000 * kMs);
   CHECK(t.log.finished[0]->response_body_bytes == 1'000'000);
+}
+
+TEST_CASE("gaps: exchanges tell that records of others were lost", "[gaps]") {
+  EventBuilder events;
+  events.Open(1);
+  const auto exchange = [&](uint64_t ms, uint8_t lost) {
+    events.At(ms * kMs).Read(1, kGet);
+    events.records().back().header().lost = lost;
+    events.Write(1, kOk0);
+  };
+  exchange(2000, 0);
+  exchange(2100, 3);
+  exchange(2900, 0);
+  exchange(3050, 0);  // the next second: the one before still counts
+  exchange(4100, 0);
+  exchange(9000, 255);
+  exchange(19000, 0);
+  TestTable t;
+  Run(events, t);
+  std::vector<bool> lost;
+  for (const auto& each : t.log.finished) lost.push_back(each->records_lost);
+  CHECK(lost == std::vector<bool>{false, true, true, true, false, true, false});
+}
+
+TEST_CASE("gaps: one lost among thousands is no reason to doubt", "[gaps]") {
+  LossWatch watch;
+  for (int i = 0; i < 5000; ++i) watch.Add(1000, 0);
+  watch.Add(1000, 5);
+  CHECK_FALSE(watch.losing());
+  watch.Add(1000, 1);
+  CHECK(watch.losing());
+  watch.Add(10, 0);  // a clock that goes back
+  CHECK(watch.losing());
+  watch.Add(UINT64_MAX, 0);
+  CHECK_FALSE(watch.losing());
 }
 
 TEST_CASE("limits: the table forgets the least recently used", "[limits]") {

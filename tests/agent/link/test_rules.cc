@@ -371,6 +371,34 @@ TEST_CASE("calm: not for a proxy's health checks", "[link]") {
   CHECK(world[id].refused == "other_head");
 }
 
+TEST_CASE("records are being lost: what rests on the others that are open is a candidate", "[link]") {
+  World world;
+  for (int i = 0; i < 70; ++i) world.Answer(world.Read(kEnvoy, 1, "/common"));  // what is rare is known
+  world.Lossy(true);
+  const auto link = [&](uint32_t tgid, const std::string& in, const std::string& out, const Headers& headers) {
+    Exchange* const server = world.Read(tgid, 1, in, headers);
+    Exchange* const client = world.Write(tgid, 1, out, headers);
+    const uint64_t id = client->id;
+    world.Answer(client);
+    world.Answer(server);
+    return id;
+  };
+  const uint64_t alone = link(kApp, "/a", "/db", kCurl);
+  const uint64_t common = link(kEnvoy, "/common", "/common", kCurl);
+  const uint64_t rare = link(kEnvoy, "/rare", "/rare", kCurl);
+  const uint64_t named = link(kApp, "/b", "/b/c", {{"x-request-id", "9f8e7d6c"}});
+  world.Lossy(false);
+  const uint64_t after = link(kApp, "/a", "/db", kCurl);
+  world.End();
+  for (const uint64_t id : {alone, common}) {
+    CHECK(world[id].rule == LinkRule::kNone);
+    CHECK(world[id].refused == "records_lost");
+  }
+  CHECK(world[rare].rule == LinkRule::kProxy);
+  CHECK(world[named].rule == LinkRule::kRequestId);
+  CHECK(world[after].rule == LinkRule::kCalm);
+}
+
 TEST_CASE("a request sent after everything was answered is a root", "[link]") {
   World world;
   world.Answer(world.Read(kApp, 1, "/a", kCurl));

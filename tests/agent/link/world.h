@@ -93,6 +93,7 @@ class World final : public LinkedSink {
     exchange->endpoint = side.endpoint;
     exchange->request = MakeHead({method, target}, headers);
     exchange->request.protocol = protocol_;
+    exchange->records_lost = lossy_;
     exchange->request_stamp = Stamp(tid, role == Role::kServer);
     exchange->dial = std::exchange(side.dial, std::nullopt);
     exchange->request_stamp.position = side.position;
@@ -127,6 +128,8 @@ class World final : public LinkedSink {
   }
   // Requests go over this from now on; static text.
   void Over(absl::string_view protocol) { protocol_ = protocol; }
+  // Requests from now on come while records are being lost, or no longer.
+  void Lossy(bool lossy) { lossy_ = lossy; }
   // Heads carry this loop turn from now on; 0: they carry no counters.
   void Turn(uint32_t turn) { turn_ = turn; }
   // The thread dials a connection.
@@ -223,6 +226,7 @@ class World final : public LinkedSink {
   SeededIds ids_;
   uint64_t now_ns_ = 1'000'000'000;
   absl::string_view protocol_ = "http";
+  bool lossy_ = false;
   uint32_t turn_ = 0;
   std::map<uint32_t, spantap_turns> counts_;  // by thread
   uint64_t connections_ = 0;
