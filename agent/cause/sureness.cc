@@ -14,8 +14,8 @@
 namespace spantap {
 namespace {
 
-using Leaves = uint16_t;  // of a tree, a bit each
-static_assert(SurenessModel::kMostLeaves <= 16);
+using Leaves = uint32_t;  // of a tree, a bit each
+static_assert(SurenessModel::kMostLeaves <= 32);
 
 class Trees {
  public:
@@ -45,7 +45,7 @@ class Trees {
   // Whether a sign is at most `at`; which leaves of the tree are left if not.
   struct Question {
     float at;
-    uint16_t tree;
+    uint32_t tree;
     Leaves no;
   };
   struct Values {
@@ -57,7 +57,7 @@ class Trees {
   Leaves Add(const SurenessNode* node, uint16_t tree, Values& values) {
     if (node->sign == SurenessNode::kLeaf) {
       values.of_leaf.at(values.leaves) = node->at;
-      return static_cast<Leaves>(1 << values.leaves++);
+      return Leaves{1} << values.leaves++;
     }
     const Leaves yes = Add(node + node->yes, tree, values), no = Add(node + node->no, tree, values);
     questions_[node->sign].push_back({node->at, tree, static_cast<Leaves>(~yes)});

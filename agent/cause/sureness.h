@@ -24,7 +24,7 @@ struct SurenessNode {
   uint16_t yes, no;  // relative to the node
 };
 struct SurenessModel {
-  static constexpr size_t kMostLeaves = 16;  // of a tree
+  static constexpr size_t kMostLeaves = 32;  // of a tree
   double base;                               // of all links
   double stated;                             // from here on links are stated,
   double stated_pools;                       // and those of processes whose calls wait for connections

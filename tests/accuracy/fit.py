@@ -5,8 +5,9 @@
 fit.py --sets tuning,fresh-DATE [--check] [--write]
 
 Each recording is replayed whole, and those of the first set also from their third load on (a process that was never
-seen when it was calm), and with some incoming requests hidden (their calls are nobody's, as of a background job). Boosted trees, monotone where a sign's direction is beyond doubt. From which odds on a link is stated is
-chosen on folds that were left out, one a set, with a margin to the bars of goals.py. --check adds folds that leave out
+seen when it was calm), and with some incoming requests hidden (their calls are nobody's, as of a background job). Sets
+of meshes (mesh_recordings.py) are learned from, too. Boosted trees, monotone where a sign's direction is beyond doubt. From which odds on a link is stated is
+chosen on folds that were left out, one a set, meshes aside, with a margin to the bars of goals.py. --check adds folds that leave out
 a server each: what to expect of one that nobody has seen. --write replaces agent/cause/sureness_trees.cc.
 """
 import argparse
@@ -30,8 +31,9 @@ ROOT = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".
 VARIANTS = ((0, 0), (2, 0), (0, 4))
 TITLES = ("whole", "never calm", "with calls of nobody")
 SURE_DIGITS = 1  # what the sums are less sure of is stated as they say (agent/cause/gates.cc)
-TREES, LEAVES, RATE = 120, 16, 0.15
-RIGHT_SHARE = 0.2  # of the right ones that are learned from; they count for all
+TREES, LEAVES, RATE = 100, 31, 0.15
+RIGHT_SHARE = 0.5  # of the right ones that are learned from; they count for all
+MESH_WEIGHT = 3.0  # a few thousand links stand for what most users run
 # Cells with a wrong link, of all: in processes whose calls do not wait for connections, and where they do. The bar is 0.1 together.
 MOST_DIRTY, MOST_DIRTY_POOLS = 0.055, 0.018
 
@@ -51,6 +53,7 @@ class Data:
         column = lambda at: numpy.array([part[at] for part in self.parts])[self.part]
         self.set, self.name, self.variant = column(3), column(4), column(5)
         self.server = numpy.array([name.split("-")[0] for name in self.name])
+        self.mesh = self.server == "mesh"
         self.cell = self.part * 1000 + self.clients
         self.parts = []
 
@@ -102,7 +105,7 @@ def load(sets):
 
 def fit(data, rows, trees=TREES):
     rows = rows & (~data.right | (numpy.random.RandomState(1).rand(len(rows)) < RIGHT_SHARE))
-    weight = numpy.where(data.right[rows], 1 / RIGHT_SHARE, 1.0)
+    weight = numpy.where(data.right[rows], 1 / RIGHT_SHARE, 1.0) * numpy.where(data.mesh[rows], MESH_WEIGHT, 1.0)
     model = HistGradientBoostingClassifier(max_iter=trees, learning_rate=RATE, max_leaf_nodes=LEAVES,
                                            min_samples_leaf=60, l2_regularization=1.0, monotonic_cst=data.direction,
                                            early_stopping=False, random_state=1)
@@ -147,9 +150,16 @@ def say(title, of):
           f"stated {100 * of[4]:.1f} %", flush=True)
 
 
+def tell(data, odds, stated, what):
+    for variant, title in enumerate(TITLES):
+        say(f"  left out by {what}, {title}", outcome(data, odds, (data.variant == variant) & ~data.mesh, stated))
+    if data.mesh.any():
+        say(f"  left out by {what}, meshes", outcome(data, odds, data.mesh, stated))
+
+
 def choose(data, odds):
     """The lowest odds from which on few enough cells have a wrong link: of usual processes, of those with small pools."""
-    rows, never = data.variant == 0, 99.0
+    rows, never = (data.variant == 0) & ~data.mesh, 99.0
     cells = len(numpy.unique(data.cell[rows])) * len(recording.LOADS) / (len(recording.LOADS) - 1)  # none left with one client
     def least(most_dirty, pair):
         for stated in numpy.arange(4.0, 9.0, 0.05):
@@ -234,12 +244,10 @@ def main():
     odds = left_out(data, data.set)
     stated = choose(data, odds)
     print(f"stated from odds of e^{stated[0]} on, where calls wait for connections from e^{stated[1]} on")
-    for variant, title in enumerate(TITLES):
-        say(f"  left out by set, {title}", outcome(data, odds, data.variant == variant, stated))
+    tell(data, odds, stated, "set")
     if arguments.check:
         odds = left_out(data, data.server)
-        for variant, title in enumerate(TITLES):
-            say(f"  left out by server, {title}", outcome(data, odds, data.variant == variant, stated))
+        tell(data, odds, stated, "server")
     if arguments.write:
         write(fit(data, numpy.ones(len(data.right), bool)), stated, len(sets), len(data.right))
 
