@@ -28,7 +28,7 @@ export CCACHE_SLOPPINESS := pch_defines,time_macros
 SANFLAGS   = $(if $(SAN),-fsanitize=fuzzer-no-link$(,)address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 # gcc 12 sees overflows in its own std::string (its bug 105651).
 WARN      := -Wall -Wextra -Werror -Wno-unused-parameter $(if $(SAN),,-Wno-array-bounds -Wno-restrict -Wno-stringop-overread -Wno-stringop-overflow)
-OPT       := $(if $(SAN),-O1 -g1,-O2 -g1)
+OPT       := $(if $(SAN),-O1 -g1,-O3 -g1 -DNDEBUG)
 NANOPB    := $(BUILD)/third_party/nanopb
 CPPFLAGS  += -I. -Iinclude -I$(BUILD)/gen -DSPANTAP_VERSION='"$(VERSION)"'
 # Position-independent, because the exporter is in a shared library, too; nothing is compiled twice.

@@ -204,8 +204,8 @@ double Assignment::Local(uint32_t chooser, uint32_t call) const {
   return mine / all;
 }
 
-std::vector<Assignment::Claim> Assignment::ClaimsOf(uint32_t call) const {
-  std::vector<Claim> claims;
+Assignment::Claims Assignment::ClaimsOf(uint32_t call) const {
+  Claims claims;
   if (call >= last_.size()) return claims;
   for (const Use& use : UsesOf(call)) {
     if (claims.empty() || claims.back().chooser != use.chooser) claims.push_back({use.chooser, 0});

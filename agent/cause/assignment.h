@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 
 namespace spantap {
@@ -47,7 +48,8 @@ class Assignment {
     uint32_t chooser;
     double probability;
   };
-  std::vector<Claim> ClaimsOf(uint32_t call) const;
+  using Claims = absl::InlinedVector<Claim, 4>;
+  Claims ClaimsOf(uint32_t call) const;
   // The same without asking what the others could do instead: less sure, but for the right reasons.
   double Local(uint32_t chooser, uint32_t call) const;
   // Too many joint choices were possible for the sum: the probabilities are too sure of themselves.

@@ -22,8 +22,8 @@ bool Has(const Handler& handler, uint64_t token) {
 }  // namespace
 
 // Tokens of one call may say the same thing twice (a list and its parts): only the rarest counts.
-double Learned::TokenOdds(const Handler& handler, const Call& call) const {
-  if (call.tokens.empty()) return 0;
+double Learned::TokenRatio(const Handler& handler, const Call& call) const {
+  if (call.tokens.empty()) return 1;
   double shared = 1, rarest = 1;
   for (const uint64_t token : call.tokens) {
     const double share = token_counts.ShareOf(token);
@@ -34,8 +34,11 @@ double Learned::TokenOdds(const Handler& handler, const Call& call) const {
   const double with = it == token_use_.end() ? 0 : it->second.with;
   const double same = it == token_use_.end() ? 0 : it->second.same;
   const double match = std::clamp((same + kTokenPrior / 2) / (with + kTokenPrior), 0.005, 0.995);
-  if (shared < kCommon) return std::log(match / shared);
-  return std::log((1 - match) / (1 - std::min(rarest, kCommon)));
+  return shared < kCommon ? match / shared : (1 - match) / (1 - std::min(rarest, kCommon));
+}
+
+double Learned::TokenOdds(const Handler& handler, const Call& call) const {
+  return call.tokens.empty() ? 0 : std::log(TokenRatio(handler, call));
 }
 
 double Learned::ProposalOdds(const Handler& handler, const Call& call) const {

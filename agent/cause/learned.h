@@ -31,7 +31,8 @@ struct Learned {
   static constexpr size_t kMaxTokenUses = 1024;
   explicit Learned(const CauseSettings& settings) : odds({settings.use_adjacency, settings.use_gaps}) {}
 
-  // Natural logarithm of how much the call's tokens speak for (or against) the handler.
+  // How much likelier the call's tokens are if it is the handler's, and the natural logarithm thereof.
+  double TokenRatio(const Handler& handler, const Call& call) const;
   double TokenOdds(const Handler& handler, const Call& call) const;
   // ... and how much the simulation does.
   double ProposalOdds(const Handler& handler, const Call& call) const;

@@ -60,6 +60,9 @@ void PoolQueues::Run(const std::deque<Handler*>& closed, const std::vector<Handl
   for (uint32_t who = 0; who < handlers_.size() && settings_.use_end; ++who) {
     if (handlers_[who]->replied) FindAnchors(who, handlers_[who]->reply, kReply, false, kMostOdds, 0);
   }
+  for (auto& anchors : anchors_) {
+    for (Anchor& anchor : anchors) anchor.ratio = std::exp(anchor.odds);
+  }
   // What is called first is aligned first: the others' queues depend on it.
   state_.resize(pools_.size());
   std::vector<uint16_t> order;
@@ -246,12 +249,12 @@ double PoolQueues::Fits(uint32_t who, const Call& call) const {
   if (handler.over && handler.end_ns < call.sent.ns) return 0;
   if (handler.replied && (!call.answered || call.answer.ns > handler.reply.ns)) return 0;
   double fits = 1;
-  if (settings_.use_tokens && !call.tokens.empty()) fits *= std::exp(learned_.TokenOdds(handler, call));
+  if (settings_.use_tokens && !call.tokens.empty()) fits *= learned_.TokenRatio(handler, call);
   if (!handler.replied || !settings_.use_end || call.number >= anchors_.size()) return fits;
   const auto it = followed_.find(FollowedKey(handler, call.label));
   const double often = it == followed_.end() ? 0.5 : it->second.value();
   for (const Anchor& anchor : anchors_[call.number]) {
-    if (anchor.who == who) return fits * often * std::exp(anchor.odds);
+    if (anchor.who == who) return fits * often * anchor.ratio;
   }
   return fits * (1 - often);
 }

@@ -36,6 +36,7 @@ class PoolQueues {
   struct Anchor {
     uint32_t who;
     float odds;
+    double ratio = 0;  // which these are the logarithm of, once all are known
   };
   struct Pool {
     float depth = 0;       // calls that handlers make before one to it

@@ -41,7 +41,7 @@ class DecisionRound {
   void AddHandler(Handler& handler);
   static bool Possible(const Handler& handler, const Timeline& timeline);
   void NoteBest(uint32_t number);
-  using Claims = std::vector<Assignment::Claim>;
+  using Claims = Assignment::Claims;
   // Of the chooser `number` having the call, with that probability.
   LinkEvidence EvidenceOf(const Claims& claims, const Call& call, uint32_t number, double joint,
                           const std::vector<Handler*>& open) const;

@@ -140,12 +140,12 @@ double Simulation::Leave(const Written& written) const {
   return kLogUnexpected;
 }
 
-Simulation::Alignment Simulation::AlignInOrder(const std::vector<Expected>& due, const std::vector<Written>& written,
-                                               const std::vector<double>& leave) const {
+Simulation::Alignment Simulation::AlignInOrder(const Due& due, absl::Span<const Written> written,
+                                               absl::Span<const double> leave) const {
   const size_t rows = due.size(), columns = written.size();
   Alignment aligned;
   aligned.how.assign((rows + 1) * (columns + 1), 0);
-  std::vector<double> best(aligned.how.size(), kNever);
+  absl::InlinedVector<double, 64> best(aligned.how.size(), kNever);
   const auto at = [&](size_t i, size_t j) { return i * (columns + 1) + j; };
   best[0] = 0;
   for (size_t i = 0; i <= rows; ++i) {
@@ -171,9 +171,8 @@ Simulation::Alignment Simulation::AlignInOrder(const std::vector<Expected>& due,
 
 // What is due, in the order in which a loop does it that takes one thing of each read in turn: what a read leads to
 // later is done when everything was begun that had been read until then. Empty if that is the order of the reads.
-std::vector<Simulation::Expected> Simulation::InTurn(const std::vector<Expected>& due,
-                                                     const std::vector<Written>& written) {
-  std::vector<std::pair<uint64_t, uint32_t>> order;
+Simulation::Due Simulation::InTurn(const Due& due, absl::Span<const Written> written) {
+  absl::InlinedVector<std::pair<uint64_t, uint32_t>, 16> order;
   for (uint32_t i = 0; i < due.size(); ++i) {
     uint64_t ns = due[i].trigger_ns;
     if (due[i].depth > 0) {
@@ -186,42 +185,49 @@ std::vector<Simulation::Expected> Simulation::InTurn(const std::vector<Expected>
   }
   if (std::is_sorted(order.begin(), order.end())) return {};
   std::sort(order.begin(), order.end());
-  std::vector<Expected> in_turn;
+  Due in_turn;
   for (const auto& [ns, i] : order) in_turn.push_back(due[i]);
   return in_turn;
+}
+
+// What was due in the turn that is over. What is due later stays, what was due earlier has been waiting since.
+Simulation::Due Simulation::TakeDue(Thread& thread) {
+  Due due;
+  std::erase_if(thread.expected, [&](const Expected& entry) {
+    if (entry.due == thread.turn && due.size() < kMaxTurn) {
+      due.push_back(entry);
+    } else if (static_cast<int32_t>(entry.due - thread.turn) > 0) {
+      return false;
+    } else if (!entry.handler->over && entry.label != kReply && overdue_.size() < kMaxExpected) {
+      overdue_.push_back(entry);
+    }
+    return true;
+  });
+  std::stable_sort(due.begin(), due.end(),
+                   [](const Expected& a, const Expected& b) { return a.trigger_ns < b.trigger_ns; });
+  return due;
 }
 
 // The turn is over: the best alignment of what was due in it with what was written, both in order. Of what follows one
 // read, a loop may do everything before it goes on to the next one, or one thing of each in turn.
 void Simulation::Align(Thread& thread) {
-  std::vector<Expected> due, later;
-  for (Expected& entry : thread.expected) {
-    if (entry.due == thread.turn && due.size() < kMaxTurn) {
-      due.push_back(entry);
-    } else if (static_cast<int32_t>(entry.due - thread.turn) > 0) {
-      later.push_back(entry);
-    } else if (!entry.handler->over && entry.label != kReply && overdue_.size() < kMaxExpected) {
-      overdue_.push_back(entry);
-    }
-  }
-  thread.expected = std::move(later);
-  std::vector<Written> written = std::move(thread.written);
-  thread.written.clear();
-  std::stable_sort(due.begin(), due.end(),
-                   [](const Expected& a, const Expected& b) { return a.trigger_ns < b.trigger_ns; });
+  Due due = TakeDue(thread);
+  written_.clear();
+  written_.swap(thread.written);
+  const std::vector<Written>& written = written_;
   const size_t rows = due.size(), columns = written.size();
-  std::vector<double> leave(columns);
+  absl::InlinedVector<double, 16> leave(columns);
   for (size_t j = 0; j < columns; ++j) leave[j] = rows == 0 ? 0 : Leave(written[j]);
   Alignment aligned = AlignInOrder(due, written, leave);
-  std::vector<Expected> others = InTurn(due, written);
+  Due others = InTurn(due, written);
   if (!others.empty()) {
     Alignment other = AlignInOrder(others, written, leave);
     if (other.whole != aligned.whole) in_turn_.Add(other.whole);
     if (in_turn_.value() > kOftenInTurn && other.best > aligned.best)
       due = std::move(others), aligned = std::move(other);
   }
-  std::vector<Handler*> whose(columns, nullptr);
-  std::vector<bool> left(rows, false);
+  absl::InlinedVector<Handler*, 16> whose(columns, nullptr);
+  absl::InlinedVector<bool, 16> left(rows, false);
   for (size_t i = rows, j = columns; i > 0 || j > 0;) {
     const uint8_t step = aligned.how[i * (columns + 1) + j];
     if (step == kMatched) {
@@ -251,7 +257,7 @@ void Simulation::Align(Thread& thread) {
 
 // A loop replies in the order in which it read what was waited for, to whomever: that tells whose the calls were which
 // were answered so, even if they were proposed to the wrong ones.
-void Simulation::AlignReplies(const std::vector<Expected>& due, const std::vector<Written>& written) const {
+void Simulation::AlignReplies(const Due& due, absl::Span<const Written> written) const {
   absl::InlinedVector<const Expected*, 16> rows;
   absl::InlinedVector<Handler*, 16> columns;
   for (const Expected& entry : due) {
@@ -262,7 +268,7 @@ void Simulation::AlignReplies(const std::vector<Expected>& due, const std::vecto
   }
   if (rows.empty() || columns.empty()) return;
   const size_t width = columns.size() + 1;
-  std::vector<double> best((rows.size() + 1) * width, 0);
+  absl::InlinedVector<double, 64> best((rows.size() + 1) * width, 0);
   for (size_t i = 1; i <= rows.size(); ++i) {
     for (size_t j = 0; j < width; ++j) {
       double& here = best[i * width + j];

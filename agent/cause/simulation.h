@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
+#include "absl/types/span.h"
 #include "agent/cause/call_index.h"
 #include "agent/cause/learned.h"
 #include "agent/cause/window.h"
@@ -59,18 +61,19 @@ class Simulation {
     std::vector<Expected> expected;
     std::vector<Written> written;  // in this turn
   };
+  using Due = absl::InlinedVector<Expected, 8>;
   // The best alignment of what was due with what was written: its worth, and how each cell was reached.
   struct Alignment {
     double best = 0;
-    std::vector<uint8_t> how;
+    absl::InlinedVector<uint8_t, 64> how;
     bool whole = false;  // nothing is left over
   };
   Thread* Advance(const Moment& at);
   void Align(Thread& thread);
-  Alignment AlignInOrder(const std::vector<Expected>& due, const std::vector<Written>& written,
-                         const std::vector<double>& leave) const;
-  static std::vector<Expected> InTurn(const std::vector<Expected>& due, const std::vector<Written>& written);
-  void AlignReplies(const std::vector<Expected>& due, const std::vector<Written>& written) const;
+  Due TakeDue(Thread& thread);
+  Alignment AlignInOrder(const Due& due, absl::Span<const Written> written, absl::Span<const double> leave) const;
+  static Due InTurn(const Due& due, absl::Span<const Written> written);
+  void AlignReplies(const Due& due, absl::Span<const Written> written) const;
   void Place(Call& call);
   double Match(const Expected& entry, const Written& written) const;
   double Leave(const Written& written) const;
@@ -86,6 +89,7 @@ class Simulation {
   const std::vector<Handler*>& open_;
   absl::flat_hash_map<uint32_t, Thread> threads_;
   std::vector<Expected> overdue_;  // in order of their triggers, nearly
+  std::vector<Written> written_;   // in the turn that is over, kept for its memory
   Trust in_turn_{1, 4};            // that a loop does one thing of each read in turn
 };
 

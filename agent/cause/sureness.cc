@@ -11,6 +11,8 @@
 #include <tuple>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
+
 namespace spantap {
 namespace {
 
@@ -29,7 +31,7 @@ class Trees {
   }
 
   double Sum(const Evidence& evidence, double sum) const {
-    std::vector<Leaves> left(values_.size(), static_cast<Leaves>(~0));
+    absl::InlinedVector<Leaves, 128> left(values_.size(), ~Leaves{0});
     for (size_t sign = 0; sign < kSigns; ++sign) {
       const float value = evidence.at(sign);
       for (const Question& question : questions_[sign]) {
