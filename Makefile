@@ -39,6 +39,8 @@ LDFLAGS   += $(SANFLAGS) -Wl,--as-needed
 ABSL      := absl_status absl_statusor absl_strings absl_str_format absl_flat_hash_map absl_synchronization absl_time
 LIBS       = $(shell pkg-config --libs $(ABSL)) -lcurl -lssl -lcrypto -ldeflate -lzstd -lbpf -lspdlog -lfmt -lyaml-cpp \
     -lprometheus-cpp-core -pthread
+# Of what runs as shipped; the sanitizers bring their own.
+MALLOC    := $(if $(SAN),,-ljemalloc)
 , := ,
 
 .DELETE_ON_ERROR:
@@ -225,7 +227,7 @@ $(patsubst %,build/obj/%.o,$(wildcard tests/model/*.cc)): PCH_USE =
 # ---------------------------------------------------------------- programs
 $(BUILD)/bin/spantap: $(BUILD)/obj/agent/main.cc.o $(STAGE_LIBS)
 	$(call msg,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(MALLOC) $(LIBS)
 
 # ---------------------------------------------------------------- adapters: what proxies load (packaging/NAME/rules.mk)
 # Each file adds its product to ADAPTERS, what building it needs to ADAPTER_PACKAGES, and a target adapter-NAME, which
@@ -253,7 +255,7 @@ BUILD_PACKAGES := g++=4:12 gcc=4:12 pkg-config clang-14=1:14.0 bpftool=7.1 libbp
     libcurl4-openssl-dev=7.88 libssl-dev=3.0 libdeflate-dev=1.14 libzstd-dev=1.5 \
     prometheus-cpp-dev=1.0 libcli11-dev=2.1 libspdlog-dev=1:1.10 libyaml-cpp-dev=0.7 \
     nlohmann-json3-dev=3.11 node-llhttp=8.1 protobuf-compiler=3.21 python3=3.11 python3-protobuf=3.21 python3-pkg-resources \
-    libxxhash-dev=0.8 linux-libc-dev dpkg-dev ca-certificates
+    libxxhash-dev=0.8 libjemalloc-dev=5.3 linux-libc-dev dpkg-dev ca-certificates
 TEST_PACKAGES := catch2=2.13 libprotobuf-dev=3.21 libnghttp2-dev=1.52 zlib1g-dev=1:1.2 libclang-rt-14-dev=1:14.0 nginx-light=1.22 haproxy=2.6 wrk=4.1 \
     curl=7.88 procps python3-venv=3.11 python3-hpack=4.0 openssl=3.0 git musl-tools=1.2 nodejs=18 python3-aiohttp=3.8
 DOC_PACKAGES  := doxygen=1.9
@@ -333,7 +335,7 @@ ACCURACY := $(basename $(notdir $(wildcard tests/accuracy/*.cc)))
 accuracy-programs: $(addprefix $(BUILD)/accuracy/,$(ACCURACY))
 $(BUILD)/accuracy/%: $(BUILD)/obj/tests/accuracy/%.cc.o $(STAGE_LIBS)
 	$(call msg,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)mkdir -p $(@D) && $(CXX) $(LDFLAGS) -o $@ $^ $(MALLOC) $(LIBS)
 
 SOURCES := $(shell git ls-files '*.cc' '*.h' '*.c' 2>/dev/null)
 CXX_SOURCES := $(filter %.cc,$(SOURCES))
