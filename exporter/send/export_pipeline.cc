@@ -96,7 +96,8 @@ void ExportPipeline::RequestStop() {
 
 // drain:  |---- sending ----|-- spooling --|
 //         now            send_end       deadline
-void ExportPipeline::Stop() {
+void ExportPipeline::BeginStop() {
+  if (stop_.stopping()) return;
   const uint64_t now_ns = MonoNs();
   const absl::Duration drain = std::max(settings_.drain, absl::ZeroDuration());
   const absl::Duration reserve =
@@ -104,9 +105,13 @@ void ExportPipeline::Stop() {
   absl::Duration sending = drain - reserve;
   if (overflow_ != nullptr && sender_.all_down()) sending = std::min(sending, kMostForDown);
   stop_.Begin(After(now_ns, sending), After(now_ns, drain));
+}
+
+void ExportPipeline::Stop() {
+  BeginStop();
   queue_->Close();
   WakeAll();
-  AwaitThreads(After(now_ns, std::max(drain, kLeastForEnding)));
+  AwaitThreads(After(MonoNs(), std::max(stop_.TimeLeft(), kLeastForEnding)));
   LeaveThreads();
   // Nothing is in flight any more, unless a thread hangs or never was.
   accounts_->Abandon(*queue_);

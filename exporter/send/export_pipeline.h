@@ -35,6 +35,8 @@ class ExportPipeline : public std::enable_shared_from_this<ExportPipeline> {
 
   void Start();
   void RequestStop();
+  // The drain begins: what is sent from here on has no more time than is left of it.
+  void BeginStop();
   // Returns within the drain, or within 100 ms if that is longer.
   void Stop();
   ExporterStatus status() const;

@@ -136,7 +136,9 @@ void ExporterImpl::Stop() {
     queue_->Close();
     return accounts_->Abandon(*queue_);
   }
-  Start();  // what was queued without is sent now
+  // What was queued without threads is sent now, and not at leisure.
+  if (!started_) pipeline_->BeginStop();
+  Start();
   stopped_ = true;
   pipeline_->Stop();
 }

@@ -10,7 +10,7 @@ import struct
 
 MAGIC = b"SPANTAP1"
 FILE_HEADER = struct.Struct("<8sII")
-HEADER = struct.Struct("<IBBHQQII")        # size, type, pad, flags, mono_ns, conn_id, tgid, tid
+HEADER = struct.Struct("<IBBHQQII")        # size, type, lost, flags, mono_ns, conn_id, tgid, tid
 OPEN = struct.Struct("<BBHHH")             # family, role, local_port, peer_port, pad
 DATA = struct.Struct("<QII5IHH")           # position, piece_bytes, copied_bytes, turns, syscall, pad
 EVENT_OPEN, EVENT_DATA, EVENT_EXIT = 1, 2, 6
