@@ -9,9 +9,9 @@
 namespace spantap {
 namespace {
 
-// Seldom enough that a round has something to decide: three times as often decides no better (measured). Where most is
-// open what is found helps the next round; where queues are computed anew in each, it costs most.
-constexpr uint64_t kRoundNs = 60'000'000;
+// Seldom enough that a round has something to decide, and sees what came after it: five times as often decides less
+// (measured). Where most is open what is found helps the next round; where queues are computed anew, rounds cost most.
+constexpr uint64_t kRoundNs = 100'000'000;
 constexpr uint64_t kStrainedRoundNs = 40'000'000;
 constexpr uint64_t kWaitingRoundNs = 150'000'000;
 constexpr uint64_t kReuseNs = 1'000'000;  // a connection that became free this short before was waited for
