@@ -10,10 +10,13 @@ namespace spantap {
 namespace {
 
 // Seldom enough that a round has something to decide, and sees what came after it: five times as often decides less
-// (measured). Where most is open what is found helps the next round; where queues are computed anew, rounds cost most.
+// (measured). Where many calls wait for one, or most is open, what is found helps the next round; where queues are
+// computed anew, rounds cost most.
 constexpr uint64_t kRoundNs = 100'000'000;
+constexpr uint64_t kFullRoundNs = 60'000'000;
 constexpr uint64_t kStrainedRoundNs = 40'000'000;
 constexpr uint64_t kWaitingRoundNs = 150'000'000;
+constexpr size_t kFull = 200;  // calls
 constexpr uint64_t kReuseNs = 1'000'000;  // a connection that became free this short before was waited for
 constexpr uint32_t kReuseTurns = 6;
 constexpr size_t kMaxRoutes = 128;
@@ -225,10 +228,15 @@ void ProcessCauses::Release(Handler& handler) {
   output_.released.push_back(handler.id);
 }
 
+uint64_t ProcessCauses::Period() const {
+  if (learned_.waits) return kWaitingRoundNs;
+  if (learned_.Strained()) return kStrainedRoundNs;
+  return undecided_ < kFull ? kRoundNs : kFullRoundNs;
+}
+
 void ProcessCauses::MaybeRound() {
   if (idle()) return;
-  const uint64_t period = learned_.waits ? kWaitingRoundNs : learned_.Strained() ? kStrainedRoundNs : kRoundNs;
-  if (now_ns_ < round_ns_ + period) return;
+  if (now_ns_ < round_ns_ + Period()) return;
   round_ns_ = now_ns_;
   Round(false);
 }

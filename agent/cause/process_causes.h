@@ -52,6 +52,7 @@ class ProcessCauses {
 
  private:
   void Over(Handler& handler, uint64_t ns);
+  uint64_t Period() const;  // of rounds
   void MaybeRound();
   void Round(bool all);
   void Reserve(Handler& handler);
