@@ -63,7 +63,8 @@ enum spantap_event_type {
 struct spantap_event_header {
 	__u32 size; /* meaningful bytes of the record, this header included */
 	__u8 type;  /* enum spantap_event_type */
-	__u8 lost;     /* records lost since the last one that was not, 255: or more; never those of other sources */
+	__u8 lost; /* records lost since the last one that was not, 255: or more; never those of other sources
+		    */
 	__u16 flags;   /* enum spantap_event_flag */
 	__u64 mono_ns; /* CLOCK_MONOTONIC when the call returned */
 	__u64 conn_id; /* one socket; never reused while the agent runs; 0 where none */

@@ -38,7 +38,7 @@ double Learned::TokenRatio(const Handler& handler, const Call& call) const {
 }
 
 double Learned::TokenOdds(const Handler& handler, const Call& call) const {
-  return call.tokens.empty() ? 0 : std::log(TokenRatio(handler, call));
+  return std::log(TokenRatio(handler, call));
 }
 
 double Learned::ProposalOdds(const Handler& handler, const Call& call) const {

@@ -248,8 +248,7 @@ double PoolQueues::Fits(uint32_t who, const Call& call) const {
   if (call.owner != nullptr) return call.owner == &handler ? 1 : kNotOwner;
   if (handler.over && handler.end_ns < call.sent.ns) return 0;
   if (handler.replied && (!call.answered || call.answer.ns > handler.reply.ns)) return 0;
-  double fits = 1;
-  if (settings_.use_tokens && !call.tokens.empty()) fits *= learned_.TokenRatio(handler, call);
+  const double fits = settings_.use_tokens ? learned_.TokenRatio(handler, call) : 1;
   if (!handler.replied || !settings_.use_end || call.number >= anchors_.size()) return fits;
   const auto it = followed_.find(FollowedKey(handler, call.label));
   const double often = it == followed_.end() ? 0.5 : it->second.value();

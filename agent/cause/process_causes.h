@@ -4,7 +4,7 @@
 //
 // A round: every handler that is over gets its timelines; all of them together with the calls they want are one
 // assignment; calls that nobody still open may have made are decided; what became certain limits the next round and is
-// learned from. Rounds are made at most every kRoundNs of the events' time. Event thread.
+// learned from. Rounds are made as often as Period() says, in the events' time. Event thread.
 #pragma once
 
 #include <deque>

@@ -47,7 +47,7 @@ class Trees {
   // Whether a sign is at most `at`; which leaves of the tree are left if not.
   struct Question {
     float at;
-    uint32_t tree;
+    uint16_t tree;
     Leaves no;
   };
   struct Values {
@@ -62,7 +62,7 @@ class Trees {
       return Leaves{1} << values.leaves++;
     }
     const Leaves yes = Add(node + node->yes, tree, values), no = Add(node + node->no, tree, values);
-    questions_[node->sign].push_back({node->at, tree, static_cast<Leaves>(~yes)});
+    questions_[node->sign].push_back({node->at, tree, ~yes});
     return yes | no;
   }
 

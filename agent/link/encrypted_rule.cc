@@ -36,11 +36,6 @@ constexpr double kSure = 0.99;
 constexpr double kAgreed = 0.98;
 constexpr int kMaxLooked = 64;
 
-bool AddsMarks(const Member& server, const Member& client) {
-  return client.request.proxy_marks > server.request.proxy_marks ||
-         (client.request.request_id_hash != 0 && server.request.request_id_hash == 0);
-}
-
 class EncryptedRule final : public InferenceRule {
  public:
   LinkRule rule() const override { return LinkRule::kProxy; }

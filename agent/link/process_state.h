@@ -143,6 +143,12 @@ inline bool TargetIsRare(const Member& server) {
   return server.target_seen <= 1 && server.process->arrivals >= kManyRequests;
 }
 
+// The outgoing head has what a proxy adds.
+inline bool AddsMarks(const Member& server, const Member& client) {
+  return client.request.proxy_marks > server.request.proxy_marks ||
+         (client.request.request_id_hash != 0 && server.request.request_id_hash == 0);
+}
+
 uint64_t TraceKey(const TraceId& id);
 
 }  // namespace spantap

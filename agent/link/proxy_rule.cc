@@ -31,19 +31,14 @@ constexpr double kHeadersAdded = 0.95;
 constexpr double kPathRewritten = 0.92;
 constexpr double kDoubt = 0.8;  // never drawn at the default threshold
 
-constexpr uint32_t kKnown = 16;         // outgoing heads until the share of agreeing ones is believed
-constexpr uint64_t kDistrust = 256;     // incoming requests for which a lost response spoils order and pair
-constexpr int kMaxLooked = 64;          // open requests looked at for a head that is not equal
-constexpr size_t kMinPathBytes = 4;     // "/x" in common says nothing
-constexpr uint16_t kMinHeaders = 2;     // nor does an empty set of headers
+constexpr uint32_t kKnown = 16;      // outgoing heads until the share of agreeing ones is believed
+constexpr uint64_t kDistrust = 256;  // incoming requests for which a lost response spoils order and pair
+constexpr int kMaxLooked = 64;       // open requests looked at for a head that is not equal
+constexpr size_t kMinPathBytes = 4;  // "/x" in common says nothing
+constexpr uint16_t kMinHeaders = 2;  // nor does an empty set of headers
 
 bool ThreadClassKnown(const ProcessState& process) {
   return process.thread_class.kept.total >= kKnown && process.thread_class.kept.value() > 0.97;
-}
-
-bool AddsMarks(const Member& server, const Member& client) {
-  return client.request.proxy_marks > server.request.proxy_marks ||
-         (client.request.request_id_hash != 0 && server.request.request_id_hash == 0);
 }
 
 // The worth of one open request that agrees.

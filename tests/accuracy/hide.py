@@ -16,22 +16,30 @@ VALUE = re.compile(rb"\r\nx-truth-id: *(spantruth-[0-9a-f]{8})\r\n", re.I)
 TRACE = re.compile(rb"truth|spantr", re.I)  # no part of the name or of a value's beginning may be left
 
 
-def find_truth(recording):
-    """[one entry a request head], in order of time: where it is, and whose it is (None: it carried no truth)."""
-    entries = []
+def heads_of(recording):
+    """[(one entry a message head, its text)], in order of time: where it is; whose it is, is not known yet."""
+    found = []
     for run in recording.runs:
         for head in record_file.heads(run):
             piece = head.piece
             local, peer = recording.ports.get(piece.conn, (0, 0))
-            value = VALUE.search(head.text)
-            entries.append({
+            found.append(({
                 "request": head.request, "client": piece.write == head.request, "conn": piece.conn,
                 "position": head.position, "mono_ns": piece.mono_ns, "pid": piece.tgid, "tid": piece.tid,
                 "turns": piece.turns if piece.flags & record_file.F_COUNTED else None, "local_port": local,
                 "peer_port": peer, "path": head.text.split(b" ", 2)[1].decode("latin-1") if head.request else "",
-                "truth": value.group(1).decode() if value else None})
-    entries.sort(key=lambda entry: entry["mono_ns"])
-    return entries
+                "truth": None}, head.text))
+    found.sort(key=lambda pair: pair[0]["mono_ns"])
+    return found
+
+
+def find_truth(recording):
+    """[one entry a message head], in order of time: where it is, and whose it is (None: it carried no truth)."""
+    found = heads_of(recording)
+    for entry, text in found:
+        value = VALUE.search(text)
+        entry["truth"] = value.group(1).decode() if value else None
+    return [entry for entry, _ in found]
 
 
 def hide(recording):

@@ -8,14 +8,15 @@ sets are for fitting; the mesh's own bar is tried live (tests/e2e/test_mesh.py).
 """
 import argparse
 import collections
-import gzip
-import json
+import pathlib
+import re
 import sys
 import time
-import pathlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import hide  # noqa: E402
 import record_file  # noqa: E402
+import recording  # noqa: E402
 import server_table  # noqa: E402
 from harness import Env  # noqa: E402
 from harness.certificates import Certificates  # noqa: E402
@@ -23,6 +24,7 @@ from harness.spantap import Agent  # noqa: E402
 from mesh import services  # noqa: E402
 from mesh.judge import requests_of  # noqa: E402
 
+PARENT_ID = re.compile(rb"\r\ntraceparent: *[0-9a-f]{2}-[0-9a-f]{32}-([0-9a-f]{16})-", re.I)
 LOADS = ((1, 160), (8, 800))
 BARE = (("go", "asyncio", "threads"), ("node", "go", "asyncio"), ("asyncio", "node", "go"), ("threads", "asyncio", "node"),
         ("asyncio", "go", "node"))
@@ -36,33 +38,16 @@ def name_of(mesh, number):
     return "-".join(["mesh", *runtimes, "tokens" if tokens else "bare", "mtls" if tls else "plain", str(number)])
 
 
-def heads_of(recording):
-    """(entry as recording.py writes it, the id in its traceparent) of each request head, in order of time."""
-    found = []
-    for run in recording.runs:
-        for head in record_file.heads(run):
-            if not head.request:
-                continue
-            piece = head.piece
-            fields = dict(line.lower().split(": ", 1) for line in head.text.decode("latin-1").split("\r\n")[1:] if ": " in line)
-            entry = {"request": True, "client": piece.write, "conn": piece.conn, "mono_ns": piece.mono_ns,
-                     "pid": piece.tgid, "local_port": recording.ports.get(piece.conn, (0, 0))[0],
-                     "path": head.text.split(b" ", 2)[1].decode("latin-1"), "truth": None}
-            found.append((entry, fields.get("traceparent", "--").split("-")[2]))
-    found.sort(key=lambda pair: pair[0]["mono_ns"])
-    return found
-
-
 def tell_truth(found, requests, applications):
     """Writes to each application's heads whose they are: of the request with the id that its sidecar sent."""
     came, sent = {}, collections.defaultdict(list)
-    for entry, parent_id in found:
-        if entry["pid"] not in applications:
+    for entry, text in found:
+        if entry["pid"] not in applications or not entry["request"]:
             continue
-        if not entry["client"]:
-            came[parent_id] = entry
-        else:
+        if entry["client"]:
             sent[entry["local_port"], entry["path"]].append(entry)
+        else:
+            came[PARENT_ID.search(text).group(1).decode()] = entry
 
     def follow(inbound):
         came[inbound.span]["truth"] = inbound.span
@@ -82,22 +67,18 @@ def record(mesh_of, number, folder):
         mesh = services.Mesh(env, runtimes, Certificates(env) if tls else None)
         target = folder / f"{name}.rec"
         agent = Agent(env, target, *[word for pid in mesh.pids for word in ("--pid", pid)], "--turns", "on",
-                      "--ring-bytes", "64MiB", command="record")
+                      "--ring-bytes", recording.RING, command="record")
         phases = []
         for load, (clients, total) in enumerate(LOADS):
             start = time.monotonic_ns()
             mesh.load(clients, total, tokens, seed=len(LOADS) * number + load)
             time.sleep(0.3)
             phases.append({"clients": clients, "start_ns": start, "end_ns": time.monotonic_ns()})
-        ledger = agent.stop(20)
-        lost = {key: value for key, value in ledger.items() if key.startswith("events_dropped.") and value}
-        if lost:
-            raise AssertionError(f"{name}: events were lost: {lost}")
+        recording.stop_whole(agent, name)
         mesh.stop()
-        found = heads_of(record_file.read(target))
+        found = hide.heads_of(record_file.read(target))
         tell_truth(found, requests_of(mesh), {service.pid for service in mesh.services})
-        truth = {"phases": phases, "entries": [entry for entry, _ in found]}
-        (folder / f"{name}.truth.gz").write_bytes(gzip.compress(json.dumps(truth).encode(), 3))
+        recording.save_truth(folder, name, {"phases": phases, "entries": [entry for entry, _ in found]})
         failed = False
     finally:
         env.close(failed)

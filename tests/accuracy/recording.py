@@ -75,16 +75,24 @@ def _record(env, combination, server, out, folder, programs, seed):
     targets = [word for pid in pids for word in ("--pid", pid)]
     agent = Agent(env, raw, *targets, "--turns", "on", "--ring-bytes", RING, command="record")
     phases = [_phase(env, combination, ports[0], programs, seed, number, load) for number, load in enumerate(LOADS)]
-    ledger = agent.stop(20)
-    lost = {key: value for key, value in ledger.items() if key.startswith("events_dropped.") and value}
-    if lost:
-        raise AssertionError(f"{combination.name}: events were lost: {lost}")
+    stop_whole(agent, combination.name)
     entries, recording = hide.rewrite(raw, folder / f"{combination.name}.rec")
     if not recording.counted:
         raise AssertionError(f"{combination.name}: no head carries the thread's counters")
     truth = {"combination": dataclasses.asdict(combination), "seed": seed, "phases": phases, "pids": pids,
              "entries": entries}
-    (folder / f"{combination.name}.truth.gz").write_bytes(gzip.compress(json.dumps(truth).encode(), 3))
+    save_truth(folder, combination.name, truth)
+
+
+def stop_whole(agent, name):
+    """Ends `spantap record`; a recording that lost events is none."""
+    lost = {key: value for key, value in agent.stop(20).items() if key.startswith("events_dropped.") and value}
+    if lost:
+        raise AssertionError(f"{name}: events were lost: {lost}")
+
+
+def save_truth(folder, name, truth):
+    (folder / f"{name}.truth.gz").write_bytes(gzip.compress(json.dumps(truth).encode(), 3))
 
 
 def load_truth(folder, name):

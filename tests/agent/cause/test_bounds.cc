@@ -15,7 +15,7 @@ namespace {
 
 constexpr uint64_t kTickNs = 10'000'000;
 constexpr uint64_t kRoundNs = 150'000'000;  // the longest
-constexpr size_t kMost = 1 << 20;  // bytes of a process
+constexpr size_t kMost = 1 << 20;           // bytes of a process
 
 // Tells heads, keeps count of what comes back. What it needs itself is allocated before anything is measured.
 class Load {
