@@ -20,6 +20,7 @@
 
 #include "absl/strings/string_view.h"
 #include "agent/cause/cause_memory.h"
+#include "agent/cause/confidence.h"
 #include "agent/cause/events.h"
 
 namespace spantap {
@@ -55,8 +56,8 @@ struct CauseSettings {
 struct CauseDecision {
   uint32_t tgid = 0;
   uint64_t outgoing = 0;
-  uint64_t incoming = 0;  // the best candidate; 0: none
-  double confidence = 0;  // that it is the right one; 0 with no candidate
+  uint64_t incoming = 0;      // the best candidate; 0: none
+  Confidence confidence = 0;  // that it is the right one; 0 with no candidate
   CauseRule rule = CauseRule::kProgram;
   absl::string_view reason;  // why the confidence is not above 0.9: a static name; "" if it is
 };

@@ -9,7 +9,7 @@
 
 namespace spantap {
 
-void Linker::State::Suggest(Node& client, Node& server, LinkRule rule, double confidence) {
+void Linker::State::Suggest(Node& client, Node& server, LinkRule rule, Confidence confidence) {
   if (!settings.candidates || confidence <= 0 || client.fixed || client.parent != nullptr) return;
   AwaitNoIds(client);
   client.likely = std::make_unique<LinkCandidate>();

@@ -24,7 +24,7 @@ Node& RootOf(Node& node) {
   return *at;
 }
 
-bool Attach(Node& child, Node& parent, LinkRule rule, double confidence) {
+bool Attach(Node& child, Node& parent, LinkRule rule, Confidence confidence) {
   if (child.parent != nullptr) return false;
   Node* root = &parent;
   int height = child.height + 1;

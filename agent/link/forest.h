@@ -19,7 +19,7 @@ Node& RootOf(Node& node);
 
 // Hangs the root `child` below `parent` and moves its sums to the root there. False if that would make
 // a circle or a tree too deep.
-[[nodiscard]] bool Attach(Node& child, Node& parent, LinkRule rule, double confidence);
+[[nodiscard]] bool Attach(Node& child, Node& parent, LinkRule rule, Confidence confidence);
 
 // Makes `child` the root of a tree of its own, with all that is below it. O(members below).
 void Split(Node& child);

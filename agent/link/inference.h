@@ -17,6 +17,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
+#include "agent/cause/confidence.h"
 #include "agent/connections/exchange.h"
 #include "agent/link/head_digest.h"
 #include "agent/link/linked_exchange.h"
@@ -113,13 +114,13 @@ struct LinkQuestion {
 struct LinkDecision {
   enum class State : uint8_t { kNotMine, kLater, kLinked, kRefused } state = State::kNotMine;
   Member* server = nullptr;  // for kLinked
-  double confidence = 0;
+  Confidence confidence = 0;
   absl::string_view reason;  // for kRefused: why nothing is claimed, for kLinked: why not more; a static name
   bool for_good = false;     // for kRefused: none of the open requests caused it, whatever else may be found out
 
   static LinkDecision NotMine() { return {}; }
   static LinkDecision Later() { return {State::kLater, nullptr, 0, "", false}; }
-  static LinkDecision Link(Member* server, double confidence) {
+  static LinkDecision Link(Member* server, Confidence confidence) {
     return {State::kLinked, server, confidence, "", false};
   }
   static LinkDecision Refuse(const char* reason) { return {State::kRefused, nullptr, 0, reason, false}; }

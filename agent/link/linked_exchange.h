@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "agent/cause/confidence.h"
 #include "agent/connections/exchange.h"
 #include "exporter/model/handed_span.h"
 #include "exporter/model/trace_context.h"
@@ -39,7 +40,7 @@ struct LinkCandidate {
   TraceId trace_id;
   SpanId span_id;
   LinkRule rule = LinkRule::kNone;
-  double confidence = 0;
+  Confidence confidence = 0;
 };
 
 struct LinkedExchange {
@@ -48,7 +49,7 @@ struct LinkedExchange {
   SpanId span_id;
   SpanId parent_span_id;  // invalid: a root
   LinkRule rule = LinkRule::kNone;
-  double confidence = 1.0;        // of the link to the parent; 1.0 for roots
+  Confidence confidence = 1.0;    // of the link to the parent; 1.0 for roots
   uint8_t flags = 0;              // W3C flags to export
   bool sampled = true;            // false: counted, never a span
   bool parent_is_remote = false;  // the parent was not observed by this agent

@@ -161,7 +161,7 @@ void Linker::State::JoinByIds(Node& server) {
   }
 }
 
-bool Linker::State::Connect(Node& child, Node& parent, LinkRule rule, double confidence) {
+bool Linker::State::Connect(Node& child, Node& parent, LinkRule rule, Confidence confidence) {
   if (child.fixed) {
     ++counters.late;
     return false;
@@ -223,7 +223,8 @@ void Linker::State::AskAll(Wake& wake) {
 void Linker::State::Draw(Node& client, const LinkDecision& decision, LinkRule rule) {
   Node& server = static_cast<Node&>(*decision.server);
   const bool unseen = client.exchange->records_lost && !NamesItself(rule, server);
-  const double confidence = unseen ? std::min(decision.confidence, kAmongUnseen) : decision.confidence;
+  const bool capped = unseen && decision.confidence > kAmongUnseen;
+  const Confidence confidence = capped ? Confidence(kAmongUnseen) : decision.confidence;
   if (confidence < settings.threshold) {
     Suggest(client, server, rule, confidence);
     const absl::string_view reason = decision.reason.empty() ? "low_confidence" : decision.reason;

@@ -53,7 +53,7 @@ struct Linker::State {
   void Draw(Node& client, const LinkDecision& decision, LinkRule rule);
   void Refuse(Node& client, absl::string_view reason);
   void Decided(Node& client);
-  bool Connect(Node& child, Node& parent, LinkRule rule, double confidence);
+  bool Connect(Node& child, Node& parent, LinkRule rule, Confidence confidence);
 
   // The cause finder.
   void Follow(Node& node);
@@ -67,7 +67,7 @@ struct Linker::State {
   void OnProcessEnd(uint32_t tgid);
 
   // Candidates of roots.
-  void Suggest(Node& client, Node& server, LinkRule rule, double confidence);
+  void Suggest(Node& client, Node& server, LinkRule rule, Confidence confidence);
   void TellIds(Node& server);
   void AwaitNoIds(Node& client);
   std::optional<LinkCandidate> CandidateOf(const Node& root);

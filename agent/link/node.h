@@ -37,7 +37,7 @@ struct Node : Member {
   Node* prev_sibling = nullptr;
   Node* next_sibling = nullptr;
   LinkRule rule = LinkRule::kNone;  // of the link to `parent`
-  double confidence = 1.0;
+  Confidence confidence = 1.0;
 
   // The question which server exchange caused this client exchange.
   bool undecided = false;

@@ -147,6 +147,10 @@ void CopyTraceState(const Parts& parts, Span* span) {
   if (ValidTraceState(state)) span->trace_state.assign(state.data(), state.size());
 }
 
+void AddConfidence(const Confidence& confidence, AttributeBlob* attributes) {
+  attributes->AddDouble(confidence.at_least ? "spantap.link.min_confidence" : "spantap.link.confidence", confidence);
+}
+
 // The parent that it may have. Observed by us, in this process: it came in no header.
 void AddCandidate(const LinkCandidate& candidate, Span* span) {
   SpanLink link;
@@ -154,7 +158,7 @@ void AddCandidate(const LinkCandidate& candidate, Span* span) {
   link.span_id = candidate.span_id;
   link.is_remote = false;
   link.attributes.AddString("spantap.link.rule", LinkRuleName(candidate.rule));
-  link.attributes.AddDouble("spantap.link.confidence", candidate.confidence);
+  AddConfidence(candidate.confidence, &link.attributes);
   span->links.push_back(std::move(link));
 }
 
@@ -188,7 +192,7 @@ BodySizes BodySizesOf(const Exchange& exchange) {
 void AddLinkFacts(const LinkedExchange& linked, Span* span) {
   if (linked.rule != LinkRule::kNone) {
     span->attributes.AddString("spantap.link.rule", LinkRuleName(linked.rule));
-    span->attributes.AddDouble("spantap.link.confidence", linked.confidence);
+    AddConfidence(linked.confidence, &span->attributes);
   }
   if (linked.wire_trace_id.valid()) {
     span->attributes.AddString("spantap.wire.trace_id", FormatHex(linked.wire_trace_id));

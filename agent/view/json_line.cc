@@ -50,11 +50,17 @@ void AddIds(const LinkedExchange& linked, JsonObject* json) {
   json->Optional("parent_span_id", linked.parent_span_id.valid() ? FormatHex(linked.parent_span_id) : std::string());
 }
 
+void AddConfidence(const Confidence& confidence, JsonObject* json) {
+  char text[16];
+  snprintf(text, sizeof(text), "%.4g", confidence.value);
+  const bool number = confidence.value >= 0 && confidence.value <= 1;
+  json->Raw("confidence", number && !confidence.at_least ? text : "null");
+  json->Raw("min_confidence", number && confidence.at_least ? text : "null");
+}
+
 void AddLink(const LinkedExchange& linked, JsonObject* json) {
-  char confidence[16];
-  snprintf(confidence, sizeof(confidence), "%.4g", linked.confidence);
   json->Optional("rule", LinkRuleName(linked.rule));
-  json->Raw("confidence", linked.confidence >= 0 && linked.confidence <= 1 ? confidence : "null");
+  AddConfidence(linked.confidence, json);
   json->Bool("remote_parent", linked.parent_is_remote);
   json->Optional("wire_trace_id", linked.wire_trace_id.valid() ? FormatHex(linked.wire_trace_id) : std::string());
   json->Optional("wire_parent_span_id",

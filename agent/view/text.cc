@@ -42,7 +42,7 @@ Cells MakeCells(const Row& row, int step) {
   cells.duration = FormatDuration(row.end_mono_ns - row.start_mono_ns);
   if (linked.rule != LinkRule::kNone) {
     char confidence[32];
-    snprintf(confidence, sizeof(confidence), " %.2f", linked.confidence);
+    snprintf(confidence, sizeof(confidence), " %s%.2f", linked.confidence.at_least ? ">=" : "", linked.confidence.value);
     cells.link = absl::StrCat(LinkRuleName(linked.rule), confidence, linked.parent_is_remote ? " remote" : "");
   }
   if (linked.wire_trace_id.valid()) cells.wire = absl::StrCat("was ", FormatHex(linked.wire_trace_id));

@@ -4,8 +4,6 @@ import collections
 import dataclasses
 
 SURE = 0.9
-# What is stated of links that were not sure enough, however likely they are: a bound (agent/cause/gates.cc).
-CAPPED = 0.899
 BINS = (0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.985, 1.0001)
 # Routes of a thread-per-request server whose calls go to other threads.
 HAND_OFF = ("r1", "r5", "r8")
@@ -35,8 +33,8 @@ class Cell:
     cpu_us: float = 0.0     # per link
     rules: collections.Counter = dataclasses.field(default_factory=collections.Counter)  # (rule, right?) -> links
     routes: dict = dataclasses.field(default_factory=dict)  # route -> [links, right, wrong, sure wrong, traces, right]
-    capped: list = dataclasses.field(default_factory=lambda: [0, 0.0, 0])  # the same as one of `bins`
     bins: list = dataclasses.field(default_factory=lambda: [[0, 0.0, 0] for _ in BINS[1:]])  # links, sum, right
+    bounded: list = dataclasses.field(default_factory=lambda: [0, 0.0, 0])  # the same, of which only a bound is stated
 
 
 def count(cell, phase, drawn, best):
@@ -93,29 +91,31 @@ def _count_best(cell, phase, best):
         cell.best += right
         if link.found is None:
             continue
-        seen = (1, link.confidence, right)
-        _add(cell.bins[_bin_of(link.confidence)], seen)
-        if abs(link.confidence - CAPPED) < 1e-6:
-            _add(cell.capped, seen)
+        _add(cell.bounded if link.at_least else cell.bins[_bin_of(link.confidence)], (1, link.confidence, right))
 
 
 def _bin_of(confidence):
     return max(i for i, low in enumerate(BINS[:-1]) if confidence >= low)
 
 
-def _add(into, some, sign=1):
+def _add(into, some):
     for i, value in enumerate(some):
-        into[i] += sign * value
+        into[i] += value
 
 
-def add_bins(cells, capped=True):
-    """Of all cells together; if not `capped`, without those links of which only a bound is stated."""
+def add_bins(cells):
+    """Of all cells together."""
     total = [[0, 0.0, 0] for _ in BINS[1:]]
     for cell in cells:
         for into, some in zip(total, cell.bins):
             _add(into, some)
-        if not capped:
-            _add(total[_bin_of(CAPPED)], cell.capped, -1)
+    return total
+
+
+def add_bounded(cells):
+    total = [0, 0.0, 0]
+    for cell in cells:
+        _add(total, cell.bounded)
     return total
 
 

@@ -6,6 +6,7 @@ ports, in order of time.
 """
 import collections
 import dataclasses
+import math
 from typing import Optional
 
 
@@ -17,6 +18,7 @@ class Link:
     right: int                  # index of the incoming request's entry that caused it
     found: Optional[int] = None
     confidence: float = 0.0
+    at_least: bool = False      # `confidence` is a lower bound (agent/cause/confidence.h)
     rule: str = ""
     seen: bool = False          # the replay reported it
     thread: Optional[int] = None    # what the simple rules say
@@ -93,7 +95,7 @@ def judge(entries, spans):
             continue
         link.seen = True
         if span["parent_span_id"] is not None and not span["remote_parent"]:
-            link.found, link.confidence = _cause(span, by_id, of_span, set(by_truth.values()))
+            link.found, link.confidence, link.at_least = _cause(span, by_id, of_span, set(by_truth.values()))
             link.rule = span["rule"] or ""
     simple_rules(entries, links)
     for link in links.values():
@@ -103,18 +105,24 @@ def judge(entries, spans):
 
 
 def _cause(span, by_id, of_span, firsts):
-    """(entry index, confidence) of the request that a client's span hangs below; up through the processes in between,
-    (None, 0) if a step there is missing."""
-    confidence = span["confidence"]
+    """(entry index, confidence, a bound?) of the request that a client's span hangs below; up through the processes in
+    between, (None, 0, False) if a step there is missing."""
+    stated = [span]
     while True:
         server = by_id.get(span["parent_span_id"])
         index = of_span.get(span["parent_span_id"], -1)
         if index == -1 or index in firsts:
-            return index, confidence
+            return index, *_together(stated)
         span = by_id.get(server["parent_span_id"])  # the client's end of the connection it came over
         if span is None or span["parent_span_id"] is None:
-            return None, 0.0
-        confidence *= server["confidence"] * span["confidence"]
+            return None, 0.0, False
+        stated += server, span
+
+
+def _together(spans):
+    bounds = [span["confidence"] is None for span in spans]
+    confidences = [span["min_confidence" if bound else "confidence"] for span, bound in zip(spans, bounds)]
+    return math.prod(confidences), any(bounds)
 
 
 def simple_rules(entries, links):

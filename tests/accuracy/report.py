@@ -81,6 +81,8 @@ def bins(found):
     for low, high, (n, total, right) in zip(cells.BINS, cells.BINS[1:], cells.add_bins(found)):
         if n:
             lines.append(f"| {low:g} to {min(1, high):g} | {n} | {100 * total / n:.1f} | {share(right, n):.2f} |")
+    n, least, right = cells.add_bounded(found)
+    lines.append(f"| no more said than at least | {n} | {share(least, n):.1f} | {share(right, n):.2f} |")
     return lines
 
 

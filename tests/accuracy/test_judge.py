@@ -73,6 +73,17 @@ def test_a_trace_is_whole_when_nothing_is_missing(env):
     check_equal(traffic.cell().traces_right, 0, "both are spoilt by one wrong link")
 
 
+def test_a_bound_is_in_no_bin(env):
+    traffic = Traffic()
+    traffic.link(11, 1, 0.7)
+    traffic.link(12, 2, None)
+    traffic.spans[3]["min_confidence"] = 0.89
+    cell = traffic.cell()
+    check_equal([n for n, _, _ in cell.bins if n], [1], "what has a confidence")
+    check_equal(cell.bounded, [1, 0.89, 1], "what has only a bound")
+    check_equal((cell.right, cell.sure), (2, 0), "both are links")
+
+
 def test_simple_rules(env):
     cell = Traffic().cell()
     check_equal((cell.thread_right, cell.thread_wrong), (3, 0), "last request on the thread: right here")

@@ -39,10 +39,10 @@ TEST_CASE("gates: what the sums leave open is stated as it was on recordings", "
     CHECK(said.reason == "ambiguous");
     last = said.confidence;
   }
-  evidence.joint = 0.55;
-  CHECK(State(evidence).confidence == Approx(0.49));
+  evidence.joint = 0.65;
+  CHECK(State(evidence).confidence == Approx(0.55));
   evidence.joint = 0.7;  // between two points
-  CHECK(State(evidence).confidence == Approx(0.605));
+  CHECK(State(evidence).confidence == Approx(0.58));
 }
 
 TEST_CASE("gates: only near certainty stands", "[cause]") {
@@ -81,6 +81,27 @@ TEST_CASE("gates: only near certainty stands", "[cause]") {
     CHECK(said.confidence <= 0.9995);
     CHECK(said.confidence >= 0);
   }
+}
+
+TEST_CASE("gates: of what is likely but not near certain, only a bound is stated", "[cause]") {
+  LinkEvidence evidence = Plain();
+  evidence.counted = false;
+  const Statement held_back = State(evidence);
+  CHECK(held_back.confidence.at_least);
+  CHECK(held_back.confidence == 0.89);
+  evidence.counted = true;
+  CHECK_FALSE(State(evidence).confidence.at_least);
+  bool unlikely = false;
+  for (float margin = 25; margin > -5; margin -= 1) {
+    evidence.signs[Sign::kMargin] = margin, evidence.signs[Sign::kLocal] = 0.05f * margin;
+    evidence.signs[Sign::kLeftOpen] = evidence.signs[Sign::kLeftOpenHere] = 0.9f;
+    evidence.signs[Sign::kRivals] = 12, evidence.signs[Sign::kContradicted] = 3, evidence.signs[Sign::kNeighbour] = 0;
+    const Statement said = State(evidence);
+    if (said.reason.empty()) continue;
+    unlikely |= !said.confidence.at_least;
+    if (!said.confidence.at_least) CHECK(said.confidence < 0.89);
+  }
+  CHECK(unlikely);
 }
 
 TEST_CASE("sureness: whatever the rest, a sign never speaks against its direction", "[cause]") {

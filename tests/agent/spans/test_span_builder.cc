@@ -256,8 +256,15 @@ TEST_CASE("span: a parent that is not sure enough is a link", "[spans]") {
   const AttributeReader of_link(span.links[0].attributes);
   CHECK(of_link["spantap.link.rule"] == "joint");
   CHECK(of_link["spantap.link.confidence"] == "0.75");
+  CHECK_FALSE(of_link.Has("spantap.link.min_confidence"));
   CHECK_FALSE(AttributeReader(span.attributes).Has("spantap.link.rule"));
   CHECK_FALSE(span.parent_span_id.valid());
+  linked.candidate->confidence = {0.89, true};
+  const Span bounded = Build(linked);
+  REQUIRE(bounded.links.size() == 1);
+  const AttributeReader of_bounded(bounded.links[0].attributes);
+  CHECK(of_bounded["spantap.link.min_confidence"] == "0.89");
+  CHECK_FALSE(of_bounded.Has("spantap.link.confidence"));
 }
 
 TEST_CASE("span: tracestate stays with the trace id it came with", "[spans]") {

@@ -156,6 +156,7 @@ TEST_CASE("view: one JSON object per span and line", "[view]") {
       {"duration_ns", 12'400'000},
       {"rule", nullptr},
       {"confidence", 1},
+      {"min_confidence", nullptr},
       {"remote_parent", false},
       {"wire_trace_id", nullptr},
       {"wire_parent_span_id", nullptr},
@@ -173,6 +174,21 @@ TEST_CASE("view: one JSON object per span and line", "[view]") {
   CHECK(spans[4]["confidence"] == 0.99);
   CHECK(spans[4]["parent_span_id"] == "0000000000000003");
   CHECK(spans[4]["wire_trace_id"] == "aa0000000000000000000000000000bb");
+}
+
+TEST_CASE("view: a lower bound is not shown as a confidence", "[view]") {
+  std::vector<LinkedExchange> tree = Checkout();
+  tree[3].confidence = {0.89, true};
+  CHECK(Print(tree, {}).find("thread >=0.89\n") != std::string::npos);
+  ViewSettings settings;
+  settings.json = true;
+  std::istringstream lines(Print(tree, settings));
+  std::string line;
+  for (int n = 0; n < 4; ++n) std::getline(lines, line);
+  const nlohmann::json span = nlohmann::json::parse(line);
+  CHECK(span["path"] == "/price/7");
+  CHECK(span["confidence"].is_null());
+  CHECK(span["min_confidence"] == 0.89);
 }
 
 TEST_CASE("view: wire bytes cannot reach the terminal raw", "[view]") {
