@@ -57,12 +57,11 @@ Statement State(const LinkEvidence& evidence) {
     if (evidence.signs[Sign::kCrowded] > 0) said.reason = "crowded";
     return said;
   }
-  const SurenessModel& model = FittedSureness();
   const double log_odds = LogOddsRight(evidence.signs);
   const double right = std::min(1 / (1 + std::exp(-log_odds)), kMost);
   // A call of somebody else shifts a queue, and may have taken the place of the handler's own.
   const bool strict = evidence.signs[Sign::kPools] > 0 || evidence.nobodys > kManyNobodys;
-  said.stands = !Blind(evidence) && log_odds > (strict ? model.stated_pools : model.stated);
+  said.stands = !Blind(evidence) && log_odds > StatedFrom(evidence.signs, strict);
   if (said.stands && (evidence.token || evidence.refused < kMostRefused)) {
     said.confidence = right;
     said.reason = "";

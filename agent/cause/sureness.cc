@@ -77,4 +77,11 @@ double LogOddsRight(const Evidence& evidence) {
   return trees.Sum(evidence, FittedSureness().base);
 }
 
+double StatedFrom(const Evidence& evidence, bool strict) {
+  const SurenessModel& model = FittedSureness();
+  if (strict) return model.stated_strict;
+  const auto& steps = SurenessModel::kOpen;
+  return model.stated[std::upper_bound(steps.begin(), steps.end(), evidence[Sign::kOpen]) - steps.begin()];
+}
+
 }  // namespace spantap

@@ -5,6 +5,7 @@
 // is beyond doubt: more rivalry never makes a link surer. Pure; 1 us, and 60 KiB in all.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "absl/types/span.h"
@@ -14,6 +15,9 @@ namespace spantap {
 
 // Natural logarithm of right to wrong.
 double LogOddsRight(const Evidence& evidence);
+
+// From which of these on a link is stated. `strict`: where a queue of calls may have shifted.
+double StatedFrom(const Evidence& evidence, bool strict);
 
 // A node of a tree: a question (whether the sign is at most `at`: `yes`, else `no`), or, where `sign` is kLeaf, what it
 // adds. Children come after their parents.
@@ -25,11 +29,13 @@ struct SurenessNode {
 };
 struct SurenessModel {
   static constexpr size_t kMostLeaves = 32;  // of a tree
-  double base;                               // of all links
-  double stated;                             // from here on links are stated,
-  double stated_pools;                       // and those of processes whose calls wait for connections
-  absl::Span<const SurenessNode> nodes;      // all trees', one after the other
-  absl::Span<const uint16_t> roots;          // where each begins
+  // Few open handlers are seldom mistaken for each other, however little is known of them: steps of Sign::kOpen.
+  static constexpr std::array<float, 3> kOpen = {5, 9, 33};
+  double base;                                  // of all links
+  std::array<double, kOpen.size() + 1> stated;  // links are stated from here on, below each step and above the last
+  double stated_strict;                         // and where a queue may have shifted
+  absl::Span<const SurenessNode> nodes;         // all trees', one after the other
+  absl::Span<const uint16_t> roots;             // where each begins
 };
 const SurenessModel& FittedSureness();
 

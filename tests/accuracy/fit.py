@@ -35,7 +35,11 @@ TREES, LEAVES, RATE = 100, 31, 0.15
 RIGHT_SHARE = 0.5  # of the right ones that are learned from; they count for all
 MESH_WEIGHT = 3.0  # a few thousand links stand for what most users run
 # Cells with a wrong link, of all: in processes whose calls do not wait for connections, and where they do. The bar is 0.1 together.
-MOST_DIRTY, MOST_DIRTY_POOLS = 0.055, 0.018
+MOST_DIRTY, MOST_DIRTY_POOLS = 0.06, 0.016
+# As in agent/cause/sureness.h: below each number of open handlers, and from the last on, links are stated from odds of
+# their own. What a stated link is worth there: most users run at low load.
+OPEN, WORTH = (5, 9, 33), (3, 3, 1, 1)
+GRID = numpy.arange(9.0, 3.9, -0.25)
 
 
 class Data:
@@ -135,9 +139,14 @@ def blind(data):
     return (sign(data, "token") < 1) & (sign(data, "proposal") < 0) & (sign(data, "unsimulated") > 0.85)
 
 
+def step(data):
+    return numpy.searchsorted(OPEN, sign(data, "open"), side="right")
+
+
 def outcome(data, odds, rows, stated):
-    """(cells, those with a wrong one, worst share, share of all, coverage)."""
-    chosen = rows & ~blind(data) & (odds > numpy.where(pools(data), stated[1], stated[0]))
+    """(cells, those with a wrong one, worst share, share of all, coverage). `stated`: the odds of each step, and where
+    calls wait for connections."""
+    chosen = rows & ~blind(data) & (odds > numpy.where(pools(data), stated[-1], numpy.array(stated[:-1])[step(data)]))
     cells = numpy.unique(data.cell[rows])
     count = lambda some: numpy.bincount(numpy.searchsorted(cells, data.cell[some]), minlength=len(cells))
     wrong, all_of = count(chosen & ~data.right), count(chosen)
@@ -157,16 +166,39 @@ def tell(data, odds, stated, what):
         say(f"  left out by {what}, meshes", outcome(data, odds, data.mesh, stated))
 
 
+def stated_at(data, odds, rows, worth=1):
+    """For each of the grid: what is stated is worth, and (a row of 0 and 1) which cells have a wrong link."""
+    cells = numpy.unique(data.cell)
+    at = numpy.searchsorted(cells, data.cell[rows])
+    chosen = odds[rows] > GRID[:, None]
+    wrong = [numpy.bincount(at[some & ~data.right[rows]], minlength=len(cells)) > 0 for some in chosen]
+    return worth * chosen.sum(axis=1), numpy.array(wrong, float)
+
+
+def both(one, two):
+    """Each choice of the one with each of the other."""
+    return (one[0][:, None] + two[0]).ravel(), numpy.maximum(one[1][:, None], two[1]).reshape(-1, one[1].shape[1])
+
+
+def best(low, high, most_dirty):
+    """Where in `low` and `high` most is stated, with few enough cells that have a wrong link in either."""
+    dirty = low[1].sum(axis=1)[:, None] + high[1].sum(axis=1) - low[1] @ high[1].T
+    value = numpy.where(dirty <= most_dirty, low[0][:, None] + high[0], -1)
+    return numpy.unravel_index(value.argmax(), value.shape)
+
+
 def choose(data, odds):
-    """The lowest odds from which on few enough cells have a wrong link: of usual processes, of those with small pools."""
-    rows, never = (data.variant == 0) & ~data.mesh, 99.0
+    """The lowest odds from which on few enough cells have a wrong link: by open handlers, and with small pools."""
+    rows = (data.variant == 0) & ~data.mesh
     cells = len(numpy.unique(data.cell[rows])) * len(recording.LOADS) / (len(recording.LOADS) - 1)  # none left with one client
-    def least(most_dirty, pair):
-        for stated in numpy.arange(4.0, 9.0, 0.05):
-            if outcome(data, odds, rows, pair(stated))[1] <= most_dirty * cells:
-                return round(float(stated), 2)
-        raise SystemExit("no threshold reaches the bars")
-    return least(MOST_DIRTY, lambda at: (at, never)), least(MOST_DIRTY_POOLS, lambda at: (never, at))
+    rows &= ~blind(data)
+    usual = [stated_at(data, odds, rows & ~pools(data) & (step(data) == number), worth)
+             for number, worth in enumerate(WORTH)]
+    small = stated_at(data, odds, rows & pools(data))
+    nothing = (numpy.zeros(1), numpy.zeros((1, small[1].shape[1])))
+    low, high = best(both(*usual[:2]), both(*usual[2:]), MOST_DIRTY * cells)
+    chosen = [*divmod(low, len(GRID)), *divmod(high, len(GRID)), best(small, nothing, MOST_DIRTY_POOLS * cells)[0]]
+    return [float(GRID[i]) for i in chosen]
 
 
 def number(value):
@@ -224,7 +256,7 @@ constexpr uint16_t kRoots[] = {{
 }}  // namespace
 
 const SurenessModel& FittedSureness() {{
-  static const SurenessModel model{{{base:.4f}, {stated[0]}, {stated[1]}, kNodes, kRoots}};
+  static const SurenessModel model{{{base:.4f}, {{{", ".join(map(str, stated[:-1]))}}}, {stated[-1]}, kNodes, kRoots}};
   return model;
 }}
 
@@ -243,7 +275,7 @@ def main():
     print(f"{len(data.right)} links that the sums are sure of, {100 * (~data.right).mean():.2f} % of them wrong", flush=True)
     odds = left_out(data, data.set)
     stated = choose(data, odds)
-    print(f"stated from odds of e^{stated[0]} on, where calls wait for connections from e^{stated[1]} on")
+    print(f"stated from odds of e^{stated[:-1]} on by open handlers, where calls wait for connections of e^{stated[-1]}")
     tell(data, odds, stated, "set")
     if arguments.check:
         odds = left_out(data, data.server)

@@ -125,6 +125,21 @@ TEST_CASE("sureness: whatever the rest, a sign never speaks against its directio
   }
 }
 
+TEST_CASE("sureness: from which odds on a link is stated goes by how many handlers are open", "[cause]") {
+  const SurenessModel& model = FittedSureness();
+  const auto stated = [](float open, bool strict) {
+    Evidence evidence;
+    evidence[Sign::kOpen] = open;
+    return StatedFrom(evidence, strict);
+  };
+  for (const auto& [open, step] :
+       {std::pair(0.f, 0), {4.f, 0}, {5.f, 1}, {8.f, 1}, {9.f, 2}, {32.f, 2}, {33.f, 3}, {1e6f, 3}}) {
+    INFO(open);
+    CHECK(stated(open, false) == model.stated.at(step));
+    CHECK(stated(open, true) == model.stated_strict);
+  }
+}
+
 TEST_CASE("sureness: the same, to the last bit, as when each tree is walked", "[cause]") {
   const SurenessModel& model = FittedSureness();
   std::mt19937 random(5);
