@@ -23,10 +23,10 @@ namespace {
 constexpr double kSure = 0.99;
 constexpr double kLikely = 0.95;  // one candidate, the process not known well
 // Measured: none wrong of 90,000 where order and pair agreed, guesses or not.
-constexpr double kBothSure = 0.99;    // order and pair, neither a guess
-constexpr double kPairSure = 0.98;    // order agrees, but was a guess
-constexpr double kOrderSure = 0.975;  // the pair agrees, but was a guess
-constexpr double kFirstOnes = 0.975;  // order and pair, neither a guess, of a process not known yet
+constexpr double kBothSure = 0.99;   // order and pair, neither a guess
+constexpr double kPairSure = 0.98;   // order agrees, but was a guess
+constexpr double kOrderSure = 0.98;  // the pair agrees, but was a guess
+constexpr double kFirstOnes = 0.98;  // order and pair, neither a guess, of a process not known yet
 constexpr double kHeadersAdded = 0.95;
 constexpr double kPathRewritten = 0.92;
 constexpr double kDoubt = 0.8;  // never drawn at the default threshold
