@@ -31,9 +31,11 @@ Value ReadValue(absl::string_view any) {
   return value;
 }
 
+// Never empty: "http://h?q" asks for "/" (RFC 9112 section 3.2.1).
 absl::string_view PathOf(absl::string_view url) {
   const absl::string_view origin = OriginForm(url);
-  return origin.substr(0, origin.find_first_of("?#"));
+  const absl::string_view path = origin.substr(0, origin.find_first_of("?#"));
+  return path.empty() ? absl::string_view("/") : path;
 }
 
 void Take(absl::string_view key, const Value& value, HandedHints* hints) {

@@ -6,9 +6,10 @@ fit.py --sets tuning,fresh-DATE [--check] [--write]
 
 Each recording is replayed whole, and those of the first set also from their third load on (a process that was never
 seen when it was calm), and with some incoming requests hidden (their calls are nobody's, as of a background job). Sets
-of meshes (mesh_recordings.py) are learned from, too. Boosted trees, monotone where a sign's direction is beyond doubt. From which odds on a link is stated is
-chosen on folds that were left out, one a set, meshes aside, with a margin to the bars of goals.py. --check adds folds that leave out
-a server each: what to expect of one that nobody has seen. --write replaces agent/cause/sureness_trees.cc.
+of meshes (mesh_recordings.py) are learned from, too. Boosted trees, monotone where a sign's direction is beyond doubt.
+From which odds on a link is stated is chosen on folds that were left out, one a set, meshes aside, with a margin to the
+bars of goals.py. --check adds folds that leave out a server each: what to expect of one that nobody has seen. --write
+replaces agent/cause/sureness_trees.cc.
 """
 import argparse
 import concurrent.futures
@@ -34,7 +35,8 @@ SURE_DIGITS = 1  # what the sums are less sure of is stated as they say (agent/c
 TREES, LEAVES, RATE = 100, 31, 0.15
 RIGHT_SHARE = 0.5  # of the right ones that are learned from; they count for all
 MESH_WEIGHT = 3.0  # a few thousand links stand for what most users run
-# Cells with a wrong link, of all: in processes whose calls do not wait for connections, and where they do. The bar is 0.1 together.
+# Cells with a wrong link, of all: in processes whose calls do not wait for connections, and where they do. The bar is
+# 0.1 together.
 MOST_DIRTY, MOST_DIRTY_POOLS = 0.06, 0.016
 # As in agent/cause/sureness.h: below each number of open handlers, and from the last on, links are stated from odds of
 # their own. What a stated link is worth there: most users run at low load.
@@ -190,7 +192,8 @@ def best(low, high, most_dirty):
 def choose(data, odds):
     """The lowest odds from which on few enough cells have a wrong link: by open handlers, and with small pools."""
     rows = (data.variant == 0) & ~data.mesh
-    cells = len(numpy.unique(data.cell[rows])) * len(recording.LOADS) / (len(recording.LOADS) - 1)  # none left with one client
+    some = len(recording.LOADS) - 1  # of one client no link is unsure
+    cells = len(numpy.unique(data.cell[rows])) * len(recording.LOADS) / some
     rows &= ~blind(data)
     usual = [stated_at(data, odds, rows & ~pools(data) & (step(data) == number), worth)
              for number, worth in enumerate(WORTH)]

@@ -11,7 +11,7 @@ import pathlib
 import subprocess
 from typing import Callable, Optional
 
-import fpm
+from harness.php import Php
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCES = HERE / "servers"
@@ -82,6 +82,12 @@ def _node(out):
     return ["node", SOURCES / "server.js"]
 
 
+def _start_fpm(env, server, settings, out):
+    php = Php(env, {**settings, **server.env}, (SOURCES / "fpm.php").read_text(), port=int(settings["LISTEN_PORT"]),
+              children=32, options=("-d", "extension=curl"))
+    return [php.nginx.pid, php.fpm.pid]
+
+
 NODE = ("nodejs=18",)
 JAVA = ("openjdk-17-jdk-headless=17",)
 GO = ("go_server", "cd {src}/go && GO111MODULE=off GOFLAGS= go build -o {out}/go_server main.go")
@@ -111,8 +117,8 @@ SERVERS = [
            thread_class=True),
     Server("hyper", ("cargo=0.66", "librust-hyper-dev=0.14", "librust-tokio-dev=1.24"),
            lambda out: [out / "rust_server"], build=RUST),
-    Server("fpm", ("nginx-light=1.22", "php8.2-fpm=8.2", "php8.2-curl=8.2"), lambda out: [SOURCES / "fpm.php"],
-           start=fpm.start, pools=(0,)),
+    Server("fpm", ("nginx-light=1.22", "php8.2-fpm=8.2", "php8.2-curl=8.2"), lambda out: [], start=_start_fpm,
+           pools=(0,)),
 ]
 
 # What the bench would have if Debian had it.

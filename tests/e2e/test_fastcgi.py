@@ -21,7 +21,7 @@ class Site:
 
     def __init__(self, env, unix, keep, children=8):
         self.back = Nginx(env, body="ok", name="back")
-        self.php = Php(env, self.back.port, unix, keep, children)
+        self.php = Php(env, {"BACKEND_PORT": str(self.back.port)}, unix=unix, keep=keep, children=children)
         self.targets = [word for process in (self.php.nginx, self.php.fpm, self.back.process)
                         for word in ("--pid", process.pid)]
 

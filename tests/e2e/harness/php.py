@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PHP-FPM behind nginx: FastCGI over a Unix socket or TCP, a connection a request or kept ones.
 
-The script answers by its path and calls a backend, to which it forwards nothing; see SCRIPT.
+The script, unless another is given, answers by its path and calls a backend, to which it forwards nothing.
 """
 import os
 
@@ -26,7 +26,8 @@ _NGINX = """
 daemon off; worker_processes 1; pid {root}/nginx.pid; error_log stderr crit;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; client_body_temp_path {root}/body; fastcgi_temp_path {root}/fastcgi; proxy_temp_path {root}/proxy;
+  access_log off; keepalive_requests 1000000; keepalive_timeout 300s;
+  client_body_temp_path {root}/body; fastcgi_temp_path {root}/fastcgi; proxy_temp_path {root}/proxy;
   uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
   upstream php {{ server {address}; {keep_upstream} }}
   server {{
@@ -48,6 +49,7 @@ user = nobody
 group = nogroup
 listen = {address}
 listen.mode = 0666
+listen.backlog = 1024
 pm = static
 pm.max_children = {children}
 clear_env = no
@@ -55,21 +57,21 @@ clear_env = no
 
 
 class Php:
-    """`.port` is nginx's; `.nginx` and `.fpm` are processes."""
+    """`.port` is nginx's; `.nginx` and `.fpm` are processes. `settings` is the script's environment: BACKEND_PORT for
+    the one that is here."""
 
-    def __init__(self, env, backend_port, unix=True, keep=False, children=4):
+    def __init__(self, env, settings, script=SCRIPT, port=None, unix=True, keep=False, children=4, options=()):
         need("php-fpm8.2", "make deps, or package php8.2-fpm")
-        self.port, root = env.free_port(), env.tmp / "php"
+        self.port, root = port or env.free_port(), env.tmp / "php"
         for folder in ("body", "proxy", "fastcgi", "uwsgi", "scgi"):
             (root / folder).mkdir(parents=True, exist_ok=True)
-        (root / "script.php").write_text(SCRIPT)
+        (root / "script.php").write_text(script)
         address = root / "fpm.sock" if unix else f"127.0.0.1:{env.free_port()}"
         values = {"root": root, "secret": SECRET, "port": self.port, "keep": "on" if keep else "off", "children": children,
                   "keep_upstream": f"keepalive {children};" if keep else ""}
         pool = env.write("fpm.conf", _POOL.format(address=address, **values))
-        self.fpm = env.start("php-fpm", ["php-fpm8.2", "-n", "-y", pool, "--allow-to-run-as-root"],
-                             port=None if unix else int(address.split(":")[1]),
-                             env={"BACKEND_PORT": str(backend_port)})
+        self.fpm = env.start("php-fpm", ["php-fpm8.2", "-n", *options, "-y", pool, "--allow-to-run-as-root"],
+                             port=None if unix else int(address.split(":")[1]), env=settings)
         if unix:
             wait_until(lambda: os.path.exists(address), 10, "the socket of php-fpm")
         conf = env.write("nginx.conf", _NGINX.format(address=f"unix:{address}" if unix else address, **values))
