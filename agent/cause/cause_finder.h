@@ -37,7 +37,7 @@ enum class CauseRule : uint8_t {
 struct CauseSettings {
   uint64_t limit_ns = 2'000'000'000;  // a decision waits no longer
   size_t max_processes = 1024;
-  size_t max_incoming = 1024;    // a process, held; beyond it the newest are not followed
+  size_t max_incoming = 2048;    // a process, held; beyond it the newest are not followed
   size_t max_outgoing = 4096;    // a process, undecided
   uint32_t max_hypotheses = 32;  // a handler's possible timelines
   uint32_t max_steps = 2400;     // of the search for them

@@ -6,6 +6,7 @@
 namespace spantap {
 namespace {
 
+constexpr float kOtherOrder = 0.2f;  // share of what follows from which on both orders of two calls are usual
 constexpr float kRareNext = 0.005f;  // share of what follows a state below which it is not looked for
 
 uint64_t KeyOf(const Progress& progress) {
@@ -28,6 +29,22 @@ Outlook::Step Outlooks::Look(const Outlook& outlook, const HandlerState& state, 
   return step;
 }
 
+// Two calls that are made one right after the other, by threads that they are handed to. Where the other order has been
+// seen, too, it is a step of its own.
+bool Outlooks::MayOvertake(const Progress& progress, Label next) const {
+  if (progress.last != Last::kCall || progress.last_label == next) return false;
+  const std::optional<Bag> before = progress.state.bag.Without(progress.last_label);
+  if (!before) return false;
+  for (const bool outstanding : {false, true}) {
+    const auto* const labels = learned_.program.NextOf({progress.state.route, *before, outstanding});
+    if (labels == nullptr) continue;
+    float all = 0, seen = 0;
+    for (const auto& [label, count] : *labels) all += count, seen += label == next ? count : 0;
+    if (seen >= kOtherOrder * all) return false;
+  }
+  return true;
+}
+
 Outlook& Outlooks::Of(const Progress& progress) {
   auto& outlook = outlooks_[KeyOf(progress)];
   if (outlook != nullptr) return *outlook;
@@ -42,6 +59,8 @@ Outlook& Outlooks::Of(const Progress& progress) {
     for (const auto& [label, seen] : *labels) {
       if (label == kReply || seen < kRareNext * all) continue;
       outlook->calls.push_back(Look(*outlook, progress.state, label));
+      Outlook::Step& step = outlook->calls.back();
+      step.overtakes = step.immediate && MayOvertake(progress, label);
     }
   }
   return *outlook;

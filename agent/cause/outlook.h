@@ -25,6 +25,7 @@ struct Outlook {
     Label label = kReply;
     double log = 0;          // of its probability
     bool immediate = false;  // it usually follows at once
+    bool overtakes = false;  // sent by another thread, it may come before what it follows, and never did
     Odds::Reach reach;
     Odds::View usual;
     Odds::View dialled;  // valid when `dialled_known`
@@ -60,6 +61,7 @@ class Outlooks {
   };
   static constexpr size_t kWorths = 1024;
   Outlook& After(Outlook& before, const Progress& progress, bool call);
+  bool MayOvertake(const Progress& progress, Label next) const;
   Outlook::Step Look(const Outlook& outlook, const HandlerState& state, Label next) const;
   double WorthOf(const Odds::View& view, bool dequeued, bool reuses, const Sight& sight);
 

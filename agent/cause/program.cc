@@ -36,6 +36,13 @@ void Bag::Add(const Bag& other, const LabelMap& labels) {
 
 uint64_t Bag::hash() const { return Mix(words_[0] + 0x27d4eb2f) + Mix(words_[1] ^ 0x165667b19e3779f9ull); }
 
+std::optional<Bag> Bag::Without(Label label) const {
+  if (count(label) == 0 || count(label) == kCounted) return std::nullopt;
+  Bag less = *this;
+  less.words_[label / 32] -= 1ull << 2 * (label % 32);
+  return less;
+}
+
 Bag Bag::Of(const std::array<uint64_t, 2>& words) {
   Bag bag;
   bag.words_ = {words[0], words[1] & ~(3ull << 62)};

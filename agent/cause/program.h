@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,8 @@ class Bag {
   // Two bits a label; the last two stay empty.
   const std::array<uint64_t, 2>& words() const { return words_; }
   static Bag Of(const std::array<uint64_t, 2>& words);
+  // Without the call that was counted last. Not if there were too many to be counted.
+  std::optional<Bag> Without(Label label) const;
 
  private:
   std::array<uint64_t, 2> words_ = {};

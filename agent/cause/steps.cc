@@ -43,7 +43,7 @@ uint8_t GapBand(uint8_t gap) { return gap <= 5 ? 0 : gap <= 8 ? 1 : 2; }
 
 Sight See(const Moment& from, const Moment& to, uint32_t home, uint8_t hop) {
   Sight sight;
-  sight.gap = GapBucket(to.ns > from.ns ? to.ns - from.ns : 0);
+  sight.gap = GapBucket(to.ns > from.ns ? to.ns - from.ns : from.tid != to.tid ? from.ns - to.ns : 0);
   if (from.tid != to.tid) {
     sight.nearness = to.tid == home ? kHomeThread : kOtherThread;
     return sight;

@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kMostCalls = 24;   // of a timeline; handlers with more are left alone
 constexpr double kWorthwhile = 12;  // nats behind the best at which a timeline is dropped
 constexpr uint64_t kTakeOverNs = 4'000'000;
+constexpr uint64_t kOvertakeNs = 1'000'000;
+constexpr double kOvertakes = -1.5;  // nats
 constexpr size_t kNeighbours = 3;
 constexpr double kTrusted = 0.85;
 constexpr double kNegligible = -9;  // nats
@@ -136,13 +138,14 @@ void TimelineSearch::Try(const Handler& handler, const Stand& stand, Outlook::St
     if (call->sent.tid == skip_tid_ && (skip_whole_thread_ || call->sent.turn == skip_turn_)) continue;
     if (skip_whole_thread_ && (call->reuses || call->dequeued || call->dialled)) continue;  // has been looked at
     if (late_ && !call->dequeued && !call->dialled && learned_.Strained()) continue;
+    if (overtaking_ && (call->sent.tid == stand.progress.at.tid || call->sent.tid == handler.begin.tid)) continue;
     if (!MayBe(handler, *call) || (told && !Near(handler, calls, i))) continue;
     if (std::find(from.calls.begin(), from.calls.end(), call) != from.calls.end()) continue;
     const bool awaited = awaits_ && stand.progress.Waited(*call);
     if (awaited && LaterLike(from, *call)) continue;
     if (++steps_ > settings_.max_steps) return;
     double score = outlooks_.ScoreOf(step, stand.progress, *call, handler.begin.tid);
-    score += Witnesses(handler, *call);
+    score += Witnesses(handler, *call) + (overtaking_ ? kOvertakes : 0);
     if (score < kLeastStep) continue;
     Offer({stand.score + score, static_cast<uint32_t>(stands_.size() - 1), offered_, call, awaited, step.usual.hop()});
   }
@@ -179,12 +182,23 @@ void TimelineSearch::TryAll(const Handler& handler, const Stand& stand, Outlook:
   skip_tid_ = 0;
 }
 
+// Threads that calls are handed to send them in any order.
+void TimelineSearch::TryOvertaking(const Handler& handler, const Stand& stand, Outlook::Step& step,
+                                   const CallIndex& calls) {
+  const Progress& progress = stand.progress;
+  if (progress.at.tid == handler.begin.tid || progress.read.ns >= progress.at.ns) return;
+  const uint64_t first = std::max(progress.read.ns, progress.at.ns - std::min(progress.at.ns, kOvertakeNs));
+  overtaking_ = true;
+  Try(handler, stand, step, calls.Between(step.label, first, progress.at.ns - 1), first, progress.at.ns - 1);
+  overtaking_ = false;
+}
+
 void TimelineSearch::Extend(const Handler& handler, const Partial& from, const CallIndex& calls, bool waiting) {
   // The next call that is surely the handler's cannot be passed over.
   uint64_t end = handler.replied ? handler.reply.ns : UINT64_MAX;
   for (const Call* own : handler.own) {
     if (std::find(from.calls.begin(), from.calls.end(), own) != from.calls.end()) continue;
-    end = std::min(end, own->sent.ns);
+    end = std::min(end, own->sent.ns + (own->sent.tid != handler.begin.tid ? kOvertakeNs : 0));
     break;
   }
   // From answer to answer: each changes what the handler may do next.
@@ -199,6 +213,7 @@ void TimelineSearch::Extend(const Handler& handler, const Partial& from, const C
       waits_ |= !step.immediate;
       if (waits_ && !waiting) return;
       TryAll(handler, stand, step, calls, begin, until);
+      if (step.overtakes && begin == stand.progress.at.ns) TryOvertaking(handler, stand, step, calls);
     }
     if (stand.progress.outstanding.empty()) return;
     begin = until + 1;

@@ -69,6 +69,7 @@ class TimelineSearch {
               uint64_t until_ns);
   void Try(const Handler& handler, const Stand& stand, Outlook::Step& step, CallIndex::Calls calls, uint64_t from_ns,
            uint64_t until_ns);
+  void TryOvertaking(const Handler& handler, const Stand& stand, Outlook::Step& step, const CallIndex& calls);
   void TakeBest();
   void KeepBest(Handler& handler);
   bool MayBe(const Handler& handler, Call& call) const;
@@ -102,7 +103,8 @@ class TimelineSearch {
   uint32_t skip_tid_ = 0;
   uint32_t skip_turn_ = 0;
   bool skip_whole_thread_ = false;
-  bool late_ = false;  // what is looked at has been late, or would have been no candidate
+  bool overtaking_ = false;  // what is looked at was sent before that which it follows
+  bool late_ = false;        // what is looked at has been late, or would have been no candidate
   // Of the search at hand, kept for their memory.
   std::vector<Partial> level_, next_;
   std::vector<Stand> stands_;

@@ -290,9 +290,9 @@ TEST_CASE("causes: a process at all its limits", "[cause]") {
   Load load(20'000);
   for (int i = 0; i < 1000; ++i) load.Serve();
   std::vector<uint64_t> open, sent;
-  for (uint64_t i = 0; i < 1024; ++i) load.Pass(2, true), open.push_back(load.In(1 + i % 3, {i, i + 5000, i + 9000}));
+  for (uint64_t i = 0; i < 2048; ++i) load.Pass(2, true), open.push_back(load.In(1 + i % 3, {i, i + 5000, i + 9000}));
   for (uint64_t i = 0; i < 5000; ++i)
-    load.Pass(2, true), sent.push_back(load.Out(11 + i % 4, i, {i % 1024, i + 20'000}));
+    load.Pass(2, true), sent.push_back(load.Out(11 + i % 4, i, {i % 2048, i + 20'000}));
   for (const uint64_t out : sent) load.Pass(2, true), load.Answer(out);
   for (const uint64_t in : open) load.Pass(2, true), load.Reply(in);
   load.CheckAllDecided();

@@ -91,6 +91,42 @@ TEST_CASE("causes: replies in a timer's turn", "[cause]") {
   CheckContract(story);
 }
 
+TEST_CASE("causes: of two calls that go to other threads either may be sent first", "[cause]") {
+  Story story;
+  const auto read = [&](uint32_t thread) {
+    story.Thread(thread), story.Sleep(100);
+    return story.In();
+  };
+  const auto send = [&](uint32_t thread, uint64_t call) {
+    story.Thread(thread), story.Turn(50);
+    return story.Out(call, thread);
+  };
+  const auto answer = [&](uint32_t thread, uint64_t call) {
+    story.Thread(thread), story.Sleep(900);
+    story.Answer(call);
+  };
+  const auto reply = [&](uint32_t thread, uint64_t in) {
+    story.Thread(thread), story.Sleep(60);
+    story.Reply(in);
+  };
+  for (int i = 0; i < 300; ++i) {
+    const uint64_t in = read(1), b = send(2, 11), c = send(3, 12);
+    answer(2, b), answer(3, c);
+    reply(1, in);
+    story.Pass(500);
+  }
+  const uint64_t a = read(1), b1 = send(2, 11), c1 = send(3, 12);
+  story.Pass(400);
+  const uint64_t d = read(4), c2 = send(5, 12), b2 = send(6, 11);
+  for (const auto& [thread, call] : {std::pair(2u, b1), {3u, c1}, {5u, c2}, {6u, b2}}) answer(thread, call);
+  reply(1, a), reply(4, d);
+  for (const auto& [call, cause] : {std::pair(b1, a), {c1, a}, {c2, d}, {b2, d}}) {
+    INFO(call);
+    CHECK(story.Cause(call).incoming == cause);
+  }
+  CheckContract(story);
+}
+
 TEST_CASE("causes: a call that waited for the connection that became free", "[cause]") {
   Story story;
   story.Calm();
