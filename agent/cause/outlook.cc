@@ -29,8 +29,8 @@ Outlook::Step Outlooks::Look(const Outlook& outlook, const HandlerState& state, 
   return step;
 }
 
-// Two calls that are made one right after the other, by threads that they are handed to. Where the other order has been
-// seen, too, it is a step of its own.
+// Two calls that are made one right after the other, by threads that they are handed to. Where the other order is usual,
+// too, it is a step of its own.
 bool Outlooks::MayOvertake(const Progress& progress, Label next) const {
   if (progress.last != Last::kCall || progress.last_label == next) return false;
   const std::optional<Bag> before = progress.state.bag.Without(progress.last_label);

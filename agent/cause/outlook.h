@@ -25,7 +25,7 @@ struct Outlook {
     Label label = kReply;
     double log = 0;          // of its probability
     bool immediate = false;  // it usually follows at once
-    bool overtakes = false;  // sent by another thread, it may come before what it follows, and never did
+    bool overtakes = false;  // sent by another thread, it may come before what it follows, which it seldom did
     Odds::Reach reach;
     Odds::View usual;
     Odds::View dialled;  // valid when `dialled_known`

@@ -45,6 +45,7 @@ uint64_t GapLimitNs(size_t gap);  // where the bucket ends
 
 // `hop`: the number of turns that this step always takes, kAnyHop if it is not known. `home`: thread that read the
 // handler's request.
+// Between threads `to` may be before `from`: time is counted either way.
 Sight See(const Moment& from, const Moment& to, uint32_t home, uint8_t hop);
 
 // Whether the handler may have gone straight on: nothing else could have woken it.
